@@ -1,0 +1,236 @@
+"""The blueprint: one small, immutable description of a network that everything passes through.
+
+The same blueprint is trained, priced and exported, so the three can never disagree about what
+the network is. It is plain data: no torch, hashable, JSON. Shapes are (channels, height, width);
+a 1-D signal has height 1.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimsearch.spec.base import canonical_json, content_hash
+
+SCHEMA = "cimsearch/blueprint/1"
+
+Op = Literal["conv", "linear", "batchnorm", "relu", "maxpool", "avgpool", "flatten", "add"]
+Placement = Literal["", "cim", "digital"]
+Shape = tuple[int, int, int]
+
+OPS: tuple[Op, ...] = get_args(Op)
+ENCODINGS = ("", "offset", "twos_complement", "differential", "differential_digital")
+RANGE_POLICIES = ("", "full_scale", "layer", "column")
+
+NETWORK_INPUT = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation.
+
+    Attributes:
+        name: Unique in the blueprint; equal in a candidate and its parent.
+        op: What it computes.
+        inputs: Names of the nodes it reads; ``input`` is the network's input.
+        in_shape: Shape of its first input.
+        out_shape: Shape of its output.
+        kernel: Height and width of the window (conv and pooling).
+        stride: Vertical and horizontal step (conv and pooling). Convolutions pad with
+            ``kernel // 2`` zeros; pooling does not pad.
+        groups: Groups of a convolution.
+        prune_group: Convolutions with an equal group keep the same output channels.
+        placement: ``cim`` runs on the macro's arrays, ``digital`` in the digital unit; empty for
+            operations without weights, which are always digital.
+        w_bits: Weight bits; 0 is float.
+        x_bits: Bits of the input activations; 0 is float.
+        x_signed: Whether the input may be negative.
+        adc_bits: Converter bits; 0 is the macro's own setting.
+        encoding: How signed weights are stored; empty is the macro's own.
+        range_policy: How the converter's range is chosen; empty is the macro's own.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    in_shape: Shape
+    out_shape: Shape
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    groups: int = 1
+    prune_group: str = ""
+    placement: Placement = ""
+    w_bits: int = 0
+    x_bits: int = 0
+    x_signed: bool = False
+    adc_bits: int = 0
+    encoding: str = ""
+    range_policy: str = ""
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the node multiplies by stored weights."""
+        return self.op in ("conv", "linear")
+
+    @property
+    def weights(self) -> int:
+        """Number of stored weights, biases not counted."""
+        if not self.has_weights:
+            return 0
+        fan_in = self.in_shape[0] // self.groups * self.kernel[0] * self.kernel[1]
+        return fan_in * self.out_shape[0]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return self.weights * self.out_shape[1] * self.out_shape[2]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A network: its input, its classes and its nodes in an order of execution."""
+
+    input_shape: Shape
+    classes: int
+    nodes: tuple[Node, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return content_hash(self.to_dict())
+
+    @property
+    def weights(self) -> int:
+        """Number of stored weights."""
+        return sum(node.weights for node in self.nodes)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(node.macs for node in self.nodes)
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the blueprint as plain data."""
+        nodes = [
+            {f.name: _plain(getattr(node, f.name)) for f in fields(Node)} for node in self.nodes
+        ]
+        return {
+            "schema": SCHEMA,
+            "input_shape": list(self.input_shape),
+            "classes": self.classes,
+            "nodes": nodes,
+        }
+
+    def to_json(self) -> str:
+        """Return the blueprint as canonical JSON."""
+        return canonical_json(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Blueprint":
+        """Return the blueprint that ``to_dict`` described.
+
+        Raises:
+            ValueError: The schema is not this version's.
+        """
+        if data.get("schema") != SCHEMA:
+            raise ValueError(f"blueprint schema is {data.get('schema')!r}; allowed is {SCHEMA!r}")
+        nodes = tuple(Node(**{k: _frozen(v) for k, v in node.items()}) for node in data["nodes"])
+        c, h, w = data["input_shape"]
+        return cls((c, h, w), data["classes"], nodes)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Blueprint":
+        """Return the blueprint that ``to_json`` described."""
+        return cls.from_dict(json.loads(text))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """Blueprints as arrays (candidates, nodes), for pricing many at once.
+
+    Shorter blueprints are padded with rows whose ``op`` is -1; every other column is 1 there for
+    sizes and 0 for codes, so that equations stay finite and the padding can be masked out.
+    """
+
+    op: Ints
+    in_channels: Ints
+    in_height: Ints
+    in_width: Ints
+    out_channels: Ints
+    out_height: Ints
+    out_width: Ints
+    kernel_height: Ints
+    kernel_width: Ints
+    groups: Ints
+    fan_in: Ints
+    cim: Ints
+    w_bits: Ints
+    x_bits: Ints
+    x_signed: Ints
+    adc_bits: Ints
+    encoding: Ints
+    range_policy: Ints
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Candidates and nodes."""
+        n, nodes = self.op.shape
+        return n, nodes
+
+
+_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0)
+
+
+def _row(node: Node) -> tuple[int, ...]:
+    return (
+        OPS.index(node.op),
+        *node.in_shape,
+        *node.out_shape,
+        *node.kernel,
+        node.groups,
+        len(node.inputs),
+        int(node.placement == "cim"),
+        node.w_bits,
+        node.x_bits,
+        int(node.x_signed),
+        node.adc_bits,
+        ENCODINGS.index(node.encoding),
+        RANGE_POLICIES.index(node.range_policy),
+    )
+
+
+def layer_table(blueprints: Sequence[Blueprint]) -> LayerTable:
+    """Return ``blueprints`` as arrays (n, most nodes)."""
+    longest = max((len(b.nodes) for b in blueprints), default=0)
+    rows = np.empty((len(blueprints), longest, len(_PADDING)), dtype=np.int64)
+    for table, blueprint in zip(rows, blueprints, strict=True):
+        table[:] = _PADDING
+        for index, node in enumerate(blueprint.nodes):
+            table[index] = _row(node)
+    return LayerTable(*np.moveaxis(rows, -1, 0))

@@ -1,0 +1,187 @@
+"""The contract between the orchestrator and a worker: a job goes out, a score comes back.
+
+Both are JSON; neither needs torch. A job holds all that its score depends on, so a score can be
+reused for any job of equal key.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from statistics import fmean, pstdev
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+import cimsearch
+from cimsearch.blueprint import Blueprint
+from cimsearch.spec.base import canonical_json, content_hash
+from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.study import DataSpec, Level, Recipe, Rung
+
+JOB_SCHEMA = "cimsearch/job/1"
+SCORE_SCHEMA = "cimsearch/score/1"
+
+Part = Literal["train", "validation", "test"]
+
+_DATA: TypeAdapter[DataSpec] = TypeAdapter(DataSpec)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation: train this candidate for this hardware and score it.
+
+    Attributes:
+        candidate_hash: Names the candidate; keys its training stream.
+        blueprint: The candidate's network.
+        parent: Its float parent's network.
+        hardware: The macro and system, resolved.
+        data: The data set as the study declares it.
+        data_path: Where the data lies on the workers, if it is on disk.
+        data_fingerprint: What the data is, so that a score is never reused for other data.
+        recipe: How it is trained.
+        rung: Epochs, levels, chips and images.
+        study_seed: Keys every stream of the study.
+        replicate: 0 in the search; the final scoring on test images uses others.
+        first_chip: Index of the first chip; chips are common to all candidates.
+        split: Which images the score is on.
+    """
+
+    candidate_hash: str
+    blueprint: Blueprint
+    parent: Blueprint
+    hardware: Hardware
+    data: DataSpec
+    data_path: str | None
+    data_fingerprint: str
+    recipe: Recipe
+    rung: Rung
+    study_seed: int
+    replicate: int = 0
+    first_chip: int = 0
+    split: Literal["validation", "test"] = "validation"
+
+    def to_json(self) -> str:
+        """Return the job as canonical JSON."""
+        return canonical_json(self._to_dict())
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {
+            "schema": JOB_SCHEMA,
+            "candidate_hash": self.candidate_hash,
+            "blueprint": self.blueprint.to_dict(),
+            "parent": self.parent.to_dict(),
+            "hardware": self.hardware.model_dump(mode="json"),
+            "data": self.data.model_dump(mode="json"),
+            "data_path": self.data_path,
+            "data_fingerprint": self.data_fingerprint,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "rung": self.rung.model_dump(mode="json"),
+            "study_seed": self.study_seed,
+            "replicate": self.replicate,
+            "first_chip": self.first_chip,
+            "split": self.split,
+        }
+
+    @property
+    def key(self) -> str:
+        """Hash of everything the score depends on: not of where the data lies or what is named."""
+        data = self._to_dict() | {"version": cimsearch.__version__}
+        data["hardware"] = self.hardware.hash
+        data["data"].pop("path", None)
+        for name in ("data_path", "candidate_hash"):
+            data.pop(name)
+        return content_hash(data)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        """Return the job that ``to_json`` described.
+
+        Raises:
+            ValueError: The schema is not this version's, or a part is not valid.
+        """
+        raw = json.loads(text)
+        if raw.get("schema") != JOB_SCHEMA:
+            raise ValueError(f"job schema is {raw.get('schema')!r}; allowed is {JOB_SCHEMA!r}")
+        return cls(
+            candidate_hash=raw["candidate_hash"],
+            blueprint=Blueprint.from_dict(raw["blueprint"]),
+            parent=Blueprint.from_dict(raw["parent"]),
+            hardware=Hardware.model_validate_json(json.dumps(raw["hardware"])),
+            data=_DATA.validate_json(json.dumps(raw["data"])),
+            data_path=raw["data_path"],
+            data_fingerprint=raw["data_fingerprint"],
+            recipe=Recipe.model_validate_json(json.dumps(raw["recipe"])),
+            rung=Rung.model_validate_json(json.dumps(raw["rung"])),
+            study_seed=raw["study_seed"],
+            replicate=raw["replicate"],
+            first_chip=raw["first_chip"],
+            split=raw["split"],
+        )
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a worker found.
+
+    Attributes:
+        level: Fidelity the accuracy was scored at.
+        split: Which images it was scored on.
+        images: How many.
+        accuracy_per_chip: One accuracy (0..1) a chip instance, in order of chip index.
+        ideal_accuracy: With an ideal converter and no noise: what quantisation alone leaves.
+        float_accuracy: Of the float parent on the same images.
+        activity_frac: Measured share of input bits that are 1, by layer.
+        density_frac: Measured share of stored weight bits that are 1, by layer.
+        parent_epochs: Epochs trained on the float parent.
+        epochs: Epochs trained on the candidate.
+        seconds: Wall time.
+        cpu_seconds: Processor time.
+        fingerprint: Kind of machine (instruction sets, torch version): scores of different kinds
+            may differ in the last bits.
+    """
+
+    level: Level
+    split: Literal["validation", "test"]
+    images: int
+    accuracy_per_chip: tuple[float, ...]
+    ideal_accuracy: float
+    float_accuracy: float
+    activity_frac: dict[str, float] = field(default_factory=dict)
+    density_frac: dict[str, float] = field(default_factory=dict)
+    parent_epochs: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    fingerprint: str = ""
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the chips."""
+        return fmean(self.accuracy_per_chip)
+
+    @property
+    def accuracy_std(self) -> float:
+        """Standard deviation over the chips (population)."""
+        return pstdev(self.accuracy_per_chip)
+
+    @property
+    def accuracy_worst(self) -> float:
+        """Of the worst chip."""
+        return min(self.accuracy_per_chip)
+
+    def to_json(self) -> str:
+        """Return the score as canonical JSON."""
+        return canonical_json({"schema": SCORE_SCHEMA} | asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Score":
+        """Return the score that ``to_json`` described.
+
+        Raises:
+            ValueError: The schema is not this version's.
+        """
+        raw = json.loads(text)
+        schema = raw.pop("schema", None)
+        if schema != SCORE_SCHEMA:
+            raise ValueError(f"score schema is {schema!r}; allowed is {SCORE_SCHEMA!r}")
+        raw["accuracy_per_chip"] = tuple(raw["accuracy_per_chip"])
+        return cls(**raw)

@@ -1,0 +1,1 @@
+"""The study loop: propose, price, dispatch, record."""

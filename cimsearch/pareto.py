@@ -1,0 +1,43 @@
+"""Pareto domination and hypervolume, on moocore.
+
+Points are rows of a float array (n, d). Every objective here is *minimised*; ``signed`` turns a
+study's directions into that form.
+"""
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Points = NDArray[np.float64]
+
+
+def signed(values: ArrayLike, directions: Sequence[str]) -> Points:
+    """Return objective values (n, d) with maximised columns negated, so that all are minimised."""
+    points = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    signs = np.array([-1.0 if d == "maximize" else 1.0 for d in directions])
+    return np.asarray(points * signs)
+
+
+def front_mask(points: Points) -> NDArray[np.bool_]:
+    """Return which rows (n,) of ``points`` (n, d) no other row dominates.
+
+    Of rows that are equal only the first is on the front, so that a front has no repeats.
+    Rows with NaN are never on the front.
+    """
+    mask = np.zeros(len(points), dtype=bool)
+    known = ~np.isnan(points).any(axis=1)
+    if known.any():
+        mask[known] = moocore.is_nondominated(points[known], keep_weakly=False)
+    return mask
+
+
+def hypervolume(points: Points, reference: ArrayLike) -> float:
+    """Return the volume that ``points`` (n, d) dominate up to ``reference`` (d,).
+
+    Points that do not dominate the reference add nothing; an empty set has volume 0.
+    """
+    if len(points) == 0:
+        return 0.0
+    return float(moocore.hypervolume(points, ref=np.asarray(reference, dtype=np.float64)))

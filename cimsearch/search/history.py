@@ -1,0 +1,55 @@
+"""What a proposal may know.
+
+Proposal k may use the genes of every trial below k, but the results of the oldest trained ones
+only: all but the last ``lag``. Which results those are depends on k alone, so a study proposes the
+same candidates with one worker or eight, and after being killed and resumed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+State = Literal["complete", "failed", "running"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A trial as a sampler sees it.
+
+    Attributes:
+        number: Its number in the study.
+        genes: Choice indices (g,).
+        candidate_hash: Hash of the decoded candidate.
+        trained: Whether it was sent to a worker; an infeasible one never is.
+        state: ``running`` also when its result exists but may not be used yet.
+        values: Objective values, if complete.
+        constraints: Constraint values (<= 0 is feasible), known before training.
+        attrs: What the sampler noted with its proposal.
+    """
+
+    number: int
+    genes: tuple[int, ...]
+    candidate_hash: str
+    trained: bool
+    state: State
+    values: tuple[float, ...] | None
+    constraints: tuple[float, ...]
+    attrs: Mapping[str, Any]
+
+
+def visible(trials: Sequence[Seen], lag: int) -> tuple[Seen, ...] | None:
+    """Return what the next proposal may know, or None if it must wait for a result first.
+
+    Args:
+        trials: All trials so far, in order of number.
+        lag: How many of the last trained trials have results that may not be used.
+    """
+    trained = [trial for trial in trials if trial.trained]
+    usable = trained[: max(0, len(trained) - lag)]
+    if any(trial.state == "running" for trial in usable):
+        return None
+    hidden = {trial.number for trial in trained[len(usable) :]}
+    return tuple(
+        replace(trial, state="running", values=None) if trial.number in hidden else trial
+        for trial in trials
+    )

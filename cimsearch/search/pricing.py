@@ -1,0 +1,91 @@
+"""Pricing: what of a candidate is known before anything is trained."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimsearch.blueprint import layer_table
+from cimsearch.cost import CostArrays, CostReport, estimate, estimate_table
+from cimsearch.space import Candidate, Genes, Space
+from cimsearch.spec import Hardware, Study
+from cimsearch.spec.study import Bound, Statistics
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A candidate with its price.
+
+    Attributes:
+        candidate: What was priced.
+        report: The full cost report.
+        objectives: The priced objectives, in the study's order without accuracy.
+        constraints: Relative violations in the order of the constraints' names; <= 0 is feasible.
+    """
+
+    candidate: Candidate
+    report: CostReport
+    objectives: tuple[float, ...]
+    constraints: tuple[float, ...]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every constraint holds."""
+        return all(violation <= 0 for violation in self.constraints)
+
+
+def price(study: Study, candidate: Candidate) -> Priced:
+    """Return ``candidate`` priced on the study's hardware with its declared statistics.
+
+    Raises:
+        HardwareError: The hardware cannot do what a node asks.
+    """
+    report = estimate(candidate.blueprint, study.hardware, study.spec.statistics)
+    objectives = tuple(getattr(report, name) for name in study.spec.objectives[1:])
+    violations = [
+        _violation(getattr(report, name), bound)
+        for name, bound in sorted(study.spec.constraints.items())
+    ]
+    return Priced(candidate, report, objectives, tuple(float(v) for v in violations))
+
+
+def _violation(value: float | NDArray[np.float64], bound: Bound) -> float | NDArray[np.float64]:
+    """Return by how much of the bound a value misses it; <= 0 holds."""
+    worst: float | NDArray[np.float64] = np.full(np.shape(value), -np.inf)
+    if bound.max is not None:
+        worst = np.maximum(worst, (value - bound.max) / (bound.max or 1.0))
+    if bound.min is not None:
+        worst = np.maximum(worst, (bound.min - value) / (bound.min or 1.0))
+    return worst
+
+
+def estimate_batch(
+    space: Space, genes: Genes, hardware: Hardware, statistics: Statistics | None = None
+) -> CostArrays:
+    """Return the costs of many candidates at once.
+
+    Args:
+        space: What the genes mean.
+        genes: Choice indices (n, g).
+        hardware: What to price on.
+        statistics: Declared data statistics; the defaults if left out.
+    """
+    table = layer_table([space.decode(row).blueprint for row in genes])
+    return estimate_table(table, hardware, statistics or Statistics())
+
+
+def failing_constraints(study: Study, genes: Genes) -> tuple[int, dict[str, int]]:
+    """Return how many of ``genes`` (n, g) are feasible, and how often each constraint fails."""
+    costs = estimate_batch(Space(study.space), genes, study.hardware, study.spec.statistics)
+    feasible = np.ones(len(genes), dtype=bool)
+    fails: dict[str, int] = {}
+    for name, bound in sorted(study.spec.constraints.items()):
+        failed = np.asarray(_violation(getattr(costs, name), bound)) > 0
+        fails[name] = int(failed.sum())
+        feasible &= ~failed
+    return int(feasible.sum()), fails
+
+
+def directions(study: Study) -> list[str]:
+    """Return ``maximize`` for accuracy and ``minimize`` for every priced objective."""
+    return ["maximize" if name == "accuracy" else "minimize" for name in study.spec.objectives]

@@ -1,0 +1,216 @@
+"""A space: genes in, candidates out."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from cimsearch.blueprint import Blueprint
+from cimsearch.errors import SpaceError
+from cimsearch.seeds import stream
+from cimsearch.space.families import FAMILIES, UNORDERED, Axis, Value, Values
+from cimsearch.space.genes import Gene, Genes, active_mask, canonical, check, repair
+from cimsearch.spec.base import canonical_json, content_hash
+from cimsearch.spec.hardware import RangePolicy
+from cimsearch.spec.space import SpaceSpec
+
+SCHEMA = "cimsearch/candidate/1"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A decoded candidate: the network to build and price, and the float parent it comes from.
+
+    ``genes`` are the choice indices it was decoded from; a uniform baseline, which need not be in
+    the space, has none.
+    """
+
+    blueprint: Blueprint
+    parent: Blueprint
+    genes: tuple[int, ...] = ()
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of blueprint and parent: equal networks have equal hashes, whatever their genes."""
+        return content_hash({"blueprint": self.blueprint.hash, "parent": self.parent.hash})
+
+    def to_json(self) -> str:
+        """Return the candidate as canonical JSON."""
+        return canonical_json(
+            {
+                "schema": SCHEMA,
+                "genes": list(self.genes),
+                "blueprint": self.blueprint.to_dict(),
+                "parent": self.parent.to_dict(),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Candidate":
+        """Return the candidate that ``to_json`` described.
+
+        Raises:
+            ValueError: The schema is not this version's.
+        """
+        raw = json.loads(text)
+        if raw.get("schema") != SCHEMA:
+            raise ValueError(f"candidate schema is {raw.get('schema')!r}; allowed is {SCHEMA!r}")
+        parts = (Blueprint.from_dict(raw[part]) for part in ("blueprint", "parent"))
+        return cls(*parts, genes=tuple(raw["genes"]))
+
+
+@dataclass(frozen=True)
+class Space:
+    """A family of networks with the choices of each gene; wraps its frozen spec."""
+
+    spec: SpaceSpec
+
+    @cached_property
+    def _axes(self) -> tuple[Axis, ...]:
+        return FAMILIES[self.spec.family].axes(self.spec)
+
+    @cached_property
+    def genes(self) -> tuple[Gene, ...]:
+        """The genes: the axes that have more than one choice, in order."""
+        searched = [axis for axis in self._axes if len(axis.choices) > 1]
+        index = {axis.name: i for i, axis in enumerate(searched)}
+        return tuple(
+            Gene(
+                axis.name,
+                axis.choices,
+                ordered=axis.name.rsplit(".", 1)[-1] not in UNORDERED,
+                depth_gene=index.get(axis.depth, -1),
+                position=axis.position,
+                neighbour=index.get(axis.neighbour, -1),
+            )
+            for axis in searched
+        )
+
+    @cached_property
+    def gene_names(self) -> tuple[str, ...]:
+        """The names of the genes, in the order of every gene array."""
+        return tuple(gene.name for gene in self.genes)
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of what the genes mean: family, shapes, choices."""
+        spec = self.spec.model_dump(mode="json", exclude={"name", "summary", "source"})
+        return content_hash(spec)
+
+    @cached_property
+    def size(self) -> int:
+        """How many candidates have different active genes."""
+        total = 1
+        for depth in self._axes:
+            if depth.name.endswith(".depth"):
+                total *= sum(
+                    prod(
+                        len(a.choices)
+                        for a in self._axes
+                        if a.depth == depth.name and a.position < int(value)
+                    )
+                    for value in depth.choices
+                )
+        free = [a for a in self._axes if not a.depth and not a.name.endswith(".depth")]
+        return total * prod(len(axis.choices) for axis in free)
+
+    def sample_genes(self, n: int, seed: int | np.random.Generator) -> Genes:
+        """Return ``n`` uniformly drawn gene vectors (n, g)."""
+        rng = seed if isinstance(seed, np.random.Generator) else stream("sample", seed)
+        return rng.integers(0, [len(gene.choices) for gene in self.genes], (n, len(self.genes)))
+
+    def sample(self, seed: int) -> Candidate:
+        """Return one uniformly drawn candidate."""
+        return self.decode(self.sample_genes(1, seed)[0])
+
+    def active(self, genes: Genes) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """Return which genes (n, g) are active in each candidate."""
+        check(self.genes, genes)
+        return active_mask(self.genes, genes)
+
+    def canonical(self, genes: Genes) -> Genes:
+        """Return genes (n, g) with inactive ones set to -1: equal rows are equal candidates."""
+        check(self.genes, genes)
+        return canonical(self.genes, genes)
+
+    def repair(self, genes: Genes) -> Genes:
+        """Return valid genes (n, g) near ``genes``; inactive ones copy their left neighbour."""
+        return repair(self.genes, genes)
+
+    def decode(self, genes: Genes | tuple[int, ...]) -> Candidate:
+        """Return the candidate of one gene vector (g,).
+
+        Raises:
+            SpaceError: The vector has the wrong length or an index out of range.
+        """
+        vector = np.asarray(genes, dtype=np.int64).reshape(1, -1)
+        check(self.genes, vector)
+        chosen = zip(self.genes, vector[0], strict=True)
+        searched = {gene.name: gene.choices[index] for gene, index in chosen}
+        values = {axis.name: axis.choices[0] for axis in self._axes} | searched
+        return self._candidate(values, tuple(int(index) for index in vector[0]))
+
+    def encode(self, values: Values) -> Genes:
+        """Return the gene vector (g,) with the given choices by gene name.
+
+        Raises:
+            SpaceError: A gene is unknown or missing, or a value is not one of its choices.
+        """
+        unknown = sorted(set(values) - set(self.gene_names))
+        missing = sorted(set(self.gene_names) - set(values))
+        if unknown or missing:
+            raise SpaceError(f"genes: unknown {unknown or 'none'}, missing {missing or 'none'}")
+        vector = []
+        for gene in self.genes:
+            if values[gene.name] not in gene.choices:
+                raise SpaceError(
+                    f"genes: {gene.name}: found {values[gene.name]!r}; "
+                    f"allowed is one of {list(gene.choices)}"
+                )
+            vector.append(gene.choices.index(values[gene.name]))
+        return np.array(vector, dtype=np.int64)
+
+    def uniform(
+        self,
+        *,
+        weight_bits: int,
+        activation_bits: int,
+        adc_bits: int = 0,
+        range_policy: RangePolicy | Literal[""] = "",
+    ) -> Candidate:
+        """Return the largest network of the family with uniform bits and nothing pruned.
+
+        Args:
+            weight_bits: Of every searched layer; need not be a choice of the space.
+            activation_bits: Likewise.
+            adc_bits: Converter bits; 0 is the macro's own setting.
+            range_policy: Of the converter; empty is the macro's own.
+        """
+        fixed: dict[str, Value] = {
+            "weight_bits": weight_bits,
+            "activation_bits": activation_bits,
+            "adc_bits": adc_bits,
+            "range_policy": range_policy,
+            "encoding": "",
+            "prune_ratio": 0.0,
+        }
+        values: dict[str, Value] = {}
+        for axis in self._axes:
+            kind = axis.name.rsplit(".", 1)[-1]
+            values[axis.name] = fixed.get(kind, max(axis.choices, key=float))
+        if adc_bits or range_policy:
+            values |= self._everywhere({"adc_bits": adc_bits, "range_policy": range_policy})
+        return self._candidate(values, ())
+
+    def _everywhere(self, settings: Values) -> dict[str, Value]:
+        """Return ``settings`` for every searched layer, whether they are axes of it or not."""
+        ending = ".weight_bits"
+        layers = [a.name.removesuffix(ending) for a in self._axes if a.name.endswith(ending)]
+        return {f"{layer}.{name}": v for layer in layers for name, v in settings.items()}
+
+    def _candidate(self, values: Values, genes: tuple[int, ...]) -> Candidate:
+        build = FAMILIES[self.spec.family].build
+        return Candidate(build(self.spec, values, False), build(self.spec, values, True), genes)

@@ -1,0 +1,19 @@
+"""Spec files: models, YAML with line numbers, catalogue look-up."""
+
+from cimsearch.spec.catalogue import Kind, names
+from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.load import Study, load_hardware, load_space_spec, load_study
+from cimsearch.spec.space import SpaceSpec
+from cimsearch.spec.study import StudySpec
+
+__all__ = [
+    "Hardware",
+    "Kind",
+    "SpaceSpec",
+    "Study",
+    "StudySpec",
+    "load_hardware",
+    "load_space_spec",
+    "load_study",
+    "names",
+]

@@ -1,0 +1,236 @@
+"""From a name or path to a frozen, checked spec."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from cimsearch.errors import SpecError
+from cimsearch.spec.base import canonical_json, content_hash
+from cimsearch.spec.catalogue import find, load_document
+from cimsearch.spec.document import Document, validate
+from cimsearch.spec.hardware import (
+    ConfigurableField,
+    Hardware,
+    Macro,
+    MacroFile,
+    System,
+    SystemFile,
+    TechnologyFile,
+    basis_of,
+    numbers,
+)
+from cimsearch.spec.space import LayerGenes, SpaceSpec
+from cimsearch.spec.study import StudySpec
+
+DEFAULT_SYSTEM = "systems/enough_macros"
+HardwareFile = TechnologyFile | MacroFile | SystemFile
+_FILES: dict[str, type[HardwareFile]] = {
+    "technology": TechnologyFile,
+    "macro": MacroFile,
+    "system": SystemFile,
+}
+
+
+def load_hardware_file(name: str, *, beside: Path | None = None) -> tuple[Document, HardwareFile]:
+    """Read one hardware file (with what it extends), whatever its kind.
+
+    Raises:
+        SpecError: The file is missing or not valid, or a number has no basis.
+    """
+    document = load_document("hardware", name, beside=beside)
+    kind = document.data.get("kind")
+    if kind not in _FILES:
+        allowed = ", ".join(_FILES)
+        raise document.error(("kind",), f"found {kind!r}; allowed is one of {allowed}")
+    file = validate(_FILES[kind], document)
+    nameless = [
+        (*path.split("."),)
+        for path in numbers(document.data)
+        if basis_of(path, file.basis) is None
+    ]
+    if nameless:
+        raise SpecError(
+            "\n".join(
+                str(document.error(loc, "this number has no entry in basis")) for loc in nameless
+            ),
+            "say under basis: whether it is reported, derived or assumed",
+        )
+    return document, file
+
+
+def load_hardware(name: str, *, beside: Path | None = None) -> Hardware:
+    """Return the hardware of ``name``: a macro (put into ``systems/enough_macros``) or a system.
+
+    Args:
+        name: A catalogue name such as ``macros/chih_isscc_2021``, or a path.
+        beside: The file that names it, if any.
+
+    Raises:
+        SpecError: Not found, not valid, or a technology, which is no hardware by itself.
+    """
+    document, file = load_hardware_file(name, beside=beside)
+    if isinstance(file, TechnologyFile):
+        raise document.error(("kind",), "a technology alone is no hardware; name a macro")
+    if isinstance(file, MacroFile):
+        _, system = load_hardware_file(DEFAULT_SYSTEM)
+        macro = file
+    else:
+        if file.macro is None:
+            raise document.error((), "this system has no macro; name the macro instead")
+        _, inner = load_hardware_file(file.macro, beside=document.path)
+        if not isinstance(inner, MacroFile):
+            raise document.error(("macro",), f"{file.macro} is not a macro")
+        macro, system = inner, file
+    if not isinstance(system, SystemFile):
+        raise SpecError(f"{DEFAULT_SYSTEM} is not a system")
+    return Hardware(
+        name=file.name,
+        summary=file.summary,
+        source=file.source,
+        macro=Macro.model_validate({k: getattr(macro, k) for k in Macro.model_fields}),
+        system_name=system.name,
+        system=System.model_validate({k: getattr(system, k) for k in System.model_fields}),
+    )
+
+
+def load_space_spec(name: str, *, beside: Path | None = None) -> SpaceSpec:
+    """Return the space of ``name``, a catalogue name or a path.
+
+    Raises:
+        SpecError: Not found or not valid.
+    """
+    return validate(SpaceSpec, load_document("spaces", name, beside=beside))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with its space and hardware resolved: everything a search needs but the data."""
+
+    spec: StudySpec
+    space: SpaceSpec
+    hardware: Hardware
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The study's name, which its database row carries."""
+        return self.spec.name
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes two studies the same one, as plain data.
+
+        Budget, workers, data path and texts are left out: they may change between a launch and a
+        resume.
+        """
+        study = self.spec.model_dump(
+            mode="json", by_alias=True, exclude={"budget", "workers", "summary", "source"}
+        )
+        study["data"].pop("path", None)
+        study.pop("space"), study.pop("hardware")
+        return {
+            "study": study,
+            "space": self.space.model_dump(
+                mode="json", by_alias=True, exclude={"name", "summary", "source"}
+            ),
+            "hardware": self.hardware.model_dump(mode="json", include={"macro", "system"}),
+        }
+
+    @property
+    def hash(self) -> str:
+        """The hash of ``identity()``."""
+        return content_hash(self.identity())
+
+    def to_json(self) -> str:
+        """Return the study with its space and hardware as canonical JSON, as a database keeps it."""
+        parts = {"study": self.spec, "space": self.space, "hardware": self.hardware}
+        return canonical_json(
+            {name: part.model_dump(mode="json", by_alias=True) for name, part in parts.items()}
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Study":
+        """Return the study that ``to_json`` described."""
+        raw = json.loads(text)
+        return cls(
+            StudySpec.model_validate_json(json.dumps(raw["study"])),
+            SpaceSpec.model_validate_json(json.dumps(raw["space"])),
+            Hardware.model_validate_json(json.dumps(raw["hardware"])),
+        )
+
+
+def load_study(name: str) -> Study:
+    """Return the study of ``name`` with its space and hardware.
+
+    Raises:
+        SpecError: A file is missing or not valid, the data does not fit the space, or the study
+            opens a gene that the hardware cannot change.
+    """
+    document = load_document("studies", name)
+    spec = validate(StudySpec, document)
+    try:
+        find("spaces", spec.space, beside=document.path)
+        space = load_space_spec(spec.space, beside=document.path)
+    except SpecError as error:
+        raise _at(document, "space", error) from error
+    try:
+        hardware = load_hardware(spec.hardware, beside=document.path)
+    except SpecError as error:
+        raise _at(document, "hardware", error) from error
+    space = space.model_copy(update={"genes": _opened(space.genes, spec)})
+    _check_fit(document, spec, space, hardware)
+    return Study(spec, space, hardware, document.path)
+
+
+def _at(document: Document, field: str, error: SpecError) -> SpecError:
+    """Return ``error`` as it is if it points into a file, else pointing at the study's field."""
+    first = error.message.split(": ", 1)[0]
+    if first.count(":") == 2:
+        return error
+    return document.error((field,), error.message, error.hint)
+
+
+def _opened(genes: LayerGenes, spec: StudySpec) -> LayerGenes:
+    """Return the space's genes with those that the study opens or narrows."""
+    given = {name: values for name, values in spec.genes if values}
+    return genes.model_copy(update=given)
+
+
+def _check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: Hardware) -> None:
+    """Check that data fits the space and genes fit the hardware, all errors at once."""
+    errors: list[SpecError] = []
+    if spec.data.shape != space.input_shape:
+        errors.append(
+            document.error(
+                ("data", "shape"),
+                f"found {list(spec.data.shape)}; the space takes {list(space.input_shape)}",
+            )
+        )
+    if spec.data.classes != space.classes:
+        errors.append(
+            document.error(
+                ("data", "classes"), f"found {spec.data.classes}; the space has {space.classes}"
+            )
+        )
+    macro = hardware.macro
+    for field in get_args(ConfigurableField):
+        wanted = getattr(space.genes, field)
+        allowed = macro.choices(field)
+        refused = [value for value in wanted if value not in allowed]
+        if refused:
+            opened = getattr(spec.genes, field)
+            loc = ("genes", field) if opened else ("hardware",)
+            free = "may be" if field in macro.configurable else "is fixed at"
+            errors.append(
+                document.error(
+                    loc,
+                    f"found {field} {_listed(refused)}; on {hardware.name} {field} {free} "
+                    f"{_listed(allowed)}",
+                )
+            )
+    if errors:
+        raise SpecError("\n".join(error.message for error in errors))
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(map(str, values))

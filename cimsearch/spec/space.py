@@ -1,0 +1,73 @@
+"""The space file: a family of networks and the choices each of its genes has."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cimsearch.spec.base import Bits, Count, FileSpec, Spec
+from cimsearch.spec.document import FieldError
+from cimsearch.spec.hardware import Encoding, RangePolicy
+
+Ratio = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Stage(Spec):
+    """A run of layers of one width: ``depth`` convolutions (VGG) or blocks (ResNet)."""
+
+    width: Annotated[tuple[Count, ...], Field(min_length=1)]
+    depth: Annotated[tuple[Count, ...], Field(min_length=1)]
+    downsample: bool
+
+
+class LayerGenes(Spec):
+    """The choices of every searched layer. A list of one value is fixed and is no gene.
+
+    ``adc_bits``, ``encoding`` and ``range_policy`` are normally left out: the study opens them
+    when its hardware lets them change.
+    """
+
+    weight_bits: Annotated[tuple[Bits, ...], Field(min_length=1)]
+    activation_bits: Annotated[tuple[Bits, ...], Field(min_length=1)]
+    prune_ratio: Annotated[tuple[Ratio, ...], Field(min_length=1)]
+    adc_bits: tuple[Bits, ...] = ()
+    encoding: tuple[Encoding, ...] = ()
+    range_policy: tuple[RangePolicy, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Self:
+        for name, values in self:
+            if len(set(values)) != len(values):
+                raise FieldError(name, f"found a repeated choice in {list(values)}")
+        return self
+
+
+class EndLayers(Spec):
+    """The first convolution and the classifier: outside the search, with stated bits."""
+
+    placement: Literal["digital", "cim"]
+    bits: Bits
+
+
+class SpaceSpec(FileSpec):
+    """A file of ``spaces/``."""
+
+    schema_: Annotated[Literal["cimsearch/space/1"], Field(alias="schema")]
+    family: Literal["vgg", "resnet"]
+    input_shape: Annotated[tuple[Count, Count, Count], Field()]
+    classes: Annotated[int, Field(ge=2)]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=8)]
+    kernel: Literal[1, 3, 5] = 3
+    genes: LayerGenes
+    first_layer: EndLayers
+    classifier: EndLayers
+
+    @model_validator(mode="after")
+    def _image_survives(self) -> Self:
+        halvings = sum(stage.downsample for stage in self.stages)
+        if min(self.input_shape[1:]) >> halvings < 1 and min(self.input_shape[1:]) > 1:
+            raise FieldError(
+                "stages",
+                f"found {halvings} stages with downsample; an input of "
+                f"{self.input_shape[1]} x {self.input_shape[2]} allows fewer",
+            )
+        return self

@@ -1,0 +1,197 @@
+"""The study file: which space on which hardware with which data, how trained and how searched."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cimsearch.spec.base import Bits, Count, FileSpec, Fraction, NonNegative, Positive, Spec
+from cimsearch.spec.document import FieldError
+from cimsearch.spec.hardware import Encoding, RangePolicy
+
+Level = Literal["L0", "L1"]
+Objective = Literal["accuracy", "energy_pj", "latency_ns", "area_um2"]
+ConstraintName = Literal["energy_pj", "latency_ns", "area_um2", "macros", "utilization"]
+
+
+class Normalisation(Spec):
+    """Per-channel ``(x - mean) / std`` on values scaled to 0..1 (or as stored, for ``.npz``)."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    std: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
+class Augmentation(Spec):
+    """Whole-batch augmentation of training images: zero-padded shifts and mirror images."""
+
+    shift_pixels: Annotated[int, Field(ge=0, le=16)] = 0
+    flip: bool = False
+
+
+class DataBase(Spec):
+    """What every data set declares."""
+
+    shape: Annotated[tuple[Count, Count, Count], Field()]
+    classes: Annotated[int, Field(ge=2)]
+    validation_frac: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test_frac: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    split_seed: int = 0
+    normalisation: Normalisation | None = None
+    augmentation: Augmentation = Augmentation()
+
+
+class DigitsData(DataBase):
+    """The handwritten digits that ship with scikit-learn: 1,797 images of 8 x 8, 10 classes."""
+
+    kind: Literal["digits"]
+
+
+class PathData(DataBase):
+    """Data on disk. Without ``path``, ``--data DIR`` or ``CIMSEARCH_DATA`` says where."""
+
+    path: str | None = None
+
+
+class ParquetData(PathData):
+    """Parquet files ``train*.parquet`` and ``test*.parquet`` in the Hugging Face image layout."""
+
+    kind: Literal["parquet"]
+    image_column: str = "img"
+    label_column: str = "label"
+
+
+class FolderData(PathData):
+    """Image folders: ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` to be split."""
+
+    kind: Literal["folder"]
+
+
+class NpzData(PathData):
+    """A ``.npz`` with ``x_train, y_train, x_test, y_test``, or ``x, y`` to be split.
+
+    A 1-D signal of length n has shape (channels, 1, n).
+    """
+
+    kind: Literal["npz"]
+
+
+class ImportData(DataBase):
+    """A function ``module:name`` that returns arrays; command line only, as it runs code."""
+
+    kind: Literal["import"]
+    target: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+DataSpec = Annotated[
+    DigitsData | ParquetData | FolderData | NpzData | ImportData, Field(discriminator="kind")
+]
+
+
+class Recipe(Spec):
+    """How a candidate is trained: its float parent, then quantisation-aware with noise.
+
+    SGD with Nesterov momentum; one-cycle learning rate on the parent, cosine on the candidate.
+    """
+
+    batch: Count
+    parent_epochs: Count
+    parent_lr: Positive
+    qat_lr: Positive
+    momentum: Fraction = 0.9
+    weight_decay: NonNegative = 5e-4
+    noise_scale: NonNegative = 1.0
+    ramp_frac: Fraction = 0.5
+
+
+class Rung(Spec):
+    """A training budget with the level, chips and images that an accuracy is scored on."""
+
+    epochs: Count
+    train_level: Level
+    score_level: Level
+    chips: Count
+    images: Count | Literal["all"] = "all"
+
+
+class Statistics(Spec):
+    """Declared data statistics that price every trial (never a trial's own).
+
+    ``activity_frac`` is the share of input bits that are 1, ``density_frac`` the share of stored
+    weight bits that are 1.
+    """
+
+    activity_frac: Fraction = 0.5
+    density_frac: Fraction = 0.5
+
+
+class Bound(Spec):
+    """Limits of a priced quantity; the unit is in the quantity's name."""
+
+    max: NonNegative | None = None
+    min: NonNegative | None = None
+
+    @model_validator(mode="after")
+    def _one_given(self) -> Self:
+        if self.max is None and self.min is None:
+            raise FieldError("max", "missing; a bound needs max or min")
+        return self
+
+
+class OpenGenes(Spec):
+    """Per-layer choices that the study opens (or narrows) because its hardware has them."""
+
+    weight_bits: tuple[Bits, ...] = ()
+    activation_bits: tuple[Bits, ...] = ()
+    prune_ratio: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    adc_bits: tuple[Bits, ...] = ()
+    encoding: tuple[Encoding, ...] = ()
+    range_policy: tuple[RangePolicy, ...] = ()
+
+
+class Sampler(Spec):
+    """What proposes candidates. ``lag``: results of all but the last ``lag`` trained are used."""
+
+    name: Literal["random", "nsga2"]
+    population: Annotated[int, Field(ge=2)] = 50
+    lag: Annotated[int, Field(ge=1)] = 8
+
+
+class Budget(Spec):
+    """When the search ends: so many trained trials."""
+
+    trials: Count
+
+
+class StudySpec(FileSpec):
+    """A file of ``studies/``."""
+
+    schema_: Annotated[Literal["cimsearch/study/1"], Field(alias="schema")]
+    space: str
+    hardware: str
+    data: DataSpec
+    genes: OpenGenes = OpenGenes()
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=2)] = (
+        "accuracy",
+        "energy_pj",
+        "latency_ns",
+    )
+    constraints: dict[ConstraintName, Bound] = Field(default_factory=dict)
+    sampler: Sampler
+    seed: Annotated[int, Field(ge=0)] = 0
+    statistics: Statistics = Statistics()
+    recipe: Recipe
+    rungs: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=1)]
+    budget: Budget
+    workers: Count = 2
+
+    @model_validator(mode="after")
+    def _objectives_fit(self) -> Self:
+        if self.objectives[0] != "accuracy":
+            raise FieldError("objectives", "accuracy must be the first objective")
+        if len(set(self.objectives)) != len(self.objectives):
+            raise FieldError("objectives", "found a repeated objective")
+        return self
+
+    @property
+    def rung(self) -> Rung:
+        """The rung that trials of this study are trained and scored at."""
+        return self.rungs[0]

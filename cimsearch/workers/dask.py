@@ -1,0 +1,105 @@
+"""The dask executor: a LocalCluster on this machine, or a scheduler at an address.
+
+One task per free slot, so that dask never queues: a worker that dies takes one attempt with it.
+dask itself retries nothing; the orchestrator counts attempts.
+"""
+
+import queue
+import signal
+from typing import Any
+
+import dask
+from distributed import Client, Future, LocalCluster, WorkerPlugin
+
+from cimsearch.errors import WorkerError
+from cimsearch.workers.executor import Event
+from cimsearch.workers.shim import event_of, run_job
+
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.worker.daemon": True,
+    "distributed.logging.distributed": "error",
+    "distributed.comm.timeouts.connect": "10s",
+}
+
+
+class _IgnoreInterrupt(WorkerPlugin):
+    """Ctrl-C reaches every process of a terminal; workers leave it to the orchestrator."""
+
+    name = "cimsearch-ignore-interrupt"
+
+    def setup(self, worker: Any) -> None:  # noqa: ARG002 - dask's signature
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class DaskExecutor:
+    """Runs jobs on dask workers.
+
+    Args:
+        workers: How many local worker processes to start, each with one thread.
+        address: A scheduler's address (``tcp://host:port``) to use instead.
+
+    Raises:
+        WorkerError: The scheduler at ``address`` cannot be reached.
+    """
+
+    def __init__(self, *, workers: int, address: str | None = None) -> None:
+        dask.config.set(_SETTINGS)
+        self._cluster: LocalCluster | None = None
+        if address is None:
+            self._cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                silence_logs="critical",
+            )
+            self._client = Client(self._cluster)
+            self._client.register_plugin(_IgnoreInterrupt())
+        else:
+            try:
+                self._client = Client(address, timeout=10)
+            except (OSError, ValueError) as error:
+                raise WorkerError(
+                    f"no dask scheduler answers at {address}: {error}",
+                    "start one with `dask scheduler`, or leave --cluster out",
+                ) from error
+        self._running: dict[str, Future[bytes]] = {}
+        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def free_slots(self) -> int:
+        """Return the threads of all workers less the jobs that run."""
+        threads: int = sum(self._client.nthreads().values())
+        return max(0, threads - len(self._running))
+
+    def submit(self, token: str, payload: bytes) -> None:
+        """Send the job to a free worker."""
+        future = self._client.submit(run_job, payload, key=f"attempt-{token}", pure=False)
+        self._running[token] = future
+        future.add_done_callback(lambda _: self._ended.put(token))
+
+    def events(self, timeout_s: float) -> list[Event]:
+        """Return the attempts that ended; wait up to ``timeout_s`` for the first."""
+        events: list[Event] = []
+        try:
+            events.append(self._event(self._ended.get(timeout=timeout_s)))
+            while True:
+                events.append(self._event(self._ended.get_nowait()))
+        except queue.Empty:
+            return events
+
+    def _event(self, token: str) -> Event:
+        future = self._running.pop(token)
+        if future.status == "finished":
+            return event_of(token, future.result())
+        if future.status == "error":
+            error = future.exception()
+            return Event(token, "lost", reason=f"{type(error).__name__}: {error}")
+        return Event(token, "lost", reason=f"the scheduler dropped it ({future.status})")
+
+    def close(self) -> None:
+        """Close the connection, and the workers if they are ours."""
+        self._client.close(timeout=5)
+        if self._cluster is not None:
+            self._cluster.close(timeout=5)
