@@ -5,9 +5,28 @@ package loads neither torch nor optuna nor plotly.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cimsearch.api import estimate, load_space
+    from cimsearch.orchestrate.launch import launch, pareto_front, resume
+    from cimsearch.search.pricing import estimate_batch
+    from cimsearch.spec import load_hardware, load_study
+    from cimsearch.store import open_storage
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "estimate": "cimsearch.api",
+    "estimate_batch": "cimsearch.search.pricing",
+    "launch": "cimsearch.orchestrate.launch",
+    "load_hardware": "cimsearch.spec",
+    "load_space": "cimsearch.api",
+    "load_study": "cimsearch.spec",
+    "open_storage": "cimsearch.store",
+    "pareto_front": "cimsearch.orchestrate.launch",
+    "resume": "cimsearch.orchestrate.launch",
+}
 
 __all__ = [
     "estimate",
@@ -23,9 +42,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public function from ``cimsearch.api`` on first use."""
-    if name in __all__:
-        return getattr(import_module("cimsearch.api"), name)
+    """Load a public function from its home on first use."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'cimsearch' has no attribute {name!r}")
 
 

@@ -48,16 +48,20 @@ def unit_of(name: str) -> Unit:
     return UNITS.get(name.rsplit("_", 1)[-1], Unit("")) if "_" in name else Unit("")
 
 
+def quantity(name: str) -> str:
+    """Return a name without its unit: ``energy_measured_pj`` gives ``energy measured``."""
+    bare = name.rsplit("_", 1)[0] if unit_of(name).label else name
+    return bare.replace("_", " ")
+
+
 def label(name: str) -> str:
     """Return an axis or column label: ``energy_pj`` gives ``energy [pJ]``."""
-    unit = unit_of(name)
-    if not unit.label:
-        return name.replace("_", " ")
-    return f"{name.rsplit('_', 1)[0].replace('_', ' ')} [{unit.label}]"
+    unit = unit_of(name).label
+    return f"{quantity(name)} [{unit}]" if unit else quantity(name)
 
 
 def show(name: str, value: float) -> str:
-    """Return a value with its unit, scaled for reading: ``show("energy_pj", 5210)`` is ``5.21 nJ``."""
+    """Return a value with its unit, scaled: ``show("energy_pj", 5210)`` is ``5.21 nJ``."""
     unit = unit_of(name)
     if name == "accuracy" or name.endswith("_accuracy"):
         return f"{100 * value:.2f} %"

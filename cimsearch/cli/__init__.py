@@ -1,1 +1,67 @@
-"""The command line."""
+"""The command line: verbs and printing, no logic. Data goes to stdout, progress to stderr."""
+
+import sys
+
+import click
+
+from cimsearch import __version__
+from cimsearch.cli.catalogue import check, cost, list_, show
+from cimsearch.cli.read import front, report, status, trial
+from cimsearch.cli.run import launch, resume
+from cimsearch.cli.tools import data, doctor
+from cimsearch.errors import CimsearchError, ExitCode
+
+_EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    the study failed or cannot be found
+  2    wrong usage
+  3    a hardware, space or study file is not valid
+  4    the database cannot be opened or written
+  5    the data is missing or not as declared
+  6    workers cannot be started or reached
+  130  interrupted; go on with `cimsearch resume`
+"""
+
+
+@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cimsearch")
+def cli() -> None:
+    """Find neural networks that run well on computing-in-memory hardware."""
+
+
+for _verb in (
+    launch,
+    resume,
+    status,
+    front,
+    trial,
+    report,
+    list_,
+    show,
+    check,
+    cost,
+    data,
+    doctor,
+):
+    cli.add_command(_verb)
+
+
+def main() -> None:
+    """Run the command line; every failure is a clear message and a documented exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else ExitCode.OK)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+    except CimsearchError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output (a pager, head) has seen enough.
+        sys.stderr.close()
+        sys.exit(ExitCode.OK)

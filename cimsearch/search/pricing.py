@@ -1,15 +1,19 @@
 """Pricing: what of a candidate is known before anything is trained."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.blueprint import layer_table
-from cimsearch.cost import CostArrays, CostReport, estimate, estimate_table
+from cimsearch.cost import CostArrays, CostReport, estimate, estimate_table, node_statistics
+from cimsearch.evaluate import Score
 from cimsearch.space import Candidate, Genes, Space
 from cimsearch.spec import Hardware, Study
 from cimsearch.spec.study import Bound, Statistics
+
+Direction = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,20 @@ def _violation(value: float | NDArray[np.float64], bound: Bound) -> float | NDAr
     return worst
 
 
+def energy_measured_pj(study: Study, candidate: Candidate, score: Score) -> float:
+    """Return the candidate's energy at the activity and density that were measured on it.
+
+    A second column: objectives and constraints always use the declared statistics.
+    """
+    statistics = node_statistics(
+        candidate.blueprint,
+        score.activity_frac,
+        score.density_frac,
+        default=study.spec.statistics,
+    )
+    return estimate(candidate.blueprint, study.hardware, statistics).energy_pj
+
+
 def estimate_batch(
     space: Space, genes: Genes, hardware: Hardware, statistics: Statistics | None = None
 ) -> CostArrays:
@@ -86,6 +104,6 @@ def failing_constraints(study: Study, genes: Genes) -> tuple[int, dict[str, int]
     return int(feasible.sum()), fails
 
 
-def directions(study: Study) -> list[str]:
+def directions(study: Study) -> list[Direction]:
     """Return ``maximize`` for accuracy and ``minimize`` for every priced objective."""
     return ["maximize" if name == "accuracy" else "minimize" for name in study.spec.objectives]

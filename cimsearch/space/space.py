@@ -58,8 +58,8 @@ class Candidate:
         raw = json.loads(text)
         if raw.get("schema") != SCHEMA:
             raise ValueError(f"candidate schema is {raw.get('schema')!r}; allowed is {SCHEMA!r}")
-        parts = (Blueprint.from_dict(raw[part]) for part in ("blueprint", "parent"))
-        return cls(*parts, genes=tuple(raw["genes"]))
+        blueprint, parent = (Blueprint.from_dict(raw[part]) for part in ("blueprint", "parent"))
+        return cls(blueprint, parent, tuple(raw["genes"]))
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,12 @@ class Space:
         searched = {gene.name: gene.choices[index] for gene, index in chosen}
         values = {axis.name: axis.choices[0] for axis in self._axes} | searched
         return self._candidate(values, tuple(int(index) for index in vector[0]))
+
+    def choices(self, genes: tuple[int, ...]) -> dict[str, Value]:
+        """Return what the active genes of one vector (g,) mean, by gene name."""
+        mask = self.active(np.array([genes], dtype=np.int64))[0]
+        chosen = zip(self.genes, genes, mask, strict=True)
+        return {gene.name: gene.choices[index] for gene, index, active in chosen if active}
 
     def encode(self, values: Values) -> Genes:
         """Return the gene vector (g,) with the given choices by gene name.

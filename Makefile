@@ -1,0 +1,38 @@
+# The three promises of the README: make quickstart, make test, and what both need, make env.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export OMP_NUM_THREADS := 1
+
+.PHONY: env quickstart test lint browser clean
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train]' --group dev
+	touch $@
+
+quickstart: env
+	$(BIN)/cimsearch launch quickstart
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+# Browser tests drive a real Chromium; on a CI machine it is installed when missing.
+browser:
+	@command -v chromium >/dev/null 2>&1 || [ -z "$(CI)" ] || \
+		{ apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
+
+test: env browser lint
+	$(BIN)/pytest -n 2
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

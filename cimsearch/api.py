@@ -1,0 +1,40 @@
+"""The public functions that are not found as they are in a room below.
+
+``cimsearch`` re-exports them, and those of the rooms, when they are first used.
+"""
+
+from cimsearch.blueprint import Blueprint, Node
+from cimsearch.cost import CostReport
+from cimsearch.cost import estimate as _estimate_blueprint
+from cimsearch.space import Candidate, Space
+from cimsearch.spec import Hardware, load_space_spec
+from cimsearch.spec.study import Statistics
+
+
+def load_space(name: str) -> Space:
+    """Return the space of ``name``, a catalogue name or a path.
+
+    Raises:
+        SpecError: Not found or not valid.
+    """
+    return Space(load_space_spec(name))
+
+
+def estimate(
+    what: Candidate | Blueprint | Node, hardware: Hardware, statistics: Statistics | None = None
+) -> CostReport:
+    """Return what a candidate, a blueprint or one layer costs on ``hardware``, per inference.
+
+    Args:
+        what: What to price.
+        hardware: From ``load_hardware``.
+        statistics: Declared data statistics; the defaults if left out.
+
+    Raises:
+        HardwareError: The hardware cannot do what a node asks.
+    """
+    if isinstance(what, Candidate):
+        what = what.blueprint
+    if isinstance(what, Node):
+        what = Blueprint(what.in_shape, what.out_shape[0], (what,))
+    return _estimate_blueprint(what, hardware, statistics or Statistics())

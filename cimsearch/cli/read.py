@@ -1,0 +1,266 @@
+"""Verbs that read a study."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cimsearch.cli.output import (
+    json_option,
+    percent,
+    print_json,
+    print_table,
+    storage_option,
+)
+from cimsearch.errors import StudyError, UsageError
+from cimsearch.units import label, quantity
+from cimsearch.units import show as with_unit
+
+if TYPE_CHECKING:
+    from cimsearch.orchestrate.results import BaselineResult, StudyResult, TrialResult
+
+
+def read_study(name: str, storage: str | None) -> "StudyResult":
+    """Return the study of that name from the database, which must exist."""
+    from cimsearch.orchestrate.launch import require_study, storage_url
+    from cimsearch.orchestrate.results import read_result
+    from cimsearch.store import open_storage
+
+    database = open_storage(storage_url(storage), create=False)
+    return read_result(database, require_study(database, name).id)
+
+
+@click.command()
+@click.argument("name", required=False)
+@storage_option
+@json_option
+def status(name: str | None, storage: str | None, as_json: bool) -> None:
+    """Show how far the study NAME is, or list all studies of the database."""
+    if name is None:
+        _list_studies(storage, as_json=as_json)
+        return
+    result = read_study(name, storage)
+    facts = {
+        "study": result.name,
+        "budget": result.budget,
+        "done": result.count("complete"),
+        "running": result.count("running"),
+        "failed": result.count("failed"),
+        "infeasible": result.count("infeasible"),
+        "front": len(result.front),
+        "hypervolume": result.hypervolume,
+        "reference": dict(zip(result.study.spec.objectives, result.reference, strict=True)),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    reference = facts.pop("reference")
+    for key, value in facts.items():
+        click.echo(f"{key:12} {value:.6g}" if isinstance(value, float) else f"{key:12} {value}")
+    shown = ", ".join(with_unit(k, v) for k, v in reference.items())  # type: ignore[attr-defined]
+    click.echo(f"{'reference':12} {shown}")
+
+
+def _list_studies(storage: str | None, *, as_json: bool) -> None:
+    from cimsearch.orchestrate.launch import storage_url
+    from cimsearch.store import open_storage
+    from cimsearch.store import records as db
+
+    database = open_storage(storage_url(storage), create=False)
+    rows = []
+    for study in db.list_studies(database):
+        trials = db.trial_rows(database, study.id)
+        scored = sum(t.state == "complete" and t.evaluation_id is not None for t in trials)
+        rows.append({"study": study.name, "trials": len(trials), "scored": scored})
+    if as_json:
+        print_json(rows)
+    else:
+        header = ["study", "trials", "scored"]
+        print_table(header, [[str(row[key]) for key in header] for row in rows])
+
+
+@click.command()
+@click.argument("name")
+@storage_option
+@json_option
+def front(name: str, storage: str | None, as_json: bool) -> None:
+    """Print the Pareto front of the study NAME, cheapest first, with its baselines."""
+    result = read_study(name, storage)
+    if as_json:
+        print_json(
+            {
+                "study": result.name,
+                "objectives": list(result.study.spec.objectives),
+                "hypervolume": result.hypervolume,
+                "reference": list(result.reference),
+                "front": [trial_facts(trial) for trial in result.front],
+                "baselines": [baseline_facts(b) for b in result.baselines],
+            }
+        )
+    else:
+        print_front(result)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("number", type=click.IntRange(0))
+@storage_option
+@json_option
+def trial(name: str, number: int, storage: str | None, as_json: bool) -> None:
+    """Show trial NUMBER of the study NAME: objectives, genes, and the cost of each layer."""
+    result = read_study(name, storage)
+    if number >= len(result.trials):
+        raise StudyError(
+            f"{name}: no trial {number}", f"it has trials 0 to {len(result.trials) - 1}"
+        )
+    found = result.trials[number]
+    if as_json:
+        print_json(trial_facts(found) | {"cost": found.cost, "genes": dict(found.genes)})
+        return
+    click.echo(f"trial {found.number} of {name}: {found.state}")
+    for key, value in found.objectives.items():
+        click.echo(f"  {quantity(key):24} {with_unit(key, value)}")
+    if found.energy_measured_pj is not None:
+        measured = with_unit("energy_measured_pj", found.energy_measured_pj)
+        click.echo(f"  {'energy measured':24} {measured} (at its own activity and density)")
+    if found.reason:
+        click.echo(f"  failed: {found.reason}")
+    for key, gene in found.genes.items():
+        click.echo(f"  {key:24} {gene}")
+    if found.cost:
+        click.echo()
+        print_layers(found.cost)
+
+
+@click.command()
+@click.argument("name")
+@storage_option
+@click.option("--output", "-o", metavar="FILE", help="Default: reports/NAME.html.")
+def report(name: str, storage: str | None, output: str | None) -> None:
+    """Write the HTML report of the study NAME: one file that works offline."""
+    click.echo(str(write_report_file(read_study(name, storage), output)))
+
+
+def write_report_file(result: "StudyResult", output: str | None) -> Path:
+    """Write the report and return where it is."""
+    from cimsearch.figures import write_report
+    from cimsearch.orchestrate.view import study_view
+
+    path = Path(output) if output else Path("reports") / f"{result.name}.html"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_report(study_view(result), path)
+    except OSError as error:
+        raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from error
+    return path
+
+
+def print_front(result: "StudyResult") -> None:
+    """Print the front and the baselines as tables."""
+    spec = result.study.spec
+    rung = spec.rung
+    click.echo(
+        f"{result.name}: {len(result.front)} points on the front of "
+        f"{result.count('complete')} trained trials"
+    )
+    click.echo(
+        f"accuracy at level {rung.score_level} over {rung.chips} chips; energy, latency and area "
+        "per inference, modelled\n"
+    )
+    header = [
+        "",
+        "accuracy",
+        "std",
+        "test",
+        *map(label, spec.objectives[1:]),
+        "weights",
+        "bits w/x",
+    ]
+    rows = [_row(f"trial {t.number}", t) for t in result.front]
+    rows += [_row(b.name + (" (broken)" if b.broken else ""), b) for b in result.baselines]
+    print_table(header, rows)
+    if any(baseline.broken for baseline in result.baselines):
+        click.echo("\nbroken: more than 3 points under its own accuracy with an ideal ADC")
+
+
+def _row(name: str, item: "TrialResult | BaselineResult") -> list[str]:
+    blueprint = item.candidate.blueprint
+    searched = [node for node in blueprint.nodes if node.placement == "cim"]
+    bits = [
+        f"{sum(b) / len(b):.1f}" if b else "-"
+        for b in ([n.w_bits for n in searched], [n.x_bits for n in searched])
+    ]
+    priced = [f"{value:.4g}" for value in list(item.objectives.values())[1:]]
+    return [
+        name,
+        percent(item.objectives["accuracy"]),
+        percent(item.score.accuracy_std if item.score else None),
+        percent(item.test.accuracy if item.test else None),
+        *priced,
+        str(blueprint.weights),
+        "/".join(bits),
+    ]
+
+
+def trial_facts(found: "TrialResult") -> dict[str, Any]:
+    """Return a trial as plain data for JSON."""
+    return {
+        "number": found.number,
+        "state": found.state,
+        "on_front": found.on_front,
+        "objectives": dict(found.objectives),
+        "constraints": dict(found.constraints),
+        "test_accuracy": found.test.accuracy if found.test else None,
+        "energy_measured_pj": found.energy_measured_pj,
+        "score": _score_facts(found.score),
+        "reused": found.reused,
+        "reason": found.reason,
+        "genes": dict(found.genes),
+        "candidate_hash": found.candidate.hash,
+        "weights": found.candidate.blueprint.weights,
+    }
+
+
+def baseline_facts(found: "BaselineResult") -> dict[str, Any]:
+    """Return a baseline as plain data for JSON."""
+    return {
+        "name": found.name,
+        "objectives": dict(found.objectives),
+        "test_accuracy": found.test.accuracy if found.test else None,
+        "score": _score_facts(found.score),
+        "broken": found.broken,
+        "weights": found.candidate.blueprint.weights,
+    }
+
+
+def _score_facts(score: Any) -> dict[str, Any] | None:
+    if score is None:
+        return None
+    return {
+        "level": score.level,
+        "images": score.images,
+        "accuracy_per_chip": list(score.accuracy_per_chip),
+        "accuracy_std": score.accuracy_std,
+        "accuracy_worst": score.accuracy_worst,
+        "ideal_accuracy": score.ideal_accuracy,
+        "float_accuracy": score.float_accuracy,
+        "epochs": score.epochs,
+        "parent_epochs": score.parent_epochs,
+        "cpu_seconds": score.cpu_seconds,
+    }
+
+
+def print_layers(cost: Any) -> None:
+    """Print the cost of each layer and of each component, from a cost report as plain data."""
+    header = ["layer", "energy [pJ]", "latency [ns]", "utilization"]
+    rows = [
+        [c["name"], f"{c['energy_pj']:.4g}", f"{c['latency_ns']:.4g}", percent(c["utilization"])]
+        for c in cost["layers"]
+    ]
+    print_table(header, rows)
+    click.echo()
+    total = cost["energy_pj"]
+    print_table(
+        ["component", "energy [pJ]", "share"],
+        [[k, f"{v:.4g}", percent(v / total)] for k, v in cost["components"].items()],
+    )

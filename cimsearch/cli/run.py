@@ -1,0 +1,109 @@
+"""Verbs that run a study."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from cimsearch.cli.output import storage_option
+
+if TYPE_CHECKING:
+    from cimsearch.cli.live import LiveProgress
+    from cimsearch.orchestrate.results import StudyResult
+
+
+@click.command()
+@click.argument("study")
+@storage_option
+@click.option("--workers", type=click.IntRange(1), help="Local worker processes.")
+@click.option("--cluster", metavar="ADDRESS", help="A dask scheduler, such as tcp://host:8786.")
+@click.option("--data", metavar="DIR", help="Where the data lies; goes before CIMSEARCH_DATA.")
+@click.option(
+    "--report", metavar="FILE", help="Where the report goes. Default: reports/NAME.html."
+)
+def launch(
+    study: str,
+    storage: str | None,
+    workers: int | None,
+    cluster: str | None,
+    data: str | None,
+    report: str | None,
+) -> None:
+    """Run STUDY (a catalogue name or a .yaml file) and print its Pareto front.
+
+    An equal study that the database already has goes on where it stands.
+    """
+    from cimsearch.cli.live import LiveProgress
+    from cimsearch.orchestrate.launch import launch as run
+    from cimsearch.spec import load_study
+
+    spec = load_study(study)
+    with _resumable(spec.name, LiveProgress()) as progress:
+        result = run(
+            spec,
+            storage=storage,
+            workers=workers,
+            cluster=cluster,
+            data=data,
+            on_progress=progress,
+        )
+    _finish(result, report)
+
+
+@click.command()
+@click.argument("name")
+@storage_option
+@click.option("--trials", type=click.IntRange(1), help="Another budget of trained trials.")
+@click.option("--workers", type=click.IntRange(1), help="Local worker processes.")
+@click.option("--cluster", metavar="ADDRESS", help="A dask scheduler, such as tcp://host:8786.")
+@click.option("--data", metavar="DIR", help="Where the data lies now.")
+@click.option(
+    "--report", metavar="FILE", help="Where the report goes. Default: reports/NAME.html."
+)
+def resume(
+    name: str,
+    storage: str | None,
+    trials: int | None,
+    workers: int | None,
+    cluster: str | None,
+    data: str | None,
+    report: str | None,
+) -> None:
+    """Go on with the study NAME from the database alone, and print its Pareto front."""
+    from cimsearch.cli.live import LiveProgress
+    from cimsearch.orchestrate.launch import resume as run
+
+    with _resumable(name, LiveProgress()) as progress:
+        result = run(
+            name,
+            storage=storage,
+            trials=trials,
+            workers=workers,
+            cluster=cluster,
+            data=data,
+            on_progress=progress,
+        )
+    _finish(result, report)
+
+
+@contextmanager
+def _resumable(name: str, progress: "LiveProgress") -> Iterator["LiveProgress"]:
+    """Show progress; when interrupted, say how to go on."""
+    try:
+        yield progress
+    except KeyboardInterrupt:
+        progress.close()
+        click.echo(f"nothing recorded is lost; go on with: cimsearch resume {name}", err=True)
+        raise
+    finally:
+        progress.close()
+
+
+def _finish(result: "StudyResult", report: str | None) -> None:
+    """Print the front and write the report."""
+    from cimsearch.cli.read import print_front, write_report_file
+
+    print_front(result)
+    path = write_report_file(result, report)
+    click.echo(f"\nreport: {path}")

@@ -1,0 +1,217 @@
+"""Starting a study, or going on with it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from cimsearch.errors import StudyError
+from cimsearch.orchestrate.context import Context
+from cimsearch.orchestrate.loop import run_study
+from cimsearch.orchestrate.plan import Plan, check_feasible
+from cimsearch.orchestrate.progress import OnProgress, silent
+from cimsearch.orchestrate.results import StudyResult, TrialResult, read_result
+from cimsearch.orchestrate.state import differing
+from cimsearch.spec import Study
+from cimsearch.store import CimStorage, open_storage
+from cimsearch.store import records as db
+from cimsearch.training.fingerprint import fingerprint
+from cimsearch.training.paths import resolve_path
+from cimsearch.workers import Executor, connect
+
+DEFAULT_STORAGE = "sqlite:///cimsearch.db"
+
+
+def storage_url(given: str | None) -> str:
+    """Return the database to use: the one given, ``CIMSEARCH_STORAGE``, or the default."""
+    return given or os.environ.get("CIMSEARCH_STORAGE") or DEFAULT_STORAGE
+
+
+def launch(
+    study: Study,
+    *,
+    storage: str | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    data: str | None = None,
+    executor: Executor | None = None,
+    on_progress: OnProgress = silent,
+) -> StudyResult:
+    """Run a study to its end and return its result; an equal study that exists goes on.
+
+    Args:
+        study: What to search, from ``load_study``.
+        storage: Database URL; see ``storage_url``.
+        workers: Local worker processes; the study's own number if left out.
+        cluster: Address of a dask scheduler to use instead of local workers.
+        data: Where the data lies, before what the study says.
+        executor: Where evaluations run, instead of dask.
+        on_progress: Called with a snapshot after every step.
+
+    Raises:
+        StudyError: A study of that name exists with another spec; says what differs.
+        SpaceError: No candidate of the space is feasible.
+        DataError: The data is missing or not as declared.
+        StorageError: The database cannot be opened.
+        WorkerError: The cluster cannot be reached.
+    """
+    database = open_storage(storage_url(storage))
+    plan = _plan(study, data)
+    row = db.find_study(database, study.name)
+    if row is None:
+        check_feasible(study)
+        study_id = _create(database, plan)
+    else:
+        _check_equal(database, row, plan)
+        study_id = row.id
+    return _run(Context(plan, database, study_id), executor, workers, cluster, on_progress)
+
+
+def resume(
+    name: str,
+    *,
+    storage: str | None = None,
+    trials: int | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    data: str | None = None,
+    executor: Executor | None = None,
+    on_progress: OnProgress = silent,
+) -> StudyResult:
+    """Go on with a study from where it stands, from the database alone.
+
+    Args:
+        name: The study's name in the database.
+        storage: Database URL; see ``storage_url``.
+        trials: Another budget of trained trials; the last one used if left out.
+        workers: As for ``launch``.
+        cluster: As for ``launch``.
+        data: As for ``launch``.
+        executor: As for ``launch``.
+        on_progress: As for ``launch``.
+
+    Raises:
+        StudyError: There is no such study.
+    """
+    database = open_storage(storage_url(storage))
+    row = require_study(database, name)
+    moved = data or os.environ.get("CIMSEARCH_DATA")
+    plan = _plan(stored_study(database, row), data if moved else row.user_attrs["data_path"])
+    plan = replace(plan, trials=trials or row.user_attrs["trials"])
+    _check_equal(database, row, plan)
+    return _run(Context(plan, database, row.id), executor, workers, cluster, on_progress)
+
+
+def require_study(database: CimStorage, name: str) -> db.StudyRow:
+    """Return the study of that name.
+
+    Raises:
+        StudyError: There is none; lists those that there are.
+    """
+    row = db.find_study(database, name)
+    if row is None:
+        known = ", ".join(study.name for study in db.list_studies(database)) or "none"
+        raise StudyError(f"no study {name!r} in the database", f"studies there: {known}")
+    if row.spec_hash is None:
+        raise StudyError(f"study {name!r} was not made by cimsearch, it has no spec")
+    return row
+
+
+def pareto_front(name: str, *, storage: str | None = None) -> list[TrialResult]:
+    """Return the Pareto front of a study, cheapest first, with objectives and candidates.
+
+    Args:
+        name: The study's name in the database.
+        storage: Database URL; see ``storage_url``.
+
+    Raises:
+        StudyError: There is no such study.
+    """
+    database = open_storage(storage_url(storage), create=False)
+    return list(read_result(database, require_study(database, name).id).front)
+
+
+def stored_study(database: CimStorage, row: db.StudyRow) -> Study:
+    """Return the study as the database keeps it."""
+    return Study.from_json(db.load_spec(database, row.spec_hash or ""))
+
+
+def _plan(study: Study, data: str | None) -> Plan:
+    path = resolve_path(study.spec.data, data, beside=study.path)
+    known = fingerprint(study.spec.data, path)
+    return Plan(study, path, known, study.spec.budget.trials)
+
+
+def _create(database: CimStorage, plan: Plan) -> int:
+    spec_hash = db.save_spec(database, "study", plan.study.to_json())
+    return db.create_study(
+        database,
+        name=plan.study.name,
+        directions=plan.directions,
+        spec_hash=spec_hash,
+        user_attrs={
+            "identity": plan.study.hash,
+            "objectives": list(plan.study.spec.objectives),
+            "reference": list(plan.reference),
+            "lag": plan.study.spec.sampler.lag,
+            "data_fingerprint": plan.data_fingerprint,
+        },
+    )
+
+
+def _check_equal(database: CimStorage, row: db.StudyRow, plan: Plan) -> None:
+    """Check that the study in the database is this one, on this data.
+
+    Raises:
+        StudyError: It is another; says what differs.
+    """
+    there = stored_study(database, row)
+    differences = differing(plan.study.identity(), there.identity())
+    if row.user_attrs.get("data_fingerprint") != plan.data_fingerprint:
+        differences.append("data: other files than the study was started with")
+    if differences:
+        raise StudyError(
+            f"study {row.name!r} exists with another spec:\n  " + "\n  ".join(differences),
+            "give this study another name, or another --storage",
+        )
+
+
+def _run(
+    context: Context,
+    executor: Executor | None,
+    workers: int | None,
+    cluster: str | None,
+    on_progress: OnProgress,
+) -> StudyResult:
+    # Not part of the study's identity, but a resume from the database alone needs them.
+    context.storage.set_study_user_attr(context.study_id, "trials", context.plan.trials)
+    context.storage.set_study_user_attr(context.study_id, "data_path", context.plan.data_path)
+    own = executor is None
+    used = executor or connect(workers=workers or context.plan.study.spec.workers, address=cluster)
+    try:
+        with _terminate_is_interrupt():
+            run_study(context, used, on_progress)
+    finally:
+        if own:
+            used.close()
+    return read_result(context.storage, context.study_id)
+
+
+@contextmanager
+def _terminate_is_interrupt() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that attempts in flight are recorded as lost."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: the caller handles its own signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,121 @@
+"""The study loop: keep the workers busy, record what they find.
+
+All state is in the store. Each step reads it, decides, and writes the outcome in one transaction,
+so killing the loop at any moment loses at most the attempts in flight.
+"""
+
+import time
+from collections import deque
+from uuid import uuid4
+
+from cimsearch.orchestrate.context import Context
+from cimsearch.orchestrate.evaluations import add_baselines, add_test_scorings
+from cimsearch.orchestrate.outcome import INTERRUPTED, record
+from cimsearch.orchestrate.progress import OnProgress, Phase, Progress
+from cimsearch.orchestrate.proposing import next_trial
+from cimsearch.orchestrate.state import best_accuracy, is_scored
+from cimsearch.store import records as db
+from cimsearch.workers import Executor
+
+_POLL_S = 0.5
+
+
+def run_study(context: Context, executor: Executor, on_progress: OnProgress) -> None:
+    """Run a study from wherever it stands to the end of its budget.
+
+    First what a dead orchestrator left, then the baselines and the trials, at last the scoring
+    of the front on test images. Interrupting it is safe; running it again goes on.
+
+    Raises:
+        SpaceError: Proposals stay infeasible for too long.
+    """
+    loop = _Loop(context, executor, on_progress)
+    try:
+        loop.waiting.extend(e.id for e in db.recover(context.storage, context.study_id))
+        loop.waiting.extend(add_baselines(context))
+        loop.work(refill=True)
+        loop.phase = "scoring the front on test images"
+        loop.waiting.extend(add_test_scorings(context))
+        loop.work(refill=False)
+        loop.phase = "finished"
+        loop.show()
+    finally:
+        loop.abandon()
+
+
+class _Loop:
+    """What the loop keeps between steps: the queue, the attempts in flight, the clock."""
+
+    def __init__(self, context: Context, executor: Executor, on_progress: OnProgress) -> None:
+        self.context = context
+        self.executor = executor
+        self.on_progress = on_progress
+        self.waiting: deque[int] = deque()
+        self.in_flight: dict[str, int] = {}
+        self.phase: Phase = "searching"
+        self.ended_here = 0
+        self.started = time.monotonic()
+
+    def work(self, *, refill: bool) -> None:
+        """Dispatch and record until nothing waits, nothing runs and no trial is to be added."""
+        more = refill
+        while True:
+            while self.executor.free_slots() and (self.waiting or more):
+                if not self.waiting:
+                    following = next_trial(self.context)
+                    if following.evaluation_id is not None:
+                        self.waiting.append(following.evaluation_id)
+                    more = following.kind != "ended"
+                    if following.kind != "added":
+                        break
+                if self.waiting:
+                    self._dispatch(self.waiting.popleft())
+            self.show()
+            if not (self.waiting or self.in_flight or more):
+                return
+            for event in self.executor.events(_POLL_S):
+                evaluation_id = self.in_flight.pop(event.token)
+                if record(self.context, evaluation_id, event):
+                    self.ended_here += 1
+                else:
+                    self.waiting.appendleft(evaluation_id)
+
+    def abandon(self) -> None:
+        """Record that the attempts in flight are lost; they run again on resume."""
+        for token in self.in_flight:
+            db.end_attempt(self.context.storage, token, state="lost", reason=INTERRUPTED)
+        self.in_flight.clear()
+
+    def _dispatch(self, evaluation_id: int) -> None:
+        token = uuid4().hex
+        job = db.get_evaluation(self.context.storage, evaluation_id).job
+        db.start_attempt(self.context.storage, evaluation_id, token=token, worker="")
+        self.in_flight[token] = evaluation_id
+        self.executor.submit(token, job.encode())
+
+    def show(self) -> None:
+        """Give a snapshot to whoever watches."""
+        trials = self.context.trials()
+        front = self.context.front()
+        done = sum(map(is_scored, trials))
+        failed = sum(trial.state == "fail" for trial in trials)
+        trained = sum(trial.evaluation_id is not None for trial in trials)
+        to_do = len(self.waiting) + len(self.in_flight)
+        if self.phase == "searching":
+            to_do += max(0, self.context.plan.trials - trained)
+        elapsed_s = time.monotonic() - self.started
+        self.on_progress(
+            Progress(
+                phase=self.phase,
+                done=done,
+                running=len(self.in_flight),
+                failed=failed,
+                infeasible=len(trials) - trained,
+                budget=self.context.plan.trials,
+                best_accuracy=best_accuracy(trials),
+                hypervolume=front.hypervolume,
+                front=len(front.trial_ids),
+                elapsed_s=elapsed_s,
+                left_s=elapsed_s / self.ended_here * to_do if self.ended_here else None,
+            )
+        )

@@ -1,0 +1,102 @@
+"""What a study run needs, worked out once: its data, its budget, its reference point."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from cimsearch.errors import SpaceError
+from cimsearch.evaluate import Job
+from cimsearch.search.baselines import uniform_candidate
+from cimsearch.search.pricing import Direction, directions, failing_constraints, price
+from cimsearch.seeds import stream
+from cimsearch.space import Candidate, Space
+from cimsearch.spec import Study
+
+# The final scoring trains and draws chips from streams that the search never used.
+TEST_REPLICATE = 1
+TEST_FIRST_CHIP = 1000
+
+_REFERENCE_MARGIN = 1.1
+_FEASIBILITY_SAMPLES = (100, 900, 9000)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with what follows from it.
+
+    Attributes:
+        study: The study, resolved.
+        data_path: Where its data lies, if on disk.
+        data_fingerprint: What its data is.
+        trials: The budget: trained trials after which the search ends.
+    """
+
+    study: Study
+    data_path: str | None
+    data_fingerprint: str
+    trials: int
+
+    @cached_property
+    def space(self) -> Space:
+        """The space that genes are drawn from."""
+        return Space(self.study.space)
+
+    @cached_property
+    def directions(self) -> list[Direction]:
+        """``maximize`` or ``minimize`` for each objective."""
+        return directions(self.study)
+
+    @cached_property
+    def reference(self) -> tuple[float, ...]:
+        """The hypervolume's reference point, in objective units.
+
+        Chance accuracy, and 1.1 times the priced uniform 8-bit largest candidate.
+        """
+        priced = price(self.study, uniform_candidate(self.space, self.study.hardware, 8))
+        chance = 1.0 / self.study.space.classes
+        return (chance, *(_REFERENCE_MARGIN * value for value in priced.objectives))
+
+    def job(self, candidate: Candidate, *, test: bool) -> Job:
+        """Return the job that trains ``candidate`` and scores it on validation or test images."""
+        return Job(
+            candidate_hash=candidate.hash,
+            blueprint=candidate.blueprint,
+            parent=candidate.parent,
+            hardware=self.study.hardware,
+            data=self.study.spec.data,
+            data_path=self.data_path,
+            data_fingerprint=self.data_fingerprint,
+            recipe=self.study.spec.recipe,
+            rung=self.study.spec.rung,
+            study_seed=self.study.spec.seed,
+            replicate=TEST_REPLICATE if test else 0,
+            first_chip=TEST_FIRST_CHIP if test else 0,
+            split="test" if test else "validation",
+        )
+
+    def with_trials(self, trials: int | None) -> "Plan":
+        """Return the plan with another budget, if one is given."""
+        return self if trials is None else replace(self, trials=trials)
+
+
+def check_feasible(study: Study) -> None:
+    """Check that the space has feasible candidates, by pricing up to 10,000 samples.
+
+    Raises:
+        SpaceError: None is feasible; says which constraint fails how often.
+    """
+    if not study.spec.constraints:
+        return
+    total = 0
+    failed: dict[str, int] = dict.fromkeys(study.spec.constraints, 0)
+    for n in _FEASIBILITY_SAMPLES:
+        genes = Space(study.space).sample_genes(n, stream("feasible", study.spec.seed, n))
+        feasible, fails = failing_constraints(study, genes)
+        if feasible:
+            return
+        total += n
+        failed = {name: failed[name] + count for name, count in fails.items()}
+    counts = ", ".join(f"{name} fails in {100 * c / total:.1f} %" for name, c in failed.items())
+    raise SpaceError(
+        f"{study.name}: no feasible candidate in {total} samples: {counts}",
+        "loosen the constraint that fails most, or give the space smaller choices",
+    )

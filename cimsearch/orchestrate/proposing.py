@@ -1,0 +1,90 @@
+"""The next trial of a study: proposed, priced, and added with what is known of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cimsearch.errors import SpaceError
+from cimsearch.evaluate import Score
+from cimsearch.orchestrate.context import Context
+from cimsearch.orchestrate.evaluations import new_evaluation
+from cimsearch.orchestrate.outcome import tell_of
+from cimsearch.orchestrate.state import seen
+from cimsearch.search.history import visible
+from cimsearch.search.pricing import price
+from cimsearch.search.samplers import Proposal, distributions, params_of, propose
+from cimsearch.store import records as db
+
+_MAX_INFEASIBLE_IN_A_ROW = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What came of asking for the next trial.
+
+    Attributes:
+        kind: ``added``; ``wait`` for a result that the proposal needs; or ``ended``: the budget
+            is used up or the space is exhausted.
+        evaluation_id: What is to be run for it; None if it is infeasible or already scored.
+    """
+
+    kind: Literal["added", "wait", "ended"]
+    evaluation_id: int | None = None
+
+
+def next_trial(context: Context) -> Next:
+    """Add the next trial of the search, if its budget and its lag allow one now.
+
+    Raises:
+        SpaceError: Too many proposals in a row were infeasible.
+    """
+    trials = context.trials()
+    if sum(trial.evaluation_id is not None for trial in trials) >= context.plan.trials:
+        return Next("ended")
+    spec, space = context.plan.study.spec, context.plan.space
+    history = visible([seen(space, trial) for trial in trials], spec.sampler.lag)
+    if history is None:
+        return Next("wait")
+    _check_streak(context, trials)
+    proposal = propose(
+        spec.sampler,
+        space,
+        context.plan.directions,
+        seed=spec.seed,
+        k=len(trials),
+        history=history,
+    )
+    return Next("ended") if proposal is None else Next("added", _add(context, proposal))
+
+
+def _check_streak(context: Context, trials: list[db.TrialRow]) -> None:
+    last = trials[-_MAX_INFEASIBLE_IN_A_ROW:]
+    if len(last) == _MAX_INFEASIBLE_IN_A_ROW and all(t.evaluation_id is None for t in last):
+        raise SpaceError(
+            f"{context.plan.study.name}: the last {len(last)} proposals were infeasible",
+            "loosen the constraints; what was found so far is kept",
+        )
+
+
+def _add(context: Context, proposal: Proposal) -> int | None:
+    """Price a proposal and add its trial; return the evaluation to run for it, if any."""
+    priced = price(context.plan.study, proposal.candidate)
+    new = db.NewTrial(
+        params=params_of(context.plan.space, proposal.genes),
+        distributions=distributions(context.plan.space),
+        candidate_hash=proposal.candidate.hash,
+        rung=0,
+        user_attrs={"sampler": dict(proposal.attrs)},
+    )
+    if not priced.feasible:
+        # Complete with its prices and accuracy 0: a sampler learns from it, no front holds it.
+        evaluation = None
+        finished = db.Tell("complete", (0.0, *priced.objectives), priced.constraints)
+    else:
+        evaluation = new_evaluation(context, priced, role="trial")
+        finished = None
+        if evaluation.score is not None:
+            finished = tell_of(context, priced, Score.from_json(evaluation.score))
+    ids = db.add_trial(
+        context.storage, context.study_id, new, evaluation=evaluation, finished=finished
+    )
+    return None if finished is not None else ids.evaluation_id

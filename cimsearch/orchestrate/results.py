@@ -1,0 +1,196 @@
+"""What a study found, read from its database."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cimsearch.evaluate import Score
+from cimsearch.orchestrate.state import front_of, is_scored
+from cimsearch.search.samplers import genes_of
+from cimsearch.space import Candidate, Space
+from cimsearch.spec import Study
+from cimsearch.store import CimStorage
+from cimsearch.store import records as db
+
+# More than this under its own ideal-ADC accuracy, a baseline is broken by the converter: to beat
+# it would prove nothing.
+_BROKEN_BELOW_IDEAL = 0.03
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial with what is known of it.
+
+    Attributes:
+        number: The trial's number.
+        state: ``complete``, ``running``, ``failed``, or ``infeasible`` (priced, never trained).
+        on_front: Whether it is on the Pareto front.
+        objectives: Value by objective name, with the unit in the name; accuracy is 0..1.
+        constraints: Relative violation by constraint name; <= 0 is feasible.
+        genes: Choice by gene name, active genes only.
+        candidate: The network and its float parent.
+        cost: The cost report as plain data; None if it was never to be trained.
+        score: What training found, on validation images.
+        test: The same on test images, if it was scored on them.
+        energy_measured_pj: Energy at the candidate's own measured activity and density.
+        reused: Whether the score came from an earlier equal evaluation.
+        reason: Why it failed.
+    """
+
+    number: int
+    state: str
+    on_front: bool
+    objectives: Mapping[str, float]
+    constraints: Mapping[str, float]
+    genes: Mapping[str, int | float | str]
+    candidate: Candidate
+    cost: Mapping[str, Any] | None
+    score: Score | None
+    test: Score | None
+    energy_measured_pj: float | None
+    reused: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class BaselineResult:
+    """A uniform network, trained and scored as the candidates are."""
+
+    name: str
+    objectives: Mapping[str, float]
+    candidate: Candidate
+    cost: Mapping[str, Any]
+    score: Score
+    test: Score | None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the converter and the noise cost it more than 3 points of accuracy."""
+        return self.score.ideal_accuracy - self.score.accuracy > _BROKEN_BELOW_IDEAL
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as its database has it, finished or not.
+
+    Attributes:
+        study: The study with its space and hardware.
+        directions: ``maximize`` or ``minimize`` by objective.
+        reference: The hypervolume's reference point, in objective units.
+        hypervolume: Of the front.
+        budget: Trained trials after which the search ends.
+        trials: Every trial, in order of number.
+        baselines: The uniform baselines that were scored.
+        evaluations: Every training that ended, trials, baselines and test scorings.
+    """
+
+    study: Study
+    directions: tuple[str, ...]
+    reference: tuple[float, ...]
+    hypervolume: float
+    budget: int
+    trials: tuple[TrialResult, ...]
+    baselines: tuple[BaselineResult, ...]
+    evaluations: tuple[db.EvaluationRow, ...]
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.name
+
+    @property
+    def front(self) -> tuple[TrialResult, ...]:
+        """The Pareto front, cheapest first by the second objective."""
+        second = self.study.spec.objectives[1]
+        on_front = [trial for trial in self.trials if trial.on_front]
+        return tuple(sorted(on_front, key=lambda t: (t.objectives[second], t.number)))
+
+    def count(self, state: str) -> int:
+        """Return how many trials are in a state."""
+        return sum(trial.state == state for trial in self.trials)
+
+
+def read_result(storage: CimStorage, study_id: int) -> StudyResult:
+    """Return everything a study found so far."""
+    row = next(s for s in db.list_studies(storage) if s.id == study_id)
+    study = Study.from_json(db.load_spec(storage, row.spec_hash or ""))
+    trials = db.trial_rows(storage, study_id)
+    evaluations = db.evaluations(storage, study_id)
+    reference = tuple(map(float, row.user_attrs["reference"]))
+    scored = [(t.trial_id, t.values) for t in trials if is_scored(t) and t.values is not None]
+    front = front_of(scored, row.directions, reference)
+    reader = _Reader(study, evaluations, frozenset(front.trial_ids))
+    return StudyResult(
+        study=study,
+        directions=row.directions,
+        reference=reference,
+        hypervolume=front.hypervolume,
+        budget=row.user_attrs.get("trials", study.spec.budget.trials),
+        trials=tuple(map(reader.trial, trials)),
+        baselines=tuple(reader.baselines()),
+        evaluations=tuple(evaluations),
+    )
+
+
+class _Reader:
+    """Puts rows of the database together."""
+
+    def __init__(
+        self, study: Study, evaluations: list[db.EvaluationRow], front: frozenset[int]
+    ) -> None:
+        self.study = study
+        self.space = Space(study.space)
+        self.rows = {row.id: row for row in evaluations}
+        self.tests = {row.label: _score(row) for row in evaluations if row.role == "test"}
+        self.front = front
+
+    def trial(self, row: db.TrialRow) -> TrialResult:
+        genes = genes_of(self.space, row.params)
+        evaluation = self.rows[row.evaluation_id] if row.evaluation_id is not None else None
+        spec = self.study.spec
+        return TrialResult(
+            number=row.number,
+            state=_state(row),
+            on_front=row.trial_id in self.front,
+            objectives=dict(zip(spec.objectives, row.values or (), strict=False)),
+            constraints=dict(zip(sorted(spec.constraints), row.constraints, strict=False)),
+            genes=self.space.choices(genes),
+            candidate=self.space.decode(genes),
+            cost=json.loads(evaluation.cost) if evaluation else None,
+            score=_score(evaluation) if evaluation else None,
+            test=self.tests.get(f"trial {row.number}"),
+            energy_measured_pj=row.user_attrs.get("energy_measured_pj"),
+            reused=bool(row.user_attrs.get("reused", False)),
+            reason=row.fail_reason or "",
+        )
+
+    def baselines(self) -> list[BaselineResult]:
+        """Return the baselines that have a score."""
+        found = []
+        for row in self.rows.values():
+            score = _score(row)
+            if row.role == "baseline" and score is not None:
+                cost = json.loads(row.cost)
+                names = self.study.spec.objectives[1:]
+                found.append(
+                    BaselineResult(
+                        name=row.label,
+                        objectives={"accuracy": score.accuracy} | {n: cost[n] for n in names},
+                        candidate=Candidate.from_json(row.candidate),
+                        cost=cost,
+                        score=score,
+                        test=self.tests.get(row.label),
+                    )
+                )
+        return found
+
+
+def _score(row: db.EvaluationRow) -> Score | None:
+    return Score.from_json(row.score) if row.score is not None else None
+
+
+def _state(row: db.TrialRow) -> str:
+    if row.state == "complete":
+        return "infeasible" if row.evaluation_id is None else "complete"
+    return {"fail": "failed"}.get(row.state, row.state)

@@ -1,0 +1,96 @@
+"""A study's state, read from the store: trials as samplers see them, the front, the counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cimsearch import pareto
+from cimsearch.search.history import Seen, State
+from cimsearch.search.samplers import genes_of
+from cimsearch.space import Space
+from cimsearch.store.rows import FrontChange, TrialRow
+
+_SEEN_STATES: Mapping[str, State] = {"complete": "complete", "fail": "failed"}
+
+
+def seen(space: Space, trial: TrialRow) -> Seen:
+    """Return a trial as a sampler sees it."""
+    return Seen(
+        number=trial.number,
+        genes=genes_of(space, trial.params),
+        candidate_hash=trial.candidate_hash or "",
+        trained=trial.evaluation_id is not None,
+        state=_SEEN_STATES.get(trial.state, "running"),
+        values=trial.values,
+        constraints=trial.constraints,
+        attrs=trial.user_attrs.get("sampler", {}),
+    )
+
+
+def is_scored(trial: TrialRow) -> bool:
+    """Whether a trial was trained and has its accuracy: only such trials can be on a front."""
+    return trial.state == "complete" and trial.evaluation_id is not None
+
+
+@dataclass(frozen=True)
+class Front:
+    """A Pareto front with its hypervolume.
+
+    Attributes:
+        trial_ids: The trials on it, in order of number.
+        hypervolume: In the product of the objectives' units, up to the reference point.
+    """
+
+    trial_ids: tuple[int, ...]
+    hypervolume: float
+
+    def changes_from(self, before: frozenset[int]) -> tuple[FrontChange, ...]:
+        """Return which trials leave and enter when ``before`` becomes this front."""
+        now = frozenset(self.trial_ids)
+        removed = [FrontChange(i, "remove") for i in sorted(before - now)]
+        return (*removed, *(FrontChange(i, "add") for i in sorted(now - before)))
+
+
+def front_of(
+    points: Sequence[tuple[int, Sequence[float]]],
+    directions: Sequence[str],
+    reference: Sequence[float],
+) -> Front:
+    """Return the front of ``points``: (trial id, objective values), in order of number."""
+    if not points:
+        return Front((), 0.0)
+    values = pareto.signed([value for _, value in points], directions)
+    mask = pareto.front_mask(values)
+    limit = pareto.signed(reference, directions)[0]
+    ids = tuple(trial_id for (trial_id, _), on in zip(points, mask, strict=True) if on)
+    return Front(ids, pareto.hypervolume(values[mask], limit))
+
+
+def hypervolume_history(
+    trials: Sequence[TrialRow], directions: Sequence[str], reference: Sequence[float]
+) -> list[tuple[int, float]]:
+    """Return (trial number, hypervolume of all trials up to it), for each scored trial."""
+    points: list[tuple[int, Sequence[float]]] = []
+    history: list[tuple[int, float]] = []
+    for trial in trials:
+        if is_scored(trial) and trial.values is not None:
+            points.append((trial.trial_id, trial.values))
+            history.append((trial.number, front_of(points, directions, reference).hypervolume))
+    return history
+
+
+def differing(ours: Any, theirs: Any, path: str = "") -> list[str]:
+    """Return the dotted paths at which two plain structures differ, with both values."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        keys = sorted({*ours, *theirs})
+        inner = [(ours.get(k), theirs.get(k), f"{path}.{k}" if path else k) for k in keys]
+        return [text for mine, other, where in inner for text in differing(mine, other, where)]
+    return [] if ours == theirs else [f"{path}: {theirs} in the database, {ours} here"]
+
+
+def best_accuracy(trials: Sequence[TrialRow]) -> float | None:
+    """Return the best validation accuracy so far, or None."""
+    scored = [trial.values[0] for trial in trials if is_scored(trial) and trial.values]
+    return float(np.max(scored)) if scored else None

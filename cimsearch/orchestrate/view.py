@@ -1,0 +1,223 @@
+"""A study's result as the figures and the report take it."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import cimsearch
+from cimsearch.blueprint import Node
+from cimsearch.cost import UNVALIDATED
+from cimsearch.figures.view import (
+    Baseline,
+    Credibility,
+    GeneAxis,
+    LayerView,
+    Point,
+    SearchCost,
+    StudyView,
+)
+from cimsearch.orchestrate.results import BaselineResult, StudyResult, TrialResult
+from cimsearch.orchestrate.state import front_of
+from cimsearch.space import Candidate, Space
+from cimsearch.spec.study import Bound
+
+_BAND_CALIBRATED = (
+    "The model meets the macro's own measured points; the band is the mean error of models so "
+    "calibrated at other voltages and precisions of the same chip (16 pairs of points of the UIUC "
+    "in-memory-computing benchmark)."
+)
+_BAND_PUBLISHED = (
+    "The band is the error of published equations on chips that were left out of their fit (UIUC "
+    "in-memory-computing benchmark)."
+)
+
+_STATES: Mapping[str, Literal["complete", "infeasible", "failed"]] = {
+    "complete": "complete",
+    "infeasible": "infeasible",
+    "failed": "failed",
+}
+
+
+def study_view(result: StudyResult) -> StudyView:
+    """Return everything a report shows of a study, finished or not."""
+    study, spec = result.study, result.study.spec
+    space = Space(study.space)
+    scores = [t.score for t in result.trials if t.score is not None]
+    return StudyView(
+        name=spec.name,
+        summary=spec.summary,
+        hardware=f"{study.hardware.name} in {study.hardware.system_name}",
+        hardware_source=study.hardware.source,
+        space=f"{study.space.name}: {len(space.genes)} genes, {space.size:.3g} candidates",
+        data=_data_line(result),
+        search=(
+            f"{spec.sampler.name}, population {spec.sampler.population}, lag {spec.sampler.lag}, "
+            f"seed {spec.seed}, {result.budget} trained trials"
+        ),
+        level=spec.rung.score_level,
+        chips=spec.rung.chips,
+        images=scores[0].images if scores else 0,
+        objectives=spec.objectives,
+        directions=result.directions,
+        reference_point=result.reference,
+        cost=_search_cost(result),
+        credibility=_credibility(result),
+        points=tuple(
+            _point(trial, spec.objectives, study.hardware.macro.adc_bits)
+            for trial in result.trials
+            if trial.state in _STATES
+        ),
+        baselines=tuple(map(_baseline, result.baselines)),
+        hypervolume=tuple(_hypervolume(result)),
+        genes=tuple(
+            GeneAxis(name=g.name, choices=g.choices, ordered=g.ordered) for g in space.genes
+        ),
+        constraints=tuple(_bound(name, bound) for name, bound in spec.constraints.items()),
+        machines_mixed=len({score.fingerprint for score in scores}) > 1,
+        provenance=(
+            ("study", study.hash),
+            ("space", space.hash),
+            ("hardware", study.hardware.hash),
+            ("cimsearch", cimsearch.__version__),
+            ("machine", scores[0].fingerprint if scores else "none yet"),
+        ),
+    )
+
+
+def _data_line(result: StudyResult) -> str:
+    data = result.study.spec.data
+    return (
+        f"{data.kind}, {data.classes} classes, shape {'x'.join(map(str, data.shape))}, "
+        f"{100 * data.validation_frac:.0f} % of the training images for validation"
+    )
+
+
+def _values(trial: TrialResult, objectives: tuple[str, ...]) -> tuple[float, ...]:
+    """Return the objective values; of a failed trial the priced ones, with accuracy 0."""
+    if trial.objectives or trial.cost is None:
+        return tuple(trial.objectives.values())
+    return (0.0, *(float(trial.cost[name]) for name in objectives[1:]))
+
+
+def _point(trial: TrialResult, objectives: tuple[str, ...], own_adc_bits: int) -> Point:
+    score = trial.score
+    return Point(
+        number=trial.number,
+        state=_STATES[trial.state],
+        values=_values(trial, objectives),
+        on_front=trial.on_front,
+        genes=trial.genes,
+        accuracy_std=score.accuracy_std if score else 0.0,
+        accuracy_worst=score.accuracy_worst if score else 0.0,
+        ideal_accuracy=score.ideal_accuracy if score else 0.0,
+        test_accuracy=trial.test.accuracy if trial.test else None,
+        energy_measured_pj=trial.energy_measured_pj,
+        layers=_layers(trial.candidate, trial.cost, own_adc_bits) if trial.cost else (),
+        components=trial.cost["components"] if trial.cost else {},
+        reason=trial.reason
+        or ", ".join(
+            f"{name} by {100 * v:.0f} %" for name, v in trial.constraints.items() if v > 0
+        ),
+    )
+
+
+def _layers(
+    candidate: Candidate, cost: Mapping[str, Any], own_adc_bits: int
+) -> tuple[LayerView, ...]:
+    views = []
+    nodes = zip(candidate.blueprint.nodes, candidate.parent.nodes, cost["layers"], strict=True)
+    for node, parent, layer in nodes:
+        on_macro = node.placement == "cim"
+        views.append(
+            LayerView(
+                name=node.name,
+                op=node.op,
+                placement=node.placement,
+                kernel=node.kernel,
+                channels=node.out_shape[0],
+                w_bits=node.w_bits,
+                x_bits=node.x_bits,
+                adc_bits=(node.adc_bits or own_adc_bits) if on_macro else 0,
+                prune_ratio=_pruned(node, parent),
+                utilization=layer["utilization"],
+                energy_pj=layer["energy_pj"],
+                latency_ns=layer["latency_ns"],
+                components=layer["components"],
+            )
+        )
+    return tuple(views)
+
+
+def _pruned(node: Node, parent: Node) -> float | None:
+    """Return the share of the parent's filters that were removed, where filters may be."""
+    if not node.prune_group:
+        return None
+    return 1 - node.out_shape[0] / parent.out_shape[0]
+
+
+def _baseline(found: BaselineResult) -> Baseline:
+    return Baseline(
+        name=found.name,
+        values=tuple(found.objectives.values()),
+        ideal_accuracy=found.score.ideal_accuracy,
+        test_accuracy=found.test.accuracy if found.test else None,
+        broken=found.broken,
+        components=found.cost["components"],
+    )
+
+
+def _hypervolume(result: StudyResult) -> list[tuple[int, float]]:
+    """Return (trial number, hypervolume of the trials up to it)."""
+    points: list[tuple[int, tuple[float, ...]]] = []
+    history = []
+    for trial in result.trials:
+        if trial.state == "complete":
+            points.append((trial.number, tuple(trial.objectives.values())))
+            front = front_of(points, result.directions, result.reference)
+            history.append((trial.number, front.hypervolume))
+    return history
+
+
+def _search_cost(result: StudyResult) -> SearchCost:
+    scores = [t.score for t in result.trials if t.score is not None and not t.reused]
+    scores += [b.score for b in result.baselines]
+    rows = [row for row in result.evaluations if row.ended is not None]
+    wall_s = (
+        (
+            max(row.ended for row in rows if row.ended) - min(row.created for row in rows)
+        ).total_seconds()
+        if rows
+        else 0.0
+    )
+    return SearchCost(
+        trained=result.count("complete"),
+        failed=result.count("failed"),
+        infeasible=result.count("infeasible"),
+        reused=sum(trial.reused for trial in result.trials),
+        epochs=sum(score.epochs + score.parent_epochs for score in scores),
+        cpu_hours=sum(score.cpu_seconds for score in scores) / 3600,
+        wall_seconds=wall_s,
+    )
+
+
+def _credibility(result: StudyResult) -> Credibility:
+    costs = [trial.cost for trial in result.front if trial.cost]
+    costs += [baseline.cost for baseline in result.baselines]
+    if not costs:
+        return Credibility(calibrated=False, band_factor=1.0, unvalidated_frac=0.0)
+    first = costs[0]
+    return Credibility(
+        calibrated=first["calibrated"],
+        band_factor=first["band_factor"],
+        unvalidated=tuple(UNVALIDATED),
+        unvalidated_frac=sum(cost["unvalidated_frac"] for cost in costs) / len(costs),
+        note=_BAND_CALIBRATED if first["calibrated"] else _BAND_PUBLISHED,
+    )
+
+
+def _bound(name: str, bound: Bound) -> str:
+    limits = []
+    if bound.min is not None:
+        limits.append(f"at least {bound.min:g}")
+    if bound.max is not None:
+        limits.append(f"at most {bound.max:g}")
+    return f"{name} {' and '.join(limits)}"

@@ -1,0 +1,285 @@
+"""The macro part of a hardware file: technology, cells, drivers, converters, noise, calibration.
+
+A macro is an array with its drivers, converters and digital logic, as a paper reports it. Units
+are in the names. Which equations read these numbers is in docs/cost-model.md.
+"""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from cimsearch.spec.base import Bits, Count, Fraction, NonNegative, Positive, Spec
+from cimsearch.spec.document import FieldError
+
+Device = Literal["sram", "rram", "pcm", "mram", "flash"]
+ComputeModel = Literal["QS", "IS", "QR", "digital", "resistive"]
+Encoding = Literal["offset", "twos_complement", "differential", "differential_digital"]
+RangePolicy = Literal["full_scale", "layer", "column"]
+ConfigurableField = Literal[
+    "weight_bits", "activation_bits", "adc_bits", "encoding", "range_policy"
+]
+
+
+class Technology(Spec):
+    """Process constants of the digital logic; ``nand2_delay_ps`` holds at ``vdd_v``."""
+
+    node_nm: Positive
+    vdd_v: Positive
+    nand2_cap_ff: Positive
+    nand2_area_um2: Positive
+    nand2_delay_ps: Positive
+    sram_bit_area_um2: Positive
+    leakage_uw_per_mm2: NonNegative
+    delay_voltage_exponent: Positive
+
+
+class Array(Spec):
+    """The cells: ``rows`` wordlines by ``cols`` bitlines, ``active_rows`` driven at once.
+
+    Every cell of a used column loads its bitline by ``bitline_cap_ff_per_cell``, driven or not.
+    """
+
+    rows: Count
+    cols: Count
+    active_rows: Count
+    cell_bits: Annotated[int, Field(ge=1, le=8)]
+    cell_area_um2: Positive
+    bitline_cap_ff_per_cell: NonNegative
+    write_pj_per_cell: NonNegative
+    write_ns_per_row: NonNegative
+
+    @model_validator(mode="after")
+    def _active_rows_exist(self) -> Self:
+        if self.active_rows > self.rows:
+            raise FieldError(
+                "active_rows", f"found {self.active_rows}; allowed is 1 to rows = {self.rows}"
+            )
+        return self
+
+
+class ChargeCell(Spec):
+    """A cell that moves charge: ``cap_ff * supply_v**2`` when input and stored bit are 1."""
+
+    kind: Literal["charge"]
+    cap_ff: Positive
+
+
+class ResistiveCell(Spec):
+    """A cell that conducts: ``v_read_v**2 * conductance * t_read_ns`` when its row is driven."""
+
+    kind: Literal["resistive"]
+    v_read_v: Positive
+    g_on_us: Positive
+    on_off_ratio: Annotated[float, Field(gt=1)]
+    t_read_ns: Positive
+
+
+class DigitalCell(Spec):
+    """A multiplier gate: ``gate_cap_ff * supply_v**2`` when input and stored bit are 1."""
+
+    kind: Literal["digital"]
+    gate_cap_ff: Positive
+
+
+Cell = Annotated[ChargeCell | ResistiveCell | DigitalCell, Field(discriminator="kind")]
+
+
+class Input(Spec):
+    """Wordline drivers and DACs. ``dac_bits`` are applied in one array call; 1 is bit-serial.
+
+    ``drive`` says how more than one bit is applied: as ``levels`` of a voltage, in one settling
+    time, or as ``pulses``, one wordline pulse and one settling time a bit.
+    """
+
+    dac_bits: Annotated[int, Field(ge=1, le=8)]
+    drive: Literal["levels", "pulses"] = "levels"
+    max_bits: Bits
+    wordline_cap_ff_per_cell: Positive
+    wordline_v: Positive
+    dac_cap_ff_per_bit: NonNegative = 0.0
+    driver_area_um2: NonNegative
+    settle_ns: NonNegative
+
+
+class CapacitiveAdc(Spec):
+    """Energy ``(k1_ff * b + k2_ff * 4**b) * supply_v**2``, delay ``ns_per_bit * b`` (SAR-like)."""
+
+    kind: Literal["capacitive"]
+    k1_ff: Positive
+    k2_ff: NonNegative
+    ns_per_bit: Positive
+    area_um2: Positive
+
+
+class RampAdc(Spec):
+    """A counting converter: energy and delay grow with its ``2**b - 1`` steps."""
+
+    kind: Literal["ramp"]
+    step_fj: Positive
+    step_ns: Positive
+    area_um2: Positive
+
+
+AdcModel = Annotated[CapacitiveAdc | RampAdc, Field(discriminator="kind")]
+
+
+class Adc(Spec):
+    """The converters: ``columns_per_adc`` bitlines share one.
+
+    ``sample_cap_ff`` is charged on every line at every wordline pulse (sample and hold,
+    integrator).
+    """
+
+    bits: Bits
+    columns_per_adc: Count
+    range_policy: RangePolicy
+    sample_cap_ff: NonNegative = 0.0
+    model: AdcModel
+
+
+class Weights(Spec):
+    """How signed weights are stored."""
+
+    encoding: Encoding
+    max_bits: Bits
+
+
+class Noise(Spec):
+    """What the analog part does to a result; all zero for a digital macro.
+
+    ``cell_sigma_frac`` is the spread of one cell as a fraction of its full-scale level, drawn once
+    per chip. ``adc_sigma_frac`` is the noise of one conversion as a fraction of the full scale of
+    the active rows (never in LSB, so that a smaller range does not shrink it).
+    """
+
+    cell_sigma_frac: NonNegative = 0.0
+    adc_sigma_frac: NonNegative = 0.0
+
+
+class Configurable(Spec):
+    """One thing that may change per layer on this chip, and how its energy follows."""
+
+    values: Annotated[tuple[int | str, ...], Field(min_length=1)]
+    follows: Annotated[str, Field(min_length=1)]
+
+
+class CalibrationPoint(Spec):
+    """One measured array call: every active row and every column in use.
+
+    ``activation_bits`` are the bits applied in that call; ``adc_bits`` is 0 for a digital macro.
+    """
+
+    weight_bits: Bits
+    activation_bits: Bits
+    adc_bits: Annotated[int, Field(ge=0, le=16)]
+    call_energy_pj: Positive
+    call_ns: Positive | None = None
+
+
+class Calibration(Spec):
+    """Measured points of this chip that the constants of its file were fitted to.
+
+    ``components`` are what the measured energy covers; ``activity_frac`` and ``density_frac`` the
+    data it is taken to be for; ``tolerance_frac`` how far the model may be off at any point.
+    """
+
+    components: Annotated[
+        tuple[Literal["cells", "drivers", "adc", "adder_tree", "shift_add", "control"], ...],
+        Field(min_length=1),
+    ]
+    activity_frac: Fraction
+    density_frac: Fraction
+    tolerance_frac: Fraction
+    points: Annotated[tuple[CalibrationPoint, ...], Field(min_length=1)]
+
+
+class Macro(Spec):
+    """One array with its periphery, resolved from its file and its technology.
+
+    ``supply_v`` feeds array, converters and the macro's own logic. ``logic_factor`` is how much
+    more that logic switches than its bare full adders and registers: wiring, clock, glitches.
+    ``control_frac`` is added to the dynamic energy of every node.
+    """
+
+    device: Device
+    compute_model: ComputeModel
+    technology: Technology
+    supply_v: Positive
+    array: Array
+    cell: Cell
+    weights: Weights
+    input: Input
+    adc: Adc | None = None
+    logic_factor: Positive
+    control_frac: Fraction
+    noise: Noise = Noise()
+    calibration: Calibration | None = None
+    configurable: dict[ConfigurableField, Configurable] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        digital = self.compute_model == "digital"
+        if digital != (self.adc is None):
+            raise FieldError("adc", "a digital macro has no adc, every other macro needs one")
+        if digital != (self.cell.kind == "digital"):
+            raise FieldError("cell.kind", f"{self.cell.kind} does not fit {self.compute_model}")
+        if digital and self.noise != Noise():
+            raise FieldError("noise", "a digital macro has no analog noise; leave it out")
+        if (self.device == "sram") == (self.cell.kind == "resistive"):
+            raise FieldError("cell.kind", f"{self.cell.kind} is impossible for {self.device}")
+        if "twos_complement" in self.choices("encoding") and self.array.cell_bits != 1:
+            raise FieldError("weights.encoding", "twos_complement needs array.cell_bits 1")
+        if self.adc and self.array.cols % self.adc.columns_per_adc:
+            raise FieldError(
+                "adc.columns_per_adc",
+                f"found {self.adc.columns_per_adc}; allowed is a divisor of "
+                f"array.cols = {self.array.cols}",
+            )
+        if digital and {"adc_bits", "range_policy"} & set(self.configurable):
+            raise FieldError("configurable", "a digital macro has no adc to configure")
+        return self
+
+    @model_validator(mode="after")
+    def _choices_exist(self) -> Self:
+        """Check that every choice is possible and that the chip's own setting is one of them."""
+        known: dict[str, tuple[int | str, ...]] = {
+            "encoding": get_args(Encoding),
+            "range_policy": get_args(RangePolicy),
+            "weight_bits": tuple(range(1, self.weights.max_bits + 1)),
+            "activation_bits": tuple(range(1, self.input.max_bits + 1)),
+            "adc_bits": tuple(range(1, 17)),
+        }
+        for name, setting in self.configurable.items():
+            for value in setting.values:
+                if value not in known[name]:
+                    listed = ", ".join(map(str, known[name]))
+                    raise FieldError(
+                        f"configurable.{name}.values", f"found {value}; allowed are {listed}"
+                    )
+            own = self._own(name)
+            if name not in ("weight_bits", "activation_bits") and own not in setting.values:
+                raise FieldError(
+                    f"configurable.{name}.values", f"the chip's own setting {own} is missing"
+                )
+        return self
+
+    @property
+    def adc_bits(self) -> int:
+        """The converter's own resolution; 0 for a digital macro, which has none."""
+        return self.adc.bits if self.adc else 0
+
+    def choices(self, field: ConfigurableField) -> tuple[int | str, ...]:
+        """Return what ``field`` may be on this chip: its ``configurable`` values, or its own."""
+        if field in self.configurable:
+            return self.configurable[field].values
+        return (self._own(field),)
+
+    def _own(self, field: ConfigurableField) -> int | str:
+        own: dict[ConfigurableField, int | str] = {
+            "weight_bits": self.weights.max_bits,
+            "activation_bits": self.input.max_bits,
+            "adc_bits": self.adc_bits,
+            "encoding": self.weights.encoding,
+            "range_policy": self.adc.range_policy if self.adc else "full_scale",
+        }
+        return own[field]

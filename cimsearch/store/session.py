@@ -1,0 +1,127 @@
+"""Transactions on a database, and the mirrors of its studies that they keep up to date."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from cimsearch.store import database
+from cimsearch.store.mirror import Entry, StudyMirror
+from cimsearch.store.schema import study, trial
+from cimsearch.store.transaction import RAISE_REVISION, StudyWrite
+
+_REVISION = select(study.c.revision).where(study.c.id == bindparam("study_id"))
+_STUDY_OF_TRIAL = select(trial.c.study_id).where(trial.c.id == bindparam("trial_id"))
+
+
+class Session:
+    """One process's view of a database; threads may share it, and it may be pickled.
+
+    A write to a study is one transaction that first raises the study's revision, which also locks
+    the study against other processes; then the mirror catches up with what they wrote; only then
+    the caller decides what to write. The mirror takes the change in after the commit. A read asks
+    for the study's revision first, so it sees what any process has committed. Blocks of `reading`
+    and of the `writing`s must not be nested in one thread.
+    """
+
+    def __init__(self, url: str, *, create: bool) -> None:
+        self._engine = database.connect(url, create=create)
+        self.url = self._engine.url.render_as_string(hide_password=False)
+        self._lock = threading.RLock()
+        self._mirrors: dict[int, StudyMirror] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            memory = database.in_memory(self._engine)
+            image = database.memory_image(self._engine) if memory else None
+        return {"url": self.url, "image": image}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        image = state["image"]
+        Session.__init__(self, state["url"], create=image is not None)
+        if image is not None:
+            database.restore_image(self._engine, image)
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        with self._lock:
+            self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection for reading."""
+        with self._lock, database.reading(self._engine) as conn:
+            yield conn
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give one transaction that concerns no study's trials, such as storing a spec."""
+        with self._lock, database.writing(self._engine) as conn:
+            yield conn
+
+    @contextmanager
+    def writing_to(self, study_id: int) -> Iterator[StudyWrite]:
+        """Give one transaction on a study; if the block raises, nothing of it is kept.
+
+        Raises:
+            KeyError: If there is no such study.
+        """
+        with self._lock:
+            with database.writing(self._engine) as conn:
+                revision = conn.execute(RAISE_REVISION, {"id_": study_id}).scalar()
+                before = None if revision is None else revision - 1
+                mirror = self._caught_up(conn, study_id, before)
+                write = StudyWrite(conn, mirror, mirror.revision + 1)
+                yield write
+            write.take_in()
+
+    @contextmanager
+    def writing_trial(self, trial_id: int) -> Iterator[StudyWrite]:
+        """Give one transaction on the study of a trial; KeyError if there is no such trial."""
+        with self._lock, self.writing_to(self._study_of(trial_id)) as write:
+            yield write
+
+    @contextmanager
+    def study(self, study_id: int) -> Iterator[StudyMirror]:
+        """Give the study as it is now, for the time of the block; KeyError if there is none."""
+        with self._lock:
+            with self.reading() as conn:
+                revision = conn.scalar(_REVISION, {"study_id": study_id})
+                mirror = self._caught_up(conn, study_id, revision)
+            yield mirror
+
+    def entries(self, study_id: int) -> list[Entry]:
+        """List the trials of a study in order of number; KeyError if there is no such study."""
+        with self.study(study_id) as mirror:
+            return list(mirror.entries)
+
+    def entry(self, trial_id: int) -> Entry:
+        """Return a trial; KeyError if there is none."""
+        with self._lock, self.study(self._study_of(trial_id)) as mirror:
+            return mirror.entry(trial_id)
+
+    def forget(self, study_id: int) -> None:
+        """Drop the mirror of a study that has been deleted."""
+        with self._lock:
+            self._mirrors.pop(study_id, None)
+
+    def _caught_up(self, conn: Connection, study_id: int, revision: int | None) -> StudyMirror:
+        if revision is None:
+            self.forget(study_id)
+            raise KeyError(f"No study with study_id {study_id} exists.")
+        mirror = self._mirrors.setdefault(study_id, StudyMirror(study_id))
+        if mirror.revision != revision:
+            mirror.refresh(conn, revision)
+        return mirror
+
+    def _study_of(self, trial_id: int) -> int:
+        for mirror in self._mirrors.values():
+            if trial_id in mirror.numbers:
+                return mirror.study_id
+        with self.reading() as conn:
+            study_id = conn.scalar(_STUDY_OF_TRIAL, {"trial_id": trial_id})
+        if study_id is None:
+            raise KeyError(f"No trial with trial_id {trial_id} exists.")
+        return int(study_id)
