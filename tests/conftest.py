@@ -36,3 +36,17 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
 def tiny_study(write: Callable[[str, str], Path]) -> Study:
     """Return a study on digits whose every trial takes about a second."""
     return load_study(str(write("tiny.yaml", TINY_STUDY)))
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with ``tiny.yaml`` and the database ``cimsearch.db`` of its whole run."""
+    from cimsearch.orchestrate.launch import launch
+    from cimsearch.workers import InlineExecutor
+
+    directory = tmp_path_factory.mktemp("finished")
+    (directory / "tiny.yaml").write_text(TINY_STUDY, encoding="utf-8")
+    study = load_study(str(directory / "tiny.yaml"))
+    storage = f"sqlite:///{directory / 'cimsearch.db'}"
+    launch(study, storage=storage, executor=InlineExecutor())
+    return directory

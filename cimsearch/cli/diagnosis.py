@@ -71,6 +71,7 @@ def _database(storage: str | None) -> Finding:
     try:
         studies = db.list_studies(open_storage(url, create=False))
     except StorageError as error:
-        missing = not storage and "no such" in error.message
-        return Finding("database", error.message.splitlines()[0], ok=missing)
+        # Nothing is wrong with a default database that no study has made yet.
+        not_yet = storage is None and error.message.startswith("there is no cimsearch database")
+        return Finding("database", error.message.splitlines()[0], ok=not_yet)
     return Finding("database", f"{len(studies)} studies")

@@ -60,6 +60,11 @@ def data_check(study: str, path: str | None, as_json: bool) -> None:
         for name, part in report.parts.items()
     ]
     print_table(header, rows)
+    if report.class_names:
+        click.echo(f"classes: {', '.join(report.class_names)}")
+    for statistic in ("mean", "std"):
+        values = ", ".join(f"{value:.4f}" for value in getattr(report, statistic))
+        click.echo(f"{statistic} of the training images by channel: {values}")
     for parts, count in report.shared.items():
         click.echo(f"in both {parts}: {count}")
     click.echo(f"under two labels: {report.conflicts}")

@@ -17,6 +17,7 @@ from cimsearch.orchestrate.state import differing
 from cimsearch.spec import Study
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
+from cimsearch.training.data import check_readable
 from cimsearch.training.fingerprint import fingerprint
 from cimsearch.training.paths import resolve_path
 from cimsearch.workers import Executor, connect
@@ -59,6 +60,7 @@ def launch(
     """
     database = open_storage(storage_url(storage))
     plan = _plan(study, data)
+    check_readable(study.spec.data, plan.data_path)
     row = db.find_study(database, study.name)
     if row is None:
         check_feasible(study)

@@ -85,6 +85,7 @@ def finish_evaluation(
     score: str | None,
     fail_reason: str | None,
     tell: Tell | None,
+    worker: str = "",
 ) -> bool:
     """End an evaluation, its attempt and its trial, and change the front.
 
@@ -96,6 +97,7 @@ def finish_evaluation(
         score: The score as JSON, if there is one.
         fail_reason: Why there is none. Exactly one of the two is given.
         tell: The end of the trial; given exactly if the evaluation belongs to one.
+        worker: Who ran the attempt, as is known by now.
 
     Returns:
         Whether the result was applied. It is not if the evaluation has ended before or the attempt
@@ -115,6 +117,10 @@ def finish_evaluation(
         _end_running(write, evaluation_id, outcome if token is not None else "lost", fail_reason)
         ending = {"state": outcome, "score": score, "fail_reason": fail_reason}
         _set_evaluation(write, evaluation_id, {**ending, "ended": datetime.now(UTC)})
+        if worker:
+            write.conn.execute(
+                update(attempt).where(attempt.c.token == token).values(worker=worker)
+            )
         if tell is not None and trial_id is not None:
             frozen = write.unfinished_trial(trial_id)
             end_trial(write, frozen, tell)

@@ -2,6 +2,8 @@
 
 import json
 
+from pydantic import BaseModel
+
 from cimsearch.blueprint import Blueprint
 from cimsearch.evaluate import Job, Score
 from cimsearch.search.samplers import distributions, params_of
@@ -99,7 +101,7 @@ def test_score_json() -> None:
 
 
 def test_file_schemas() -> None:
-    models = {
+    models: dict[str, type[BaseModel]] = {
         "hardware_technology": TechnologyFile,
         "hardware_macro": MacroFile,
         "hardware_system": SystemFile,

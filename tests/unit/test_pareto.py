@@ -29,7 +29,7 @@ def test_front_is_what_nothing_dominates_without_repeats(points: np.ndarray) -> 
 def test_hypervolume_is_the_counted_volume(points: np.ndarray, rng: object) -> None:
     """Count unit cubes of the integer grid up to the reference (7, 7, 7)."""
     corners = np.stack(np.meshgrid(*[np.arange(7)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    covered = (points[None] <= corners[:, None]).all(axis=2).any(axis=1).sum()
+    covered = int(np.any(np.all(points[None] <= corners[:, None], axis=2), axis=1).sum())
     assert hypervolume(points, (7, 7, 7)) == covered
     assert hypervolume(points[::-1], (7, 7, 7)) == covered
     assert hypervolume(points[front_mask(points)], (7, 7, 7)) == covered

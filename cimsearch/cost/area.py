@@ -1,0 +1,37 @@
+"""Area in um2: arrays with their periphery, and what is shared around them."""
+
+from cimsearch.cost.logic import FULL_ADDER_AREAS, REGISTER_AREAS, sum_bits, tree_adders
+from cimsearch.cost.mapping import columns_of_output
+from cimsearch.spec.hardware import Hardware, Macro
+
+BITS_PER_KIB = 8192
+
+
+def array_um2(macro: Macro) -> float:
+    """Return the area of one array with drivers, converters and its shift-and-add."""
+    array, technology = macro.array, macro.technology
+    cells = array.rows * array.cols * array.cell_area_um2
+    drivers = array.rows * macro.input.driver_area_um2
+    adder = FULL_ADDER_AREAS * technology.nand2_area_um2
+    register = REGISTER_AREAS * technology.nand2_area_um2
+    code_bits = macro.adc_bits or sum_bits(array.active_rows)
+    width = code_bits + macro.input.max_bits + macro.weights.max_bits
+    if macro.adc is None:
+        most = macro.weights.max_bits
+        widest = columns_of_output(most, array.cell_bits, macro.weights.encoding)
+        # A digital macro has a tree and an accumulator an output of its widest weights.
+        units = max(array.cols // widest, 1)
+        converter = tree_adders(array.active_rows, most) * adder
+    else:
+        units = array.cols // macro.adc.columns_per_adc
+        converter = macro.adc.model.area_um2
+    return float(cells + drivers + units * (converter + width * (adder + register)))
+
+
+def shared_um2(hardware: Hardware) -> float:
+    """Return the area of buffers and digital unit."""
+    technology, system = hardware.macro.technology, hardware.system
+    buffers = system.buffers.size_kib * BITS_PER_KIB * technology.sram_bit_area_um2
+    word = system.digital.word_bits
+    lane = word * word * (FULL_ADDER_AREAS + 1) + 3 * word * REGISTER_AREAS
+    return float(buffers + system.digital.lanes * lane * technology.nand2_area_um2)

@@ -1,0 +1,142 @@
+"""What each node asks of the macro, checked against what the macro can do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES, LayerTable
+from cimsearch.cost.namespace import Ints, Mask, ceil_div, xp
+from cimsearch.errors import HardwareError
+from cimsearch.spec.hardware import Hardware
+
+Label = Callable[[int, int], str]
+DIFFERENTIAL = ENCODINGS.index("differential")
+DIFFERENTIAL_DIGITAL = ENCODINGS.index("differential_digital")
+_WORDS = {"encoding": ENCODINGS, "range_policy": RANGE_POLICIES}
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The settings that the nodes on arrays run at, arrays (n, nodes).
+
+    Bits are rounded up to the next setting the chip has: fewer bits than that are stored and
+    applied with leading zeros, and pay for them. Off the arrays the values are placeholders.
+
+    Attributes:
+        cim: Whether the node is on arrays.
+        w_bits: Weight bits.
+        x_bits: Activation bits.
+        adc_bits: Converter bits; 0 on a digital macro.
+        encoding: Index into ``ENCODINGS``.
+        range_policy: Index into ``RANGE_POLICIES``.
+    """
+
+    cim: Mask
+    w_bits: Ints
+    x_bits: Ints
+    adc_bits: Ints
+    encoding: Ints
+    range_policy: Ints
+
+
+def of_one_output(demand: Demand, cell_bits: int) -> tuple[Ints, Ints, Ints]:
+    """Return slices, columns and lines (n, nodes) of one output.
+
+    Differential encodings store ``w_bits - 1`` bits of magnitude on one side of a column pair. The
+    analog pair is read out as one line; every other column is a line of its own.
+    """
+    digital_pair = demand.encoding == DIFFERENTIAL_DIGITAL
+    pair = digital_pair | (demand.encoding == DIFFERENTIAL)
+    slices = ceil_div(xp.maximum(demand.w_bits - pair, 1), cell_bits)
+    return slices, slices * xp.where(pair, 2, 1), slices * xp.where(digital_pair, 2, 1)
+
+
+@dataclass(frozen=True)
+class _Checker:
+    """Refuses what the hardware cannot do, naming the first node that asks it."""
+
+    cim: Mask
+    hardware: Hardware
+    label: Label
+
+    def refuse(self, bad: Mask, text: Callable[[int, int], str]) -> None:
+        """Raise if any node on arrays is ``bad``; ``text`` says what is wrong with (n, node)."""
+        places = xp.argwhere(self.cim & bad)
+        if len(places):
+            n, node = (int(index) for index in places[0])
+            raise HardwareError(f"{self.label(n, node)}: {text(n, node)} on {self.hardware.name}")
+
+    def bits(self, asked: Ints, field: Literal["weight_bits", "activation_bits"]) -> Ints:
+        """Return ``asked`` rounded up to the settings there are."""
+        known = xp.array(sorted(int(choice) for choice in self.hardware.macro.choices(field)))
+        most = int(known[-1])
+        name = field.replace("_", " ")
+        self.refuse(
+            (asked < 1) | (asked > most),
+            lambda n, i: f"{name}: found {asked[n, i] or 'float'}; allowed are 1 to {most}",
+        )
+        return known[xp.searchsorted(known, xp.where(self.cim, asked, most))]
+
+    def own_or(
+        self, asked: Ints, field: Literal["adc_bits", "encoding", "range_policy"], own: int
+    ) -> Ints:
+        """Return ``asked`` (codes or bits), or the chip's ``own`` where a node asks nothing."""
+        words = _WORDS.get(field)
+        choices = self.hardware.macro.choices(field)
+        known = [words.index(str(c)) if words else int(c) for c in choices]
+        self.refuse(
+            (asked != 0) & ~xp.isin(asked, known),
+            lambda n, i: (
+                f"{field.replace('_', ' ')}: found "
+                f"{words[asked[n, i]] if words else asked[n, i]}; "
+                f"allowed are {', '.join(map(str, choices))}"
+            ),
+        )
+        return xp.where(asked == 0, own, asked)
+
+
+def demand_of(table: LayerTable, hardware: Hardware, label: Label) -> Demand:
+    """Return the settings of every node of ``table``.
+
+    Args:
+        table: The networks.
+        hardware: What they run on.
+        label: Names the node at (network, node) in an error.
+
+    Raises:
+        HardwareError: A node asks what the macro cannot do; names the first such node.
+    """
+    macro = hardware.macro
+    cim = (table.cim == 1) & (table.op >= 0)
+    check = _Checker(cim, hardware, label)
+    policy = macro.adc.range_policy if macro.adc else "full_scale"
+    demand = Demand(
+        cim=cim,
+        w_bits=check.bits(table.w_bits, "weight_bits"),
+        x_bits=check.bits(table.x_bits, "activation_bits"),
+        adc_bits=check.own_or(table.adc_bits, "adc_bits", macro.adc_bits),
+        encoding=check.own_or(table.encoding, "encoding", ENCODINGS.index(macro.weights.encoding)),
+        range_policy=check.own_or(
+            table.range_policy, "range_policy", RANGE_POLICIES.index(policy)
+        ),
+    )
+    _check_storage(table, demand, check)
+    return demand
+
+
+def _check_storage(table: LayerTable, demand: Demand, check: _Checker) -> None:
+    """Check that signs can be stored and applied, and that an output fits into an array."""
+    macro = check.hardware.macro
+    check.refuse(
+        (table.x_signed == 1) & xp.asarray(macro.input.dac_bits > 1),
+        lambda *_: f"signed activations need input.dac_bits 1; found {macro.input.dac_bits}",
+    )
+    check.refuse(
+        xp.isin(demand.encoding, (DIFFERENTIAL, DIFFERENTIAL_DIGITAL)) & (demand.w_bits < 2),
+        lambda *_: "differential weights need at least 2 bits; found 1",
+    )
+    _, columns, _ = of_one_output(demand, macro.array.cell_bits)
+    check.refuse(
+        columns > macro.array.cols,
+        lambda n, i: f"an output takes {columns[n, i]} columns; an array has {macro.array.cols}",
+    )

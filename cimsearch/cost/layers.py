@@ -1,0 +1,175 @@
+"""What the equations of a price read: the nodes, their mapping, their data, their bit traffic."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from cimsearch.blueprint import OPS, LayerTable, Op
+from cimsearch.cost.demand import Demand
+from cimsearch.cost.logic import sum_bits
+from cimsearch.cost.mapping import Mapping
+from cimsearch.cost.namespace import Array, Ints, Mask, xp
+from cimsearch.spec.hardware import Hardware
+
+FLOAT_BITS = 32
+"""A float digital layer is priced as integers of this many bits."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Nodes of many networks, arrays (n, nodes), with the hardware they are priced on.
+
+    Attributes:
+        table: The nodes.
+        demand: The settings of those on arrays.
+        mapping: Their mapping to arrays.
+        hardware: What they are priced on.
+        activity: Share of input bits that are 1.
+        density: Share of stored weight bits that are 1.
+    """
+
+    table: LayerTable
+    demand: Demand
+    mapping: Mapping
+    hardware: Hardware
+    activity: Array
+    density: Array
+
+    def is_op(self, *ops: Op) -> Mask:
+        """Return which nodes are one of ``ops``."""
+        return xp.isin(self.table.op, [OPS.index(op) for op in ops])
+
+    @cached_property
+    def real(self) -> Mask:
+        """Which nodes are there; the others pad shorter networks."""
+        return self.table.op >= 0
+
+    @cached_property
+    def weighted(self) -> Mask:
+        """Which nodes multiply by weights."""
+        return self.is_op("conv", "linear")
+
+    @cached_property
+    def digital_weighted(self) -> Mask:
+        """Which nodes multiply by weights in the digital unit."""
+        return self.weighted & ~self.demand.cim
+
+    @cached_property
+    def w_bits(self) -> Ints:
+        """Weight bits as stored, on arrays or for the digital unit."""
+        return self._stored(self.table.w_bits, self.demand.w_bits)
+
+    @cached_property
+    def x_bits(self) -> Ints:
+        """Activation bits as stored and applied."""
+        return self._stored(self.table.x_bits, self.demand.x_bits)
+
+    def _stored(self, asked: Ints, on_arrays: Ints) -> Ints:
+        digital = xp.where(asked == 0, FLOAT_BITS, asked)
+        return xp.where(self.demand.cim, on_arrays, digital)
+
+    @cached_property
+    def in_values(self) -> Ints:
+        """Values of a node's first input."""
+        return self.table.in_channels * self.table.in_height * self.table.in_width
+
+    @cached_property
+    def out_values(self) -> Ints:
+        """Values of a node's output."""
+        return self.table.out_channels * self.table.out_height * self.table.out_width
+
+    @cached_property
+    def window(self) -> Ints:
+        """Positions in the window of a convolution or pooling."""
+        return self.table.kernel_height * self.table.kernel_width
+
+    @cached_property
+    def patch_values(self) -> Ints:
+        """Input values read as im2col patches, overlaps read again."""
+        positions = self.table.out_height * self.table.out_width
+        return positions * self.window * self.table.in_channels
+
+    @cached_property
+    def weights(self) -> Ints:
+        """Stored weights."""
+        fan_in = self.window * (self.table.in_channels // self.table.groups)
+        return xp.where(self.weighted, fan_in * self.table.out_channels, 0)
+
+    @cached_property
+    def macs(self) -> Ints:
+        """Multiply-accumulates."""
+        return self.weights * self.table.out_height * self.table.out_width
+
+    @cached_property
+    def pulses(self) -> Ints:
+        """Times that a wordline is pulsed for one activation."""
+        if self.hardware.macro.input.drive == "pulses":
+            return xp.where(self.demand.cim, self.demand.x_bits, 0)
+        return self.mapping.planes
+
+    @cached_property
+    def code_bits(self) -> Ints:
+        """Bits of one code: of the converter, or of a digital macro's sum over active rows."""
+        if self.hardware.macro.adc is not None:
+            return self.demand.adc_bits
+        return xp.full_like(self.demand.w_bits, sum_bits(self.hardware.macro.array.active_rows))
+
+    @cached_property
+    def accumulator_bits(self) -> Ints:
+        """Bits of an output's accumulator: code, activation and weight bits together."""
+        return self.code_bits + self.demand.x_bits + self.demand.w_bits
+
+    @cached_property
+    def resident(self) -> Mask:
+        """Which networks (n, 1) have all their weights in the macros at once."""
+        macros = self.hardware.system.macros
+        needed = xp.sum(self.mapping.arrays, axis=1, keepdims=True)
+        fits: Mask = needed >= 0 if macros == "enough" else needed <= macros
+        return fits
+
+    @cached_property
+    def traffic(self) -> "Traffic":
+        """Bits moved between buffer, bus and logic."""
+        return _traffic(self)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bits moved in one inference, arrays (n, nodes).
+
+    Attributes:
+        written: Into the buffer.
+        read: Out of the buffer.
+        bus: Over the bus between buffer, macros and digital unit.
+    """
+
+    written: Ints
+    read: Ints
+    bus: Ints
+
+
+def _traffic(layers: Layers) -> Traffic:
+    """Return the bit traffic of every node.
+
+    The reader of a tensor pays for storing it, at its own precision: nodes with windows or weights
+    their input, an addition every input but the first. Nodes in a stream (batch norm, activation,
+    flatten) store nothing. A weight of the digital unit is read once for as many output positions
+    as the unit has lanes.
+    """
+    table, mapping = layers.table, layers.mapping
+    digital = layers.hardware.system.digital
+    word = digital.word_bits
+    pooling, adding = layers.is_op("maxpool", "avgpool"), layers.is_op("add")
+
+    kept = layers.out_values * xp.maximum(table.fan_in - 1, 0) * word
+    positions = table.out_height * table.out_width
+    refills = -(-positions // digital.lanes)
+    digital_weights = xp.where(layers.digital_weighted, layers.weights * refills, 0)
+    patches = layers.patch_values * layers.x_bits
+    written = xp.where(layers.weighted, layers.in_values * layers.x_bits, 0)
+    written = written + xp.where(pooling, layers.in_values * word, 0) + xp.where(adding, kept, 0)
+    read = xp.where(layers.weighted, patches, 0) + digital_weights * layers.w_bits
+    window_reads = layers.out_values * layers.window * word
+    read = read + xp.where(pooling, window_reads, 0) + xp.where(adding, kept, 0)
+    sums = mapping.results * mapping.row_tiles * layers.accumulator_bits
+    to_macros = patches * mapping.column_tiles + sums
+    return Traffic(written, read, xp.where(layers.demand.cim, to_macros, written + read))

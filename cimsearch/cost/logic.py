@@ -1,0 +1,58 @@
+"""Gate counts of the digital logic, in units of a two-input NAND, and what a gate costs.
+
+Counts follow the ZigZag-IMC cost model (J. Sun et al., KU Leuven MICAS): a full adder is three
+NAND and two XOR gates, an XOR switches 1.5 times and covers 2.4 times a NAND, a flip-flop
+switches 3 and covers 6 NAND.
+"""
+
+from math import ceil, log2
+
+from cimsearch.cost.namespace import Array, Ints
+from cimsearch.spec.hardware import Hardware, Technology
+
+FULL_ADDER_CAPS = 6.0
+REGISTER_CAPS = 3.0
+FULL_ADDER_AREAS = 7.8
+REGISTER_AREAS = 6.0
+AND_CAPS = 0.5
+XOR_DELAYS = 2.4
+CARRY_DELAYS = 2.0
+
+
+def adder_caps(bits: Ints | int) -> Array | float:
+    """Return the NAND input capacitances that an addition of ``bits`` and its register switch."""
+    return bits * (FULL_ADDER_CAPS + REGISTER_CAPS)
+
+
+def multiplier_caps(a_bits: Ints | int, b_bits: Ints | int) -> Array | float:
+    """Return the NAND input capacitances that an array multiplier switches."""
+    return a_bits * b_bits * (FULL_ADDER_CAPS + AND_CAPS)
+
+
+def tree_adders(rows: int, bits: Ints | int) -> Array | float:
+    """Return the full adders of a tree that sums ``rows`` operands of ``bits``."""
+    return rows * (bits + 1) - (bits + log2(rows) + 1)
+
+
+def sum_bits(rows: int) -> int:
+    """Return the bits that a sum over ``rows`` adds to its operands."""
+    return ceil(log2(rows))
+
+
+def macro_cap_fj(hardware: Hardware) -> float:
+    """Return the energy of one NAND input capacitance in the macro's own logic."""
+    macro = hardware.macro
+    return macro.technology.nand2_cap_ff * macro.supply_v**2 * macro.logic_factor
+
+
+def unit_cap_fj(hardware: Hardware) -> float:
+    """Return the energy of one NAND input capacitance in the digital unit."""
+    technology = hardware.macro.technology
+    effective = hardware.system.digital.activity_frac
+    return technology.nand2_cap_ff * technology.vdd_v**2 * effective
+
+
+def nand_ns(technology: Technology, supply_v: float) -> float:
+    """Return the delay of one NAND at a supply."""
+    slower = pow(technology.vdd_v / supply_v, technology.delay_voltage_exponent)
+    return float(technology.nand2_delay_ps * 1e-3 * slower)

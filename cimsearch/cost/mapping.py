@@ -1,0 +1,258 @@
+"""The mapping of layers to arrays: the one source of the integers that prices and numerics share.
+
+A layer with weights is a matrix of ``rows`` (kernel height x kernel width x input channels of a
+group, in the order of ``weight.reshape(out, -1)``) by outputs. Rows are cut into tiles of the
+array's rows, a tile into row groups of the rows that may be active at once; an output takes one
+column a weight slice, two with differential encodings, and all its columns stay in one array.
+Activations are applied in planes of ``dac_bits``. Groups of a convolution lie on the diagonal of
+an array and are driven one after the other, as their rows must not mix.
+"""
+
+from dataclasses import dataclass
+
+from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES, LayerTable
+from cimsearch.cost.demand import DIFFERENTIAL, Demand, of_one_output
+from cimsearch.cost.namespace import Array, Ints, ceil_div, xp
+from cimsearch.spec.hardware import Encoding, Macro
+
+OFFSET = ENCODINGS.index("offset")
+LAYER_RANGE = RANGE_POLICIES.index("layer")
+COLUMN_RANGE = RANGE_POLICIES.index("column")
+
+
+def row_groups(rows_used: int, rows: int, active_rows: int) -> list[tuple[int, int]]:
+    """Return the row ranges [start, stop) that are converted separately, in order.
+
+    Args:
+        rows_used: Rows of the layer.
+        rows: Rows of an array; ranges do not cross its tiles.
+        active_rows: Rows driven at once.
+    """
+    return [
+        (start, min(start + active_rows, tile + rows, rows_used))
+        for tile in range(0, rows_used, rows)
+        for start in range(tile, min(tile + rows, rows_used), active_rows)
+    ]
+
+
+def input_planes(x_bits: int, dac_bits: int) -> int:
+    """Return how many planes of ``dac_bits`` an activation of ``x_bits`` is applied in."""
+    return -(-x_bits // dac_bits)
+
+
+def weight_slices(w_bits: int, cell_bits: int, encoding: Encoding) -> int:
+    """Return how many slices of ``cell_bits`` a weight is stored in.
+
+    Differential encodings store ``w_bits - 1`` bits of magnitude, on one side of a pair.
+    """
+    signed_pair = encoding in ("differential", "differential_digital")
+    return -(-(w_bits - signed_pair) // cell_bits)
+
+
+def columns_of_output(w_bits: int, cell_bits: int, encoding: Encoding) -> int:
+    """Return how many columns one output takes: a slice is one, or a pair of them."""
+    pair = encoding in ("differential", "differential_digital")
+    return weight_slices(w_bits, cell_bits, encoding) * (2 if pair else 1)
+
+
+def full_scale(active_rows: int, dac_bits: int, cell_bits: int, *, signed: bool) -> int:
+    """Return the width of the range of a partial sum, in units of one cell step x one input step.
+
+    Args:
+        active_rows: Rows driven at once.
+        dac_bits: Bits applied in one plane.
+        cell_bits: Bits of a cell.
+        signed: Whether the partial sum may be negative (differential encoding).
+    """
+    largest = ((1 << dac_bits) - 1) * ((1 << cell_bits) - 1)
+    return active_rows * largest * (2 if signed else 1)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """The mapping of every node, integers (n, nodes); 0 for nodes that are not on arrays.
+
+    Properties are counts of one inference.
+
+    Attributes:
+        rows: Rows of the weight matrix of one group.
+        outputs: Outputs of one group.
+        groups: Groups of the convolution.
+        vectors: Input vectors: output height x output width.
+        planes: Input planes.
+        slices: Weight slices.
+        columns_per_output: Columns that hold the slices of one output.
+        lines_per_output: Results read out for one output in an array call: a differential pair
+            is one line, every other column is one.
+        row_tiles: Arrays that the rows of a group are spread over.
+        column_tiles: Arrays that the outputs of a group are spread over.
+        row_groups: Row ranges of a group that are converted separately.
+        serial_row_groups: Row groups in the fullest tile: what one array does in sequence.
+        diagonal: Groups that share an array.
+        swept_lines: Lines that the converters of one group sweep in one array call of each of its
+            column tiles: a shared converter sweeps all its columns, used or not.
+        offset: 1 where weights are stored with an offset.
+        scale_multiplies: Multiplications by a converter's range: none for ``full_scale`` (a power
+            of two), one an output for ``layer``, one a line and row group for ``column``.
+        cells_per_array: Cells of one array.
+    """
+
+    rows: Ints
+    outputs: Ints
+    groups: Ints
+    vectors: Ints
+    planes: Ints
+    slices: Ints
+    columns_per_output: Ints
+    lines_per_output: Ints
+    row_tiles: Ints
+    column_tiles: Ints
+    row_groups: Ints
+    serial_row_groups: Ints
+    diagonal: Ints
+    swept_lines: Ints
+    offset: Ints
+    scale_multiplies: Ints
+    cells_per_array: int
+
+    @property
+    def columns(self) -> Ints:
+        """Physical columns of all groups."""
+        return self.outputs * self.columns_per_output * self.groups
+
+    @property
+    def arrays(self) -> Ints:
+        """Arrays touched."""
+        blocks = ceil_div(self.groups, xp.maximum(self.diagonal, 1))
+        return blocks * self.row_tiles * self.column_tiles
+
+    @property
+    def passes(self) -> Ints:
+        """Planes of row groups, over all vectors and groups."""
+        return self.vectors * self.planes * self.row_groups * self.groups
+
+    @property
+    def array_calls(self) -> Ints:
+        """Times that an array gets one plane of one row group."""
+        return self.passes * self.column_tiles
+
+    @property
+    def driven_rows(self) -> Ints:
+        """Wordlines driven, summed over array calls."""
+        return self.vectors * self.planes * self.rows * self.groups * self.column_tiles
+
+    @property
+    def conversions(self) -> Ints:
+        """Lines turned into a code, by a converter or, in a digital macro, an adder tree."""
+        return self.passes * self.outputs * self.lines_per_output
+
+    @property
+    def swept_conversions(self) -> Ints:
+        """Conversions with the idle lines of every converter in use."""
+        return self.passes * self.swept_lines
+
+    @property
+    def shift_adds(self) -> Ints:
+        """Codes shifted and added into an output's accumulator: every one of them."""
+        return self.conversions
+
+    @property
+    def results(self) -> Ints:
+        """Output values."""
+        return self.vectors * self.outputs * self.groups
+
+    @property
+    def tile_adds(self) -> Ints:
+        """Additions that join the row tiles of an output."""
+        return self.results * xp.maximum(self.row_tiles - 1, 0)
+
+    @property
+    def input_sums(self) -> Ints:
+        """Additions that form the sum of inputs that offset encoding takes off."""
+        return self.vectors * self.rows * self.groups * self.offset
+
+    @property
+    def corrections(self) -> Ints:
+        """Subtractions of that sum, one an output value."""
+        return self.results * self.offset
+
+    @property
+    def serial_calls(self) -> Ints:
+        """Array calls that follow each other when all arrays of a layer work in parallel."""
+        return self.vectors * self.planes * self.serial_row_groups * self.diagonal
+
+    @property
+    def used_cells(self) -> Ints:
+        """Cells that hold weights."""
+        return self.rows * self.columns
+
+    @property
+    def cells(self) -> Ints:
+        """Cells of the arrays touched."""
+        return self.arrays * self.cells_per_array
+
+    @property
+    def utilization(self) -> Array:
+        """Used cells as a share of the cells of the arrays touched; 0 off the arrays."""
+        return self.used_cells / xp.maximum(self.cells, 1)
+
+
+def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
+    """Return the mapping of every node of ``table`` (n, nodes) to arrays of ``macro``."""
+    array = macro.array
+
+    def on_arrays(values: Ints) -> Ints:
+        return xp.where(demand.cim, values, 0)
+
+    rows = table.kernel_height * table.kernel_width * (table.in_channels // table.groups)
+    outputs = table.out_channels // table.groups
+    vectors = table.out_height * table.out_width
+    slices, columns, lines = of_one_output(demand, array.cell_bits)
+    row_tiles = ceil_div(rows, array.rows)
+    last_rows = rows - (row_tiles - 1) * array.rows
+    row_groups_ = (row_tiles - 1) * -(-array.rows // array.active_rows)
+    row_groups_ = row_groups_ + ceil_div(last_rows, array.active_rows)
+    per_array = xp.maximum(array.cols // columns, 1)
+    fitting = xp.minimum(array.rows // rows, per_array // outputs)
+    multiplies = xp.where(
+        demand.range_policy == COLUMN_RANGE,
+        row_groups_ * lines,
+        demand.range_policy == LAYER_RANGE,
+    )
+    return Mapping(
+        rows=on_arrays(rows),
+        outputs=on_arrays(outputs),
+        groups=on_arrays(table.groups),
+        vectors=on_arrays(vectors),
+        planes=on_arrays(ceil_div(demand.x_bits, macro.input.dac_bits)),
+        slices=on_arrays(slices),
+        columns_per_output=on_arrays(columns),
+        lines_per_output=on_arrays(lines),
+        row_tiles=on_arrays(row_tiles),
+        column_tiles=on_arrays(ceil_div(outputs, per_array)),
+        row_groups=on_arrays(row_groups_),
+        serial_row_groups=on_arrays(ceil_div(xp.minimum(rows, array.rows), array.active_rows)),
+        diagonal=on_arrays(xp.minimum(xp.maximum(fitting, 1), table.groups)),
+        swept_lines=on_arrays(
+            _swept_lines(outputs, per_array, lines, lines_per_adc(demand, macro))
+        ),
+        offset=on_arrays(demand.encoding == OFFSET),
+        scale_multiplies=on_arrays(vectors * outputs * table.groups * multiplies),
+        cells_per_array=array.rows * array.cols,
+    )
+
+
+def _swept_lines(outputs: Ints, per_array: Ints, lines: Ints, sweep: Ints) -> Ints:
+    """Return the lines swept in all column tiles of a group by converters of ``sweep`` lines."""
+    full_tiles = (outputs - 1) // per_array
+    last = outputs - full_tiles * per_array
+    full = ceil_div(per_array * lines, sweep) * sweep
+    swept: Ints = full_tiles * full + ceil_div(last * lines, sweep) * sweep
+    return swept
+
+
+def lines_per_adc(demand: Demand, macro: Macro) -> Ints:
+    """Return how many lines (n, nodes) one converter sweeps: a differential pair is one line."""
+    shared = macro.adc.columns_per_adc if macro.adc else 1
+    lines: Ints = xp.where(demand.encoding == DIFFERENTIAL, -(-shared // 2), shared)
+    return lines

@@ -1,0 +1,157 @@
+"""The cost of one network as a report: totals, components, layers, and how far to trust them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.cost.credibility import band_factor, is_calibrated
+from cimsearch.cost.model import UNVALIDATED, CostArrays, NodeStatistics, estimate_table
+from cimsearch.cost.namespace import xp
+from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.study import Statistics
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """The cost of one node of a network, per inference.
+
+    ``area_um2`` is that of the arrays it touches; ``components`` splits its energy, pJ by name.
+    """
+
+    name: str
+    op: str
+    energy_pj: float
+    latency_ns: float
+    area_um2: float
+    utilization: float
+    macs: int
+    arrays: int
+    components: dict[str, float]
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """The cost of one network on one hardware, per inference.
+
+    Attributes:
+        energy_pj: Sum over layers, and over components.
+        latency_ns: Sum over layers, which run one after another.
+        area_um2: Of macros, buffers and digital unit.
+        utilization: Used cells as a share of the cells of the arrays touched; 0 if there are none.
+        macros: Macros that hold all weights at once.
+        components: Energy in pJ by component.
+        layers: The same for every node.
+        precision: Bits of weights x activations of the layers on arrays, or ``mixed``.
+        calibrated: Whether the model meets the measured points of this macro.
+        band_factor: The true macro energy lies within the modelled one times or divided by this,
+            for 80 % of chips.
+        unvalidated_frac: Share of the energy in components that no chip has validated.
+    """
+
+    energy_pj: float
+    latency_ns: float
+    area_um2: float
+    utilization: float
+    macros: int
+    components: dict[str, float]
+    layers: tuple[LayerCost, ...]
+    precision: str
+    calibrated: bool
+    band_factor: float
+    unvalidated_frac: float
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers, on arrays and digital."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def tops_per_w(self) -> float:
+        """Useful operations per energy of the whole system (1 MAC = 2 OPS), at ``precision``."""
+        return 2 * self.macs / self.energy_pj
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return asdict(self)
+
+
+def estimate(
+    network: Blueprint | Node,
+    hardware: Hardware,
+    statistics: Statistics | NodeStatistics | None = None,
+) -> CostReport:
+    """Return the cost of a network, or of a single layer, on ``hardware``.
+
+    Args:
+        network: What to price.
+        hardware: What to price on.
+        statistics: Data statistics of the network, or of each node (arrays that broadcast to
+            (1, nodes)); the defaults if left out.
+
+    Raises:
+        HardwareError: A node asks what the macro cannot do; the node is named.
+    """
+    if isinstance(network, Node):
+        network = Blueprint(network.in_shape, network.out_shape[0], (network,))
+    nodes = network.nodes
+    table = layer_table([network])
+    costs = estimate_table(table, hardware, statistics, label=lambda _, i: nodes[i].name)
+    components = {name: float(part[0]) for name, part in costs.components.items()}
+    energy_pj = float(costs.energy_pj[0])
+    calibrated = is_calibrated(hardware)
+    return CostReport(
+        energy_pj=energy_pj,
+        latency_ns=float(costs.latency_ns[0]),
+        area_um2=float(costs.area_um2[0]),
+        utilization=float(costs.utilization[0]),
+        macros=int(costs.macros[0]),
+        components=components,
+        layers=tuple(_layer(costs, node, index) for index, node in enumerate(nodes)),
+        precision=_precision(network),
+        calibrated=calibrated,
+        band_factor=band_factor(hardware.macro, calibrated=calibrated),
+        unvalidated_frac=sum(components[name] for name in UNVALIDATED) / energy_pj,
+    )
+
+
+def _layer(costs: CostArrays, node: Node, index: int) -> LayerCost:
+    parts = costs.nodes
+    return LayerCost(
+        name=node.name,
+        op=node.op,
+        energy_pj=float(parts.energy_pj[0, index]),
+        latency_ns=float(parts.latency_ns[0, index]),
+        area_um2=float(parts.area_um2[0, index]),
+        utilization=float(parts.utilization[0, index]),
+        macs=int(parts.macs[0, index]),
+        arrays=int(parts.arrays[0, index]),
+        components={name: float(part[0, index]) for name, part in parts.components.items()},
+    )
+
+
+def _precision(network: Blueprint) -> str:
+    """Return the bits of the layers on arrays (of all layers if none is), such as ``8b x 8b``."""
+    weighted = [node for node in network.nodes if node.has_weights]
+    placed = [node for node in weighted if node.placement == "cim"] or weighted
+    found = {(node.w_bits, node.x_bits) for node in placed}
+    if len(found) != 1:
+        return "mixed" if found else ""
+    ((w_bits, x_bits),) = found
+    return f"{w_bits}b x {x_bits}b" if w_bits and x_bits else "float"
+
+
+def node_statistics(
+    network: Blueprint,
+    activity_frac: Mapping[str, float],
+    density_frac: Mapping[str, float],
+    *,
+    default: Statistics | None = None,
+) -> NodeStatistics:
+    """Return measured statistics, by node name, as arrays (1, nodes); ``default`` elsewhere."""
+    declared = default or Statistics()
+    names = [node.name for node in network.nodes]
+    return NodeStatistics(
+        xp.array([[activity_frac.get(name, declared.activity_frac) for name in names]]),
+        xp.array([[density_frac.get(name, declared.density_frac) for name in names]]),
+    )

@@ -1,0 +1,165 @@
+"""The command line as its users meet it: output, messages, exit codes."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.commands import cimsearch
+from tests.studies import TINY_STUDY
+
+Write = Callable[[str, str], Path]
+
+
+def failing(*arguments: str, cwd: Path, code: int) -> str:
+    """Run a verb that must fail; return its message, which must be no traceback."""
+    done = cimsearch(*arguments, cwd=cwd, expect=code)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+    return done.stderr
+
+
+def test_help_names_every_exit_code(tmp_path: Path) -> None:
+    out = cimsearch("--help", cwd=tmp_path).stdout
+    for code in ("0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "130 "):
+        assert f"  {code}" in out
+
+
+def test_list_and_show(tmp_path: Path) -> None:
+    listed = json.loads(cimsearch("list", "hardware", "--json", cwd=tmp_path).stdout)
+    assert {"macros/yu_cicc_2020", "macros/chih_isscc_2021", "macros/wan_nature_2022"} <= {
+        entry["name"] for entry in listed
+    }
+    assert all(entry["summary"] for entry in listed)
+    out = cimsearch("show", "macros/yu_cicc_2020", cwd=tmp_path).stdout
+    row = next(line for line in out.splitlines() if line.startswith("array.rows "))
+    assert "128" in row
+    assert "reported" in row
+    assert "yu_cicc_2020.yaml:" in row
+    inherited = next(line for line in out.splitlines() if line.startswith("technology.node_nm "))
+    assert "cmos_65nm.yaml:" in inherited
+    assert "22 genes" in cimsearch("show", "vgg_tiny", cwd=tmp_path).stdout
+    assert "sampler.lag" in cimsearch("show", "quickstart", cwd=tmp_path).stdout
+    assert "known are" in failing("show", "nothing", cwd=tmp_path, code=3)
+
+
+def test_check_tells_all_errors_of_all_files(tmp_path: Path, write: Write) -> None:
+    write("good.yaml", TINY_STUDY)
+    write("bad.yaml", TINY_STUDY.replace("nsga2", "nsga9").replace("chips: 2", "chips: 0"))
+    assert cimsearch("check", "good.yaml", cwd=tmp_path).stdout == "good.yaml: ok\n"
+    done = cimsearch("check", "good.yaml", "bad.yaml", cwd=tmp_path, expect=3)
+    assert "good.yaml: ok" in done.stdout
+    assert "bad.yaml:9:" in done.stderr
+    assert "sampler.name" in done.stderr
+    assert "rungs.0.chips" in done.stderr
+    write("odd.yaml", "schema: something/1\n")
+    assert "odd.yaml:1:1: schema" in failing("check", "odd.yaml", cwd=tmp_path, code=3)
+
+
+def test_cost_prices_without_training(tmp_path: Path) -> None:
+    arguments = ["cost", "vgg_tiny", "--hardware", "macros/yu_cicc_2020"]
+    text = cimsearch(*arguments, cwd=tmp_path).stdout
+    assert "80 % band" in text
+    uniform = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    assert sum(uniform["components"].values()) == pytest.approx(uniform["energy_pj"])
+    smallest = ",".join(["0"] * 22)
+    small = json.loads(cimsearch(*arguments, "--genes", smallest, "--json", cwd=tmp_path).stdout)
+    assert small["energy_pj"] < uniform["energy_pj"]
+
+
+@pytest.mark.parametrize(
+    ("genes", "code", "message"),
+    [
+        ("1,2,three", 2, "found '1,2,three'; allowed are 22 whole numbers"),
+        ("1,2", 3, "found shape (1, 2); allowed is (n, 22)"),
+        (",".join(["9"] * 22), 3, "found index 9; allowed is 0 to 2"),
+        ("nowhere.json", 2, "nowhere.json"),
+    ],
+)
+def test_cost_refuses_bad_genes(tmp_path: Path, genes: str, code: int, message: str) -> None:
+    arguments = ["cost", "vgg_tiny", "--hardware", "macros/yu_cicc_2020", "--genes", genes]
+    assert message in failing(*arguments, cwd=tmp_path, code=code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["launch", "nothing"], 3, "no 'nothing' in the catalogue"),
+        (["launch", "./nothing.yaml"], 3, "nothing.yaml: no such file"),
+        (["launch", "bad.yaml"], 3, "bad.yaml:9:"),
+        (["launch", "tiny.yaml", "--storage", "nonsense"], 4, "nonsense"),
+        (["launch", "tiny.yaml", "--storage", "sqlite:///no/such/dir/x.db"], 4, "no/such/dir"),
+        (["launch", "tiny.yaml", "--workers", "0"], 2, "--workers"),
+        (["launch", "tiny.yaml", "--data", "somewhere"], 5, "takes no path"),
+        (["launch", "cifar10_resnet8"], 5, "CIMSEARCH_DATA"),
+        (["launch", "cifar10_resnet8", "--data", "nowhere"], 5, "nowhere: no such file"),
+        (
+            ["launch", "tiny.yaml", "--cluster", "tcp://127.0.0.1:9"],
+            6,
+            "no dask scheduler answers",
+        ),
+        (["status", "tiny", "--storage", "sqlite:///none.db"], 4, "none.db"),
+        (["front", "tiny", "--storage", "sqlite:///none.db"], 4, "none.db"),
+        (["resume", "other", "--storage", "sqlite:///empty.db"], 1, "no study 'other'"),
+        (["launsh"], 2, "launsh"),
+    ],
+)
+def test_bad_input_is_one_clear_message_and_a_code(
+    tmp_path: Path, write: Write, arguments: list[str], code: int, message: str
+) -> None:
+    write("tiny.yaml", TINY_STUDY)
+    write("bad.yaml", TINY_STUDY.replace("nsga2", "nsga9"))
+    assert message in failing(*arguments, cwd=tmp_path, code=code)
+    assert not (tmp_path / "none.db").exists()
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path, write: Write) -> None:
+    write(
+        "x.db", "this is not a database, it is a text file that is long enough to be read\n" * 20
+    )
+    write("tiny.yaml", TINY_STUDY)
+    arguments = ["launch", "tiny.yaml", "--storage", "sqlite:///x.db"]
+    assert "x.db" in failing(*arguments, cwd=tmp_path, code=4)
+
+
+@pytest.mark.slow
+def test_reading_verbs_agree(finished_study: Path, tmp_path: Path) -> None:
+    shutil.copy(finished_study / "cimsearch.db", tmp_path)
+    status = json.loads(cimsearch("status", "tiny", "--json", cwd=tmp_path).stdout)
+    assert (status["done"], status["failed"], status["running"]) == (4, 0, 0)
+    studies = json.loads(cimsearch("status", "--json", cwd=tmp_path).stdout)
+    assert studies == [{"study": "tiny", "trials": 4, "scored": 4}]
+    front = json.loads(cimsearch("front", "tiny", "--json", cwd=tmp_path).stdout)
+    assert len(front["front"]) == status["front"]
+    assert {b["name"] for b in front["baselines"]} == {"uniform 8 bit", "uniform 4 bit"}
+    number = front["front"][0]["number"]
+    trial = json.loads(cimsearch("trial", "tiny", str(number), "--json", cwd=tmp_path).stdout)
+    assert trial["objectives"] == front["front"][0]["objectives"]
+    assert trial["cost"]["energy_pj"] == trial["objectives"]["energy_pj"]
+    text = cimsearch("trial", "tiny", str(number), cwd=tmp_path).stdout
+    assert "utilization" in text
+    assert "test" in cimsearch("front", "tiny", cwd=tmp_path).stdout
+    assert "front" in cimsearch("status", "tiny", cwd=tmp_path).stdout
+    path = cimsearch("report", "tiny", "-o", "out/r.html", cwd=tmp_path).stdout.strip()
+    assert (tmp_path / path).read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "it has trials 0 to 3" in failing("trial", "tiny", "99", cwd=tmp_path, code=1)
+    assert "studies there: tiny" in failing("front", "tinny", cwd=tmp_path, code=1)
+
+
+def test_doctor_looks_at_everything(tmp_path: Path) -> None:
+    findings = json.loads(cimsearch("doctor", "--json", cwd=tmp_path).stdout)
+    assert {"python", "optuna", "torch", "cpu", "catalogue", "database"} <= {
+        finding["what"] for finding in findings
+    }
+    assert not (tmp_path / "cimsearch.db").exists()
+
+
+def test_data_check_counts(tmp_path: Path, write: Write) -> None:
+    write("tiny.yaml", TINY_STUDY)
+    report = json.loads(cimsearch("data", "check", "tiny.yaml", "--json", cwd=tmp_path).stdout)
+    assert sum(part["images"] for part in report["parts"].values()) == 1797
+    text = cimsearch("data", "check", "tiny.yaml", cwd=tmp_path).stdout
+    assert "in both train/test" in text

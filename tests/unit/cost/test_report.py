@@ -1,0 +1,155 @@
+"""Reports and batches: sums, equality of both, statistics, credibility."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.cost import (
+    COMPONENTS,
+    UNVALIDATED,
+    NodeStatistics,
+    band_factor,
+    estimate,
+    estimate_table,
+    is_calibrated,
+    node_statistics,
+)
+from cimsearch.errors import HardwareError
+from cimsearch.space import Space
+from cimsearch.spec import load_hardware, load_space_spec
+from cimsearch.spec.study import Statistics
+
+from .tiny import conv, hardware
+
+VGG = Space(load_space_spec("vgg_tiny"))
+NETWORKS = [VGG.decode(genes).blueprint for genes in VGG.sample_genes(40, 0)]
+YU = load_hardware("macros/yu_cicc_2020")
+
+
+def test_a_batch_is_each_network_alone_bit_for_bit() -> None:
+    assert len({len(network.nodes) for network in NETWORKS}) > 1
+    for on in (YU, load_hardware("systems/edge_soc"), load_hardware("macros/wan_nature_2022")):
+        batch = estimate_table(layer_table(NETWORKS), on)
+        for index, network in enumerate(NETWORKS):
+            report = estimate(network, on)
+            assert report.energy_pj == batch.energy_pj[index]
+            assert report.latency_ns == batch.latency_ns[index]
+            assert report.area_um2 == batch.area_um2[index]
+            assert report.utilization == batch.utilization[index]
+            assert report.macros == batch.macros[index]
+            for name, energy in report.components.items():
+                assert energy == batch.components[name][index]
+            for layer, node in enumerate(report.layers):
+                assert node.energy_pj == batch.nodes.energy_pj[index, layer]
+                assert node.latency_ns == batch.nodes.latency_ns[index, layer]
+
+
+def test_sums() -> None:
+    report = estimate(NETWORKS[0], YU)
+    assert tuple(report.components) == COMPONENTS
+    assert sum(report.components.values()) == pytest.approx(report.energy_pj, rel=1e-12)
+    assert sum(layer.energy_pj for layer in report.layers) == report.energy_pj
+    assert sum(layer.latency_ns for layer in report.layers) == report.latency_ns
+    assert sum(layer.macs for layer in report.layers) == report.macs == NETWORKS[0].macs
+    assert sum(layer.arrays for layer in report.layers) == report.macros
+    for layer in report.layers:
+        assert sum(layer.components.values()) == pytest.approx(layer.energy_pj, rel=1e-12)
+        assert layer.energy_pj > 0
+        assert layer.latency_ns > 0
+    assert [layer.name for layer in report.layers] == [node.name for node in NETWORKS[0].nodes]
+
+
+def test_padding_costs_nothing() -> None:
+    batch = estimate_table(layer_table(NETWORKS), YU)
+    padded = layer_table(NETWORKS).op < 0
+    assert padded.any()
+    for costs in (batch.nodes.energy_pj, batch.nodes.latency_ns, batch.nodes.area_um2):
+        assert (costs[padded] == 0).all()
+        assert np.isfinite(costs).all()
+
+
+def test_report_is_plain_data() -> None:
+    report = estimate(NETWORKS[0], YU)
+    again = json.loads(json.dumps(report.to_dict()))
+    assert again["energy_pj"] == report.energy_pj
+    assert again["layers"][0]["name"] == "stage0.layer0"
+
+
+def test_efficiency_names_its_precision() -> None:
+    network = VGG.uniform(weight_bits=4, activation_bits=8).blueprint
+    report = estimate(network, YU)
+    assert report.precision == "4b x 8b"
+    assert report.tops_per_w == 2 * network.macs / report.energy_pj
+    assert estimate(NETWORKS[0], YU).precision == "mixed"
+    relu = Node("relu", "relu", ("input",), (1, 2, 2), (1, 2, 2))
+    assert estimate(relu, YU).precision == ""
+
+
+def test_statistics_scale_what_depends_on_data() -> None:
+    idle = estimate(conv(), hardware(), Statistics(activity_frac=0.0, density_frac=0.0))
+    busy = estimate(conv(), hardware(), Statistics(activity_frac=1.0, density_frac=1.0))
+    assert idle.components["drivers"] == 0
+    assert 0 < idle.components["cells"] < busy.components["cells"]
+    assert idle.components["adc"] == busy.components["adc"]
+
+
+def test_measured_statistics_by_node() -> None:
+    network = NETWORKS[0]
+    name = next(node.name for node in network.nodes if node.placement == "cim")
+    declared = Statistics()
+    same = node_statistics(network, {}, {}, default=declared)
+    assert estimate(network, YU, same) == estimate(network, YU, declared)
+    found = estimate(network, YU, node_statistics(network, {name: 0.1}, {name: 0.2}))
+    plain = {layer.name: layer for layer in estimate(network, YU).layers}
+    for layer in found.layers:
+        expected = plain[layer.name].energy_pj
+        assert layer.energy_pj < expected if layer.name == name else layer.energy_pj == expected
+    every = NodeStatistics(np.array(0.1), np.array(0.2))
+    assert estimate(network, YU, every).energy_pj < found.energy_pj
+
+
+def test_a_network_wider_than_its_system() -> None:
+    network = Blueprint((2, 4, 4), 3, (conv("a"), conv("b")))
+    fits, not_quite = hardware(system={"macros": 6}), hardware(system={"macros": 5})
+    assert estimate(network, fits).components["weight_memory"] == 0
+    assert all(
+        layer.components["weight_memory"] > 0 for layer in estimate(network, not_quite).layers
+    )
+    assert estimate(network, not_quite).macros == 6
+
+
+def test_an_operation_without_a_price_is_an_error() -> None:
+    node = Node("x", "relu", ("input",), (3, 4, 4), (3, 4, 4))
+    table = layer_table([Blueprint((3, 4, 4), 3, (node,))])
+    unknown = replace(table, op=np.full_like(table.op, 99))
+    with pytest.raises(HardwareError, match="network 0, node 0: has no price on tiny"):
+        estimate_table(unknown, hardware())
+
+
+def test_credibility() -> None:
+    tiny = hardware()
+    assert not is_calibrated(tiny)
+    report = estimate(conv(), tiny)
+    assert not report.calibrated
+    assert report.band_factor == pytest.approx(4.36, abs=0.01)
+    shares = sum(report.components[name] for name in UNVALIDATED) / report.energy_pj
+    assert report.unvalidated_frac == pytest.approx(shares)
+    macro = load_hardware("macros/chih_isscc_2021").macro
+    assert band_factor(macro, calibrated=False) == pytest.approx(5.23, abs=0.01)
+    assert band_factor(macro, calibrated=True) == pytest.approx(1.58, abs=0.01)
+    rram = load_hardware("macros/wan_nature_2022").macro
+    assert band_factor(rram, calibrated=False) == pytest.approx(3.29, abs=0.01)
+    flash = rram.model_copy(update={"device": "flash"})
+    assert band_factor(flash, calibrated=False) > band_factor(rram, calibrated=False)
+
+
+def test_a_calibration_that_is_not_met_is_none() -> None:
+    points = YU.macro.calibration
+    assert points is not None
+    strict = points.model_copy(update={"tolerance_frac": 0.001})
+    off = YU.model_copy(update={"macro": YU.macro.model_copy(update={"calibration": strict})})
+    assert is_calibrated(YU)
+    assert not is_calibrated(off)
