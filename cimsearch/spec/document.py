@@ -110,7 +110,11 @@ def _plain(node: Any, loc: Loc, file: str, positions: dict[Loc, Position]) -> An
 
 
 def merge(parent: Document, child: Document) -> Document:
-    """Return ``child`` laid over ``parent``: mappings merge key by key, all else is replaced."""
+    """Return ``child`` laid over ``parent``.
+
+    Mappings merge key by key, all else is replaced; so is a mapping within the file that is of
+    another ``kind``, as its fields are others.
+    """
     positions = dict(parent.positions)
     data = _merge(parent.data, child.data, (), positions)
     positions.update(child.positions)
@@ -118,7 +122,7 @@ def merge(parent: Document, child: Document) -> Document:
 
 
 def _merge(parent: Any, child: Any, loc: Loc, positions: dict[Loc, Position]) -> Any:
-    if isinstance(parent, dict) and isinstance(child, dict):
+    if isinstance(parent, dict) and isinstance(child, dict) and not _other_kind(parent, child, loc):
         merged = dict(parent)
         for key, value in child.items():
             merged[key] = _merge(parent.get(key), value, (*loc, key), positions)
@@ -126,6 +130,10 @@ def _merge(parent: Any, child: Any, loc: Loc, positions: dict[Loc, Position]) ->
     for stale in [known for known in positions if known[: len(loc)] == loc]:
         del positions[stale]
     return child
+
+
+def _other_kind(parent: dict[str, Any], child: dict[str, Any], loc: Loc) -> bool:
+    return bool(loc) and child.get("kind", parent.get("kind")) != parent.get("kind")
 
 
 def validate(model: type[ModelT], document: Document) -> ModelT:

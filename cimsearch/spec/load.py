@@ -142,7 +142,7 @@ class Study:
         return content_hash(self.identity())
 
     def to_json(self) -> str:
-        """Return the study with its space and hardware as canonical JSON, as a database keeps it."""
+        """Return the study with its space and hardware as canonical JSON."""
         parts = {"study": self.spec, "space": self.space, "hardware": self.hardware}
         return canonical_json(
             {name: part.model_dump(mode="json", by_alias=True) for name, part in parts.items()}

@@ -135,6 +135,15 @@ def test_a_replaced_list_leaves_no_stale_positions(write: Write) -> None:
     assert merged.position(("a", 2)).file.endswith("c.yaml")
 
 
+def test_a_mapping_of_another_kind_is_replaced(write: Write) -> None:
+    write("p.yaml", "kind: top\nmodel: {kind: ramp, step_fj: 1.0}\n")
+    child = write("c.yaml", "extends: ./p.yaml\nkind: bottom\nmodel: {kind: sar, k1_ff: 2.0}\n")
+    assert load_document("spaces", str(child)).data == {
+        "kind": "bottom",
+        "model": {"kind": "sar", "k1_ff": 2.0},
+    }
+
+
 def test_extends_deeper_than_two_levels_is_refused(write: Write) -> None:
     write("a.yaml", SPACE)
     for child, parent in (("b", "a"), ("c", "b"), ("d", "c")):

@@ -1,0 +1,94 @@
+"""Fitting converter ranges: bit-serial partial sums of a sample, their histogram, the range."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cimsearch.cim.converter import Ranges, fit_ranges, full_scale_ranges
+from cimsearch.cim.geometry import Geometry
+from cimsearch.cim.numerics import LayerNumerics
+from cimsearch.cim.slicing import input_plane_values, weight_slice_values
+
+PATCHES = 256
+MOST_BINS = 4096
+
+
+def measure_ranges(
+    x_codes: Tensor, w_codes: Tensor, numerics: LayerNumerics, geometry: Geometry
+) -> Ranges:
+    """Return converter ranges fitted to the partial sums of a sample of input windows.
+
+    The ``layer`` policy has one range a layer, ``column`` one a row group, slice and output
+    column; errors count as much as they weigh in the product. ``full_scale`` needs no sample.
+
+    Args:
+        x_codes: Input codes (n, c, h, w).
+        w_codes: Weight codes (outputs, c / groups, kh, kw).
+        numerics: Of the layer.
+        geometry: Of the layer.
+    """
+    if numerics.range_policy == "full_scale":
+        return full_scale_ranges(numerics)
+    by_column = numerics.range_policy == "column"
+    planes = input_plane_values(_windows(x_codes, geometry), numerics)
+    outputs = w_codes.shape[0] // geometry.groups
+    stored = weight_slice_values(w_codes, numerics)
+    slices = stored.reshape(*stored.shape[:2], geometry.groups, outputs, -1)
+    counts = [
+        _histogram(
+            torch.einsum(
+                "pmgk,hsgok->hpmsgo", planes[..., start:stop], slices[..., start:stop]
+            ).flatten(4),
+            numerics,
+            by_column=by_column,
+        )
+        for start, stop in geometry.row_groups
+    ]
+    histogram = torch.stack(counts) if by_column else torch.stack(counts).sum(dim=0, keepdim=True)
+    groups, slices_, columns, bins = histogram.shape
+    stride = 1 << _bin_shift(numerics)
+    values = numerics.lowest_sum + (stride - 1) / 2 + stride * np.arange(bins, dtype=np.float64)
+    fitted = fit_ranges(histogram.view(-1, bins).numpy(), values, numerics.adc_bits)
+    return Ranges(*(part.reshape(groups, slices_, columns) for part in fitted))
+
+
+def _windows(codes: Tensor, geometry: Geometry) -> Tensor:
+    """Return about ``PATCHES`` evenly spread input windows: (m, groups, rows)."""
+    height, width = geometry.out_size(codes.shape[2], codes.shape[3])
+    images = min(len(codes), max(16, -(-PATCHES // (height * width))))
+    chosen = codes[torch.linspace(0, len(codes) - 1, images).long()].float()
+    columns = functional.unfold(
+        chosen, geometry.kernel, padding=geometry.padding, stride=geometry.stride
+    )
+    windows = columns.transpose(1, 2).flatten(0, 1)
+    spread = torch.linspace(0, len(windows) - 1, min(PATCHES, len(windows))).long()
+    return windows[spread].view(len(spread), geometry.groups, -1)
+
+
+def _bin_shift(numerics: LayerNumerics) -> int:
+    """Return the width of a histogram's bin, as a shift: 0 unless a sum has very many values."""
+    return (numerics.full_scale // MOST_BINS).bit_length()
+
+
+def _histogram(sums: Tensor, numerics: LayerNumerics, *, by_column: bool) -> Tensor:
+    """Return weighted counts of partial sums: (slices, columns, bins), or (1, 1, bins).
+
+    Args:
+        sums: (halves, planes, windows, slices, columns).
+        numerics: Of the layer.
+        by_column: Whether each slice and column has its own.
+    """
+    shift = _bin_shift(numerics)
+    bins = (numerics.full_scale >> shift) + 1
+    index = sums.sub_(numerics.lowest_sum).to(torch.int32) >> shift
+    cb = torch.tensor(numerics.plane_weights, dtype=torch.float64).square()
+    cs = torch.tensor(numerics.slice_weights, dtype=torch.float64).square()
+    weights = (cb[:, None, None, None] * cs[:, None]).expand(index.shape)
+    slices, columns = index.shape[3:] if by_column else (1, 1)
+    if by_column:
+        index = index + bins * torch.arange(slices * columns, dtype=torch.int32).view(
+            slices, columns
+        )
+    counts = torch.bincount(index.flatten(), weights.flatten(), slices * columns * bins)
+    return counts.view(slices, columns, bins)

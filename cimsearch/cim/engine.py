@@ -1,0 +1,172 @@
+"""The forward product of a quantised layer at each level: exact, L0, L1.
+
+Codes are whole numbers in a float tensor. Products are in units of codes until the last step, so
+that they are exact integers wherever nothing is added to them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cimsearch.cim.converter import Conversion
+from cimsearch.cim.geometry import Geometry
+from cimsearch.cim.noise import NoisePool
+
+
+@dataclass(frozen=True)
+class Product:
+    """What all levels multiply.
+
+    Attributes:
+        x: Input codes (n, c, h, w), channels last in memory.
+        w: Weight codes, with the cells' errors if there are any: (outputs, c / groups, kh, kw).
+        scale: Value of one unit of the product: (outputs, 1, 1, 1).
+        geometry: Of the layer.
+    """
+
+    x: Tensor
+    w: Tensor
+    scale: Tensor
+    geometry: Geometry
+
+    def convolve(self, x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return the convolution of the layer's geometry, in the type of ``x``."""
+        g = self.geometry
+        return functional.conv2d(x, w.to(x.dtype), bias, g.stride, g.padding, groups=g.groups)
+
+    @property
+    def by_channel(self) -> Tensor:
+        """The scale as it multiplies an output: (1, outputs, 1, 1)."""
+        return self.scale.view(1, -1, 1, 1)
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """One row group of a layer, ready for L1: a sum is ``zero + step * code``.
+
+    Attributes:
+        channels: Input channels [start, stop) of a convolution's group.
+        gain: 1 / step on the rows of the group, else 0: (outputs or 1, channels, kh, kw).
+        shift: -zero / step, (outputs,).
+        zero: Sum of code 0, in units of the product: (1, outputs or 1, 1, 1).
+        step: Value of one code, in units of the product: (1, outputs or 1, 1, 1).
+        lo: Smallest code: (1, outputs or 1, 1, 1).
+        hi: Largest.
+        sigma: Noise in steps, (outputs or 1,); None if there is none.
+    """
+
+    channels: tuple[int, int]
+    gain: Tensor
+    shift: Tensor
+    zero: Tensor
+    step: Tensor
+    lo: Tensor
+    hi: Tensor
+    sigma: Tensor | None
+
+    def saturate(self, codes: Tensor) -> Tensor:
+        """Clip codes to the range, in place; numbers are several times faster than tensors."""
+        if self.lo.numel() == 1:
+            return codes.clamp_(float(self.lo), float(self.hi))
+        return codes.clamp_(self.lo, self.hi)
+
+
+def prepare(
+    conversion: Conversion, geometry: Geometry, weight_shape: torch.Size
+) -> tuple[RowGroup, ...]:
+    """Return the row groups of a layer with weights (outputs, c / groups, kh, kw)."""
+    outputs, channels = weight_shape[:2]
+    groups = []
+    for index, (start, stop) in enumerate(geometry.row_groups):
+        first, last = geometry.channels[index]
+        step, lo, hi, sigma = (
+            torch.tensor(values[index], dtype=torch.float32)
+            for values in (conversion.step, conversion.lo, conversion.hi, conversion.sigma)
+        )
+        # An even number of steps from the range's start: small, so that float32 stays exact, and
+        # ties round to the same side as from the start.
+        zero = lo.remainder(2 * step)
+        rows = torch.zeros(channels, *geometry.kernel)
+        rows.view(-1)[start:stop] = 1
+        groups.append(
+            RowGroup(
+                channels=(first, last),
+                gain=rows[first:last] / step.view(-1, 1, 1, 1),
+                shift=(-zero / step).expand(outputs).contiguous(),
+                zero=zero.view(1, -1, 1, 1),
+                step=step.view(1, -1, 1, 1),
+                lo=((lo - zero) / step).view(1, -1, 1, 1),
+                hi=((hi - zero) / step).view(1, -1, 1, 1),
+                sigma=sigma / step if bool(sigma.any()) else None,
+            )
+        )
+    return tuple(groups)
+
+
+def exact(product: Product) -> Tensor:
+    """Return the integer product times its scale: an ideal converter, or none."""
+    return product.convolve(product.x, product.w).mul_(product.by_channel.to(product.x.dtype))
+
+
+def level0(product: Product, sigma: Tensor, pool: NoisePool) -> Tensor:
+    """Return the product with equivalent noise: L0.
+
+    Args:
+        product: Of the layer.
+        sigma: Standard deviation of the output in units of the product: (outputs or 1,).
+        pool: Normal numbers.
+    """
+    y = product.convolve(product.x, product.w * product.scale)
+    pool.add_to(y, sigma * product.scale.view(-1))
+    return y
+
+
+def level1(
+    product: Product,
+    row_groups: tuple[RowGroup, ...],
+    offset: int,
+    *,
+    pool: NoisePool,
+    noise_scale: float,
+) -> Tensor:
+    """Return the product with the sum of each row group converted: L1, computed in float32.
+
+    Args:
+        product: Of the layer.
+        row_groups: Of the layer, in order.
+        offset: What offset encoding adds to each weight; taken off again exactly, after the
+            converters.
+        pool: Normal numbers.
+        noise_scale: Factor on the converters' noise.
+    """
+    x, stored = product.x.float(), product.w + offset
+    parts = x.view(len(x), product.geometry.groups, -1, *x.shape[2:])
+
+    def convert(group: RowGroup) -> Tensor:
+        first, last = group.channels
+        read = parts[:, :, first:last].flatten(1, 2)
+        codes = product.convolve(read, stored[:, first:last] * group.gain, group.shift)
+        if group.sigma is not None and noise_scale > 0:
+            pool.add_to(codes, group.sigma * noise_scale)
+        return group.saturate(codes.round_())
+
+    total = convert(row_groups[0]).mul_(row_groups[0].step)
+    for group in row_groups[1:]:
+        total.addcmul_(convert(group), group.step)
+    zeros = torch.stack([group.zero for group in row_groups]).sum(dim=0)
+    if bool(zeros.any()):
+        total.add_(zeros)
+    if offset:
+        total.sub_(_input_sums(parts, product), alpha=offset)
+    return total.mul_(product.by_channel).to(product.x.dtype)
+
+
+def _input_sums(parts: Tensor, product: Product) -> Tensor:
+    """Return the sum of the inputs that each output reads: (n, outputs or 1, h, w)."""
+    sums = parts.sum(dim=2)
+    groups = product.geometry.groups
+    ones = torch.ones(groups, 1, *product.geometry.kernel)
+    read = product.convolve(sums, ones)
+    return read if groups == 1 else read.repeat_interleave(len(product.w) // groups, dim=1)

@@ -1,0 +1,53 @@
+"""Where the rows of a convolution are: kernel, stride, padding, row groups."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from cimsearch.blueprint import Node
+from cimsearch.cim.numerics import LayerNumerics
+from cimsearch.cost.mapping import row_groups
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution as the engine sees it; a linear layer is one of 1 x 1.
+
+    Rows are k = (c, kh, kw) in C order of ``weight.reshape(outputs, -1)``.
+
+    Attributes:
+        kernel: Height and width.
+        stride: Vertical and horizontal.
+        padding: Zeros at each side, vertical and horizontal.
+        groups: Groups of the convolution.
+        row_groups: Ranges [start, stop) of rows that are converted together.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    groups: int
+    row_groups: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, node: Node, numerics: LayerNumerics | None) -> "Geometry":
+        """Return the geometry of a node with weights under its numerics."""
+        kernel = node.kernel
+        rows = node.in_shape[0] // node.groups * prod(kernel)
+        groups = [(0, rows)]
+        if numerics is not None and numerics.analog:
+            groups = row_groups(rows, numerics.rows, numerics.active_rows)
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        return cls(kernel, node.stride, padding, node.groups, tuple(groups))
+
+    @cached_property
+    def channels(self) -> tuple[tuple[int, int], ...]:
+        """Input channels [start, stop) of a convolution's group that each row group reads."""
+        area = prod(self.kernel)
+        return tuple((start // area, -(-stop // area)) for start, stop in self.row_groups)
+
+    def out_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width of the output."""
+        sides = zip((height, width), self.kernel, self.stride, self.padding, strict=True)
+        out = [(side + 2 * pad - k) // step + 1 for side, k, step, pad in sides]
+        return out[0], out[1]

@@ -1,0 +1,189 @@
+"""What one layer computes on one macro: bits, planes, slices, row groups' size, noise. No torch.
+
+Symbols follow the exact function of a crossbar: input planes of weight ``cb`` and weight slices of
+weight ``cs`` meet in partial sums ``P``, one conversion each, and ``sum cb * cs * P`` is the
+integer product (plus a digital correction for the offset encoding).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+from cimsearch.blueprint import Node
+from cimsearch.cost.mapping import full_scale, input_planes, weight_slices
+from cimsearch.errors import HardwareError
+from cimsearch.spec.hardware import Encoding, Macro, RangePolicy
+
+MAX_BITS = 16
+
+
+@dataclass(frozen=True)
+class LayerNumerics:
+    """Resolved numerics of one quantised layer.
+
+    Attributes:
+        w_bits: Weight bits; codes are -(2**(w_bits-1) - 1) to 2**(w_bits-1) - 1.
+        x_bits: Bits of the input codes.
+        x_signed: Two's complement inputs; else 0 to 2**x_bits - 1.
+        analog: Whether partial sums pass a converter; if not, the layer is exact in integers.
+        encoding: How signed weights are stored.
+        range_policy: How the converter's range is chosen.
+        adc_bits: Converter bits.
+        dac_bits: Input bits applied at once.
+        cell_bits: Bits of one cell.
+        rows: Wordlines of an array.
+        active_rows: Wordlines driven at once: the rows of one conversion.
+        cell_sigma_frac: Spread of a cell, as a fraction of its full-scale level.
+        adc_sigma_frac: Noise of a conversion, as a fraction of the full scale of the active rows.
+    """
+
+    w_bits: int
+    x_bits: int
+    x_signed: bool = False
+    analog: bool = False
+    encoding: Encoding = "twos_complement"
+    range_policy: RangePolicy = "full_scale"
+    adc_bits: int = 0
+    dac_bits: int = 1
+    cell_bits: int = 1
+    rows: int = 1
+    active_rows: int = 1
+    cell_sigma_frac: float = 0.0
+    adc_sigma_frac: float = 0.0
+
+    def __post_init__(self) -> None:
+        _within("w_bits", self.w_bits, 2)
+        _within("x_bits", self.x_bits, 2 if self.x_signed else 1)
+        if self.analog:
+            _within("adc_bits", self.adc_bits, 1)
+            if self.x_signed and self.dac_bits > 1:
+                raise HardwareError(
+                    f"signed inputs: found dac_bits {self.dac_bits}; allowed is 1, as the sign "
+                    "bit is a plane of its own"
+                )
+
+    @property
+    def x_limits(self) -> tuple[int, int]:
+        """Smallest and largest input code."""
+        if self.x_signed:
+            half = int(2 ** (self.x_bits - 1))
+            return -half, half - 1
+        return 0, int(2**self.x_bits) - 1
+
+    @property
+    def w_limit(self) -> int:
+        """Largest weight code; the smallest is its negative."""
+        return int(2 ** (self.w_bits - 1)) - 1
+
+    @property
+    def offset(self) -> int:
+        """What is added to a weight code before it is stored."""
+        return int(2 ** (self.w_bits - 1)) if self.encoding == "offset" else 0
+
+    @cached_property
+    def plane_weights(self) -> tuple[int, ...]:
+        """``cb`` of each input plane, from the least significant."""
+        planes = input_planes(self.x_bits, self.dac_bits)
+        weights = [2 ** (plane * self.dac_bits) for plane in range(planes)]
+        return (*weights[:-1], -weights[-1]) if self.x_signed else tuple(weights)
+
+    @cached_property
+    def slice_weights(self) -> tuple[int, ...]:
+        """``cs`` of each weight slice, from the least significant."""
+        slices = weight_slices(self.w_bits, self.cell_bits, self.encoding)
+        weights = [2 ** (index * self.cell_bits) for index in range(slices)]
+        if self.encoding == "twos_complement":
+            return (*weights[:-1], -weights[-1])
+        return tuple(weights)
+
+    @property
+    def plane_power(self) -> int:
+        """``sum cb**2``: how the error of one plane's conversion adds up over planes."""
+        return sum(cb * cb for cb in self.plane_weights)
+
+    @property
+    def conversions(self) -> int:
+        """Conversions of one partial sum: 2 where two halves are subtracted digitally."""
+        return 2 if self.encoding == "differential_digital" else 1
+
+    @property
+    def full_scale(self) -> int:
+        """Span of a partial sum of all active rows, in units of a cell level times a DAC step.
+
+        Inputs of fewer bits than the DAC's use its whole range.
+        """
+        signed = self.encoding == "differential"
+        plane_bits = min(self.dac_bits, self.x_bits)
+        return full_scale(self.active_rows, plane_bits, self.cell_bits, signed=signed)
+
+    @property
+    def lowest_sum(self) -> int:
+        """Smallest partial sum of all active rows."""
+        return -self.full_scale // 2 if self.encoding == "differential" else 0
+
+    @property
+    def adc_sigma(self) -> float:
+        """Noise of one conversion in units of a partial sum."""
+        return self.adc_sigma_frac * self.full_scale
+
+    @property
+    def cell_sigma(self) -> float:
+        """Spread of one weight in units of its code.
+
+        Each slice is a cell of its own (two for a differential pair), and an error of the cell's
+        full-scale level ``2**cell_bits - 1`` weighs ``cs``.
+        """
+        pair = 2 if self.encoding.startswith("differential") else 1
+        power = pair * sum(cs * cs for cs in self.slice_weights)
+        return float(self.cell_sigma_frac * (2**self.cell_bits - 1) * power**0.5)
+
+
+def _within(name: str, bits: int, least: int) -> None:
+    if not least <= bits <= MAX_BITS:
+        raise HardwareError(f"{name}: found {bits}; allowed is {least} to {MAX_BITS}")
+
+
+def numerics_of(node: Node, macro: Macro | None) -> LayerNumerics | None:
+    """Return the numerics of a node with weights on ``macro``; None for a float layer.
+
+    A digital layer, and any layer of a digital macro, is quantised and otherwise exact. Without a
+    macro there are only float and digital layers.
+
+    Raises:
+        HardwareError: The node has bits out of range or asks what the macro cannot do; the
+            message begins with the node's name.
+    """
+    if node.w_bits == node.x_bits == 0:
+        return None
+    try:
+        if node.placement != "cim":
+            return LayerNumerics(node.w_bits, node.x_bits, node.x_signed)
+        if macro is None:
+            raise HardwareError("placement: found cim; without a macro allowed is digital")
+        return _on_macro(node, macro)
+    except HardwareError as error:
+        raise HardwareError(f"{node.name}: {error.message}") from error
+
+
+def _on_macro(node: Node, macro: Macro) -> LayerNumerics:
+    encoding = cast("Encoding", node.encoding or macro.weights.encoding)
+    if encoding == "twos_complement" and macro.array.cell_bits != 1:
+        raise HardwareError(
+            f"encoding: twos_complement needs cells of 1 bit, found {macro.array.cell_bits}"
+        )
+    own_policy = macro.adc.range_policy if macro.adc else "full_scale"
+    return LayerNumerics(
+        node.w_bits,
+        node.x_bits,
+        node.x_signed,
+        analog=macro.adc is not None,
+        encoding=encoding,
+        range_policy=cast("RangePolicy", node.range_policy or own_policy),
+        adc_bits=(node.adc_bits or macro.adc_bits) if macro.adc else 0,
+        dac_bits=macro.input.dac_bits,
+        cell_bits=macro.array.cell_bits,
+        rows=macro.array.rows,
+        active_rows=macro.array.active_rows,
+        cell_sigma_frac=macro.noise.cell_sigma_frac,
+        adc_sigma_frac=macro.noise.adc_sigma_frac,
+    )

@@ -1,0 +1,83 @@
+"""A trial in a few lines, for the hover text of every figure. Names are escaped for plotly."""
+
+from cimsearch.figures.scale import Scale, plain, scale_for, sequence
+from cimsearch.figures.view import Baseline, Components, Credibility, LayerView, Point, StudyView
+from cimsearch.units import show
+
+
+def scales(view: StudyView) -> dict[str, Scale]:
+    """Return one scale an objective, common to every figure and table of the study."""
+    shown = [point.values for point in view.scored] or [point.values for point in view.points]
+    rows = [row for row in (*shown, *(b.values for b in view.baselines)) if row]
+    return {
+        name: scale_for(name, [row[index] for row in rows])
+        for index, name in enumerate(view.objectives)
+    }
+
+
+def weighted(layers: tuple[LayerView, ...]) -> tuple[LayerView, ...]:
+    """Return the nodes with weights: those that have bits."""
+    return tuple(layer for layer in layers if layer.w_bits)
+
+
+def bits_summary(layers: tuple[LayerView, ...]) -> dict[str, str]:
+    """Return bits and pruning layer by layer, in order of execution."""
+    nodes = weighted(layers)
+    converted = [layer.adc_bits for layer in nodes if layer.adc_bits]
+    pruned = [100 * layer.prune_ratio for layer in nodes if layer.prune_ratio is not None]
+    return {
+        "weight bits": sequence([layer.w_bits for layer in nodes]),
+        "activation bits": sequence([layer.x_bits for layer in nodes]),
+        "ADC bits": sequence(converted),
+        "pruned [%]": sequence(pruned),
+    }
+
+
+def _costs(view: StudyView, item: Point | Baseline) -> list[str]:
+    lines = []
+    for name, value in list(zip(view.objectives, item.values, strict=True))[1:]:
+        lines.append(f"{scale_for(name, []).quantity} {show(name, value)}")
+        if name == "energy_pj" and item.components:
+            lines.append(_macro_band(view.credibility, item.components))
+    return lines
+
+
+def _macro_band(trust: Credibility, components: Components) -> str:
+    """Return the macro's part of the energy, which is what the band is known for."""
+    parts = [value for name, value in components.items() if name not in trust.unvalidated]
+    macro, band = sum(parts), trust.band_factor
+    low, high = show("energy_pj", macro / band), show("energy_pj", macro * band)
+    coverage = f"{100 * trust.nominal_coverage:.0f} % band"
+    return f"of it the macro {show('energy_pj', macro)} ({coverage} {low} to {high})"
+
+
+def _accuracies(view: StudyView, mean: float, ideal: float, test: float | None) -> list[str]:
+    lines = [
+        f"validation accuracy {show('accuracy', mean)}, {view.chips} chips, {plain(view.level)}"
+    ]
+    lines.append(f"with an ideal converter {show('accuracy', ideal)}")
+    if test is not None:
+        lines.append(f"test accuracy {show('accuracy', test)}")
+    return lines
+
+
+def describe_point(view: StudyView, point: Point) -> str:
+    """Return the hover text of a trial: number, every objective with its unit, bits."""
+    if point.state != "complete":
+        lines = [f"<b>#{point.number}</b> {point.state}, no accuracy", *_costs(view, point)]
+        return "<br>".join([*lines, plain(point.reason)] if point.reason else lines)
+    lines = _accuracies(view, point.values[0], point.ideal_accuracy, point.test_accuracy)
+    spread = f"± {100 * point.accuracy_std:.2f} pp over chips, worst "
+    lines.insert(1, spread + show("accuracy", point.accuracy_worst))
+    bits = [f"{name} {text}" for name, text in bits_summary(point.layers).items()]
+    state = "on the front" if point.on_front else "dominated"
+    return "<br>".join([f"<b>#{point.number}</b> {state}", *lines, *_costs(view, point), *bits])
+
+
+def describe_baseline(view: StudyView, baseline: Baseline) -> str:
+    """Return the hover text of a baseline."""
+    accuracies = _accuracies(
+        view, baseline.values[0], baseline.ideal_accuracy, baseline.test_accuracy
+    )
+    head = f"<b>{plain(baseline.name)}</b> baseline{', broken' if baseline.broken else ''}"
+    return "<br>".join([head, *accuracies, *_costs(view, baseline)])

@@ -1,0 +1,187 @@
+"""The tables of a report as plain data: the front, the baselines, what the search cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cimsearch.figures.describe import scales
+from cimsearch.figures.scale import DASH, MINUS, TIMES, scale_for
+from cimsearch.figures.view import Baseline, Point, StudyView
+from cimsearch.units import show
+
+NOT_KNOWN = DASH
+_GAP = f"validation {MINUS} test [pp]"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: the first cell of each row names the row.
+
+    Attributes:
+        caption: What it shows.
+        columns: Titles, with units.
+        rows: Cells as text.
+        words: Titles of the columns that hold words, not numbers.
+        anchors: Where each row's name leads on the page; empty for nowhere.
+        note: What a reader must know beside it.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...] = ()
+    anchors: tuple[str, ...] = ()
+    note: str = ""
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as percent without the sign."""
+    return NOT_KNOWN if value is None else f"{100 * value:.1f}"
+
+
+def gap(validation: float, test: float | None) -> str:
+    """Return validation minus test accuracy in percentage points, signed."""
+    return NOT_KNOWN if test is None else f"{100 * (validation - test):+.1f}".replace("-", MINUS)
+
+
+def front_table(view: StudyView) -> Table:
+    """Return the front: accuracies with the gap to the test images, and prices."""
+    shown = scales(view)
+    costs = view.objectives[1:]
+    measured = any(point.energy_measured_pj is not None for point in view.front)
+    energy = shown.get("energy_pj") or scale_for("energy_pj", view.column(costs[0], view.front))
+
+    def row(point: Point) -> tuple[str, ...]:
+        prices = zip(costs, point.values[1:], strict=True)
+        cells = [
+            f"#{point.number}",
+            percent(point.values[0]),
+            f"{100 * point.accuracy_std:.2f}",
+            percent(point.accuracy_worst),
+            percent(point.ideal_accuracy),
+            percent(point.test_accuracy),
+            gap(point.values[0], point.test_accuracy),
+            *(shown[name].number(value) for name, value in prices),
+        ]
+        if measured:
+            value = point.energy_measured_pj
+            cells.append(NOT_KNOWN if value is None else energy.number(value))
+        return tuple(cells)
+
+    return Table(
+        caption="The Pareto front, the most accurate first",
+        columns=(
+            "trial",
+            "validation accuracy [%]",
+            "std over chips [pp]",
+            "worst chip [%]",
+            "ideal converter [%]",
+            "test accuracy [%]",
+            _GAP,
+            *(shown[name].title for name in costs),
+            *((f"energy, own data [{energy.unit}]",) if measured else ()),
+        ),
+        rows=tuple(row(point) for point in view.front),
+        anchors=tuple(f"#layers-{point.number}" for point in view.front),
+        note="Test images were scored once, for this front, with seeds the search never used. "
+        "“Ideal converter” is without noise: what quantisation and pruning alone leave. "
+        "“Own data” prices a network with its own measured activity and weight density; the "
+        "objective uses the declared ones.",
+    )
+
+
+def compared_on(view: StudyView) -> str:
+    """Return on which images front and baselines can be compared: test if all were scored."""
+    scores = [point.test_accuracy for point in view.front]
+    scores += [baseline.test_accuracy for baseline in view.baselines]
+    return "validation" if None in scores else "test"
+
+
+def cheapest_match(view: StudyView, baseline: Baseline) -> Point | None:
+    """Return the cheapest point of the front that is at least as accurate as the baseline."""
+    on_test = compared_on(view) == "test"
+
+    def accuracy(item: Point | Baseline) -> float:
+        return item.test_accuracy if on_test and item.test_accuracy is not None else item.values[0]
+
+    matches = (point for point in view.front if accuracy(point) >= accuracy(baseline))
+    return min(matches, key=lambda point: point.values[1], default=None)
+
+
+def verdict(view: StudyView, baseline: Baseline) -> str:
+    """Return what the front achieves against a baseline, in words."""
+    if baseline.broken:
+        lost = 100 * (baseline.ideal_accuracy - baseline.values[0])
+        return f"broken: loses {lost:.1f} pp to converter and noise; not compared"
+    match = cheapest_match(view, baseline)
+    if match is None:
+        return "no point of the front is as accurate"
+    cost = scale_for(view.objectives[1], []).quantity
+    ratio = baseline.values[1] / match.values[1]
+    factor = f"{ratio:.2f}{TIMES} less" if ratio >= 1 else f"{1 / ratio:.2f}{TIMES} more"
+    return f"#{match.number}: {factor} {cost}"
+
+
+def baseline_table(view: StudyView) -> Table:
+    """Return the baselines with what the front achieves against each."""
+    shown = scales(view)
+    costs = view.objectives[1:]
+    against = f"cheapest of the front as accurate on {compared_on(view)} images"
+    rows = tuple(
+        (
+            baseline.name,
+            percent(baseline.values[0]),
+            percent(baseline.ideal_accuracy),
+            percent(baseline.test_accuracy),
+            gap(baseline.values[0], baseline.test_accuracy),
+            *(
+                shown[name].number(value)
+                for name, value in zip(costs, baseline.values[1:], strict=True)
+            ),
+            verdict(view, baseline),
+        )
+        for baseline in view.baselines
+    )
+    return Table(
+        caption="Baselines: the largest network of the family with uniform bits, same recipe, "
+        "level and chips",
+        columns=(
+            "baseline",
+            "validation accuracy [%]",
+            "ideal converter [%]",
+            "test accuracy [%]",
+            _GAP,
+            *(shown[name].title for name in costs),
+            against,
+        ),
+        rows=rows,
+        words=(against,),
+    )
+
+
+def cost_table(view: StudyView) -> Table:
+    """Return what the search has used."""
+    cost = view.cost
+    rows: Sequence[tuple[str, str]] = (
+        ("trials trained and scored", f"{cost.trained:,}"),
+        ("trials infeasible (priced, never trained)", f"{cost.infeasible:,}"),
+        ("trials failed", f"{cost.failed:,}"),
+        ("scores reused from an equal evaluation", f"{cost.reused:,}"),
+        ("epochs trained, float parents included", f"{cost.epochs:,}"),
+        ("processor time", f"{cost.cpu_hours:.3g} CPU h"),
+        ("wall time", show("wall_s", cost.wall_seconds)),
+    )
+    return Table("Cost of the search", ("what", "amount"), tuple(rows))
+
+
+def provenance_table(view: StudyView) -> Table:
+    """Return what the study is made of, so that every figure can be traced."""
+    rows = (
+        ("hardware", view.hardware),
+        ("source of the hardware", view.hardware_source),
+        ("search space", view.space),
+        ("data", view.data),
+        ("search", view.search),
+        ("constraints", "; ".join(view.constraints) or "none"),
+        *view.provenance,
+    )
+    return Table("What this study is made of", ("part", "value"), rows, words=("value",))

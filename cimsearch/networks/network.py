@@ -1,0 +1,165 @@
+"""A blueprint as a torch module: runs the node graph, on one macro, at a level, as one chip."""
+
+from collections.abc import Iterator
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Shape
+from cimsearch.cim import CimLayer, FloatLayer, Mode, NoisePool, chip_generator, numerics_of
+from cimsearch.cim.geometry import Geometry
+from cimsearch.errors import UsageError
+from cimsearch.networks.operations import Operation, plain_operation
+from cimsearch.spec.hardware import Macro
+from cimsearch.spec.study import Level
+
+
+class Network(nn.Module):
+    """A network that executes a blueprint's nodes in order.
+
+    Images go in as (n, c, h, w) float32, logits come out as (n, classes) float32. ``dtype`` is the
+    type that is computed in: float32, or bfloat16 for faster training on processors that have it.
+
+    Args:
+        blueprint: What to build.
+        macro: What its layers with placement ``cim`` run on; None if there are none, as in a
+            float parent.
+        generator: Draws initial weights and the noise of training.
+
+    Raises:
+        HardwareError: A layer asks of the macro what it cannot do.
+    """
+
+    def __init__(
+        self, blueprint: Blueprint, macro: Macro | None, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.blueprint = blueprint
+        self.dtype = torch.float32
+        self._largest_image = max(prod(node.out_shape) for node in blueprint.nodes)
+        self._training_pool = NoisePool(self._largest_image, generator)
+        readers = [name for node in blueprint.nodes for name in node.inputs]
+        self._last_use = {
+            name: index for index, node in enumerate(blueprint.nodes) for name in node.inputs
+        }
+        self.operations = nn.ModuleDict()
+        self._plain: dict[str, Operation] = {}
+        for node in blueprint.nodes:
+            if node.has_weights:
+                self.operations[_key(node.name)] = self._layer(node, macro, generator)
+            elif node.op == "batchnorm":
+                self.operations[_key(node.name)] = nn.BatchNorm2d(node.in_shape[0])
+            else:
+                alone = all(
+                    name != NETWORK_INPUT and readers.count(name) == 1 for name in node.inputs
+                )
+                self._plain[node.name] = plain_operation(node, may_overwrite=alone)
+
+    def _layer(self, node: Node, macro: Macro | None, generator: torch.Generator) -> FloatLayer:
+        numerics = numerics_of(node, macro)
+        if numerics is None:
+            return FloatLayer(node, Geometry.of(node, None), generator)
+        return CimLayer(node, numerics, generator=generator, pool=self._training_pool)
+
+    def module(self, name: str) -> nn.Module:
+        """Return the module of the node ``name``: a layer with weights or a batch norm."""
+        return self.operations[_key(name)]
+
+    def cim_layers(self) -> Iterator[CimLayer]:
+        """Yield the quantised layers in order of execution."""
+        for module in self.operations.values():
+            if isinstance(module, CimLayer):
+                yield module
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (n, classes).
+
+        Raises:
+            UsageError: The images, or what a node got or gave, has not the blueprint's shape.
+        """
+        x = images.to(self.dtype, memory_format=torch.channels_last)
+        values = {NETWORK_INPUT: x}
+        _check_shape(NETWORK_INPUT, x, self.blueprint.input_shape)
+        for index, node in enumerate(self.blueprint.nodes):
+            inputs = [values[name] for name in node.inputs]
+            operation = self._plain.get(node.name) or self.module(node.name)
+            x = operation(*inputs)
+            _check_shape(node.name, x, node.out_shape)
+            values[node.name] = x
+            for name in node.inputs:
+                if self._last_use[name] == index:
+                    values.pop(name, None)
+        return x.flatten(1).float()
+
+    def set_mode(self, level: Level, *, ideal: bool = False, noise_scale: float = 1.0) -> None:
+        """Set how quantised layers compute; see ``cim.Mode``."""
+        for layer in self.cim_layers():
+            layer.mode = Mode(level, ideal, noise_scale)
+
+    def set_chip(self, chip: int | None) -> None:
+        """Become one chip, with its own static errors, or (None) a new one at every batch."""
+        pool = self._training_pool
+        if chip is not None:
+            pool = NoisePool(self._largest_image, chip_generator(chip, "converters"))
+        for layer in self.cim_layers():
+            layer.set_chip(chip, pool)
+
+    @torch.no_grad()
+    def calibrate(self, images: Tensor) -> None:
+        """Fit activation steps and converter ranges to ``images``, layer after layer.
+
+        Batch norms use the statistics of ``images``, and also learn from them.
+
+        Args:
+            images: A sample of training images (n, c, h, w).
+
+        Raises:
+            UsageError: A weight is not a finite number.
+        """
+        self.check_finite()
+        layers = list(self.cim_layers())
+        training = self.training
+        self.train()
+        for layer in layers:
+            layer.calibrating = True
+        try:
+            self(images)
+        finally:
+            for layer in layers:
+                layer.calibrating = False
+            self.train(training)
+
+    def check_finite(self) -> None:
+        """Check that all parameters and statistics are finite.
+
+        Raises:
+            UsageError: One is not.
+        """
+        for name, values in self.state_dict().items():
+            if not bool(torch.isfinite(values).all()):
+                raise UsageError(f"{name.removeprefix('operations.')}: found NaN or infinity")
+
+    def statistics(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return, by quantised layer, the shares of input bits and of stored bits that are 1.
+
+        Input bits are those of the images that the network was last calibrated with.
+        """
+        layers = list(self.cim_layers())
+        activity = {layer.name: layer.activity_frac for layer in layers}
+        return activity, {layer.name: layer.density_frac() for layer in layers}
+
+
+def build(blueprint: Blueprint, macro: Macro | None, *, generator: torch.Generator) -> Network:
+    """Return the network of ``blueprint`` on ``macro``, with initial weights; see ``Network``."""
+    return Network(blueprint, macro, generator)
+
+
+def _key(name: str) -> str:
+    """Return a node's name as a module name, in which dots are not allowed."""
+    return name.replace(".", "/")
+
+
+def _check_shape(name: str, x: Tensor, shape: Shape) -> None:
+    if tuple(x.shape[1:]) != shape:
+        raise UsageError(f"{name}: found shape {tuple(x.shape)}; allowed is (n, {shape})")

@@ -1,0 +1,101 @@
+"""Structured pruning: a candidate inherits the filters of its trained parent that matter most."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
+from cimsearch.errors import UsageError
+from cimsearch.networks import Network
+
+Channels = Mapping[str, Tensor]
+
+
+def importance(parent: Network) -> dict[str, Tensor]:
+    """Return how much each output channel of every prune group matters: {group: (channels,)}.
+
+    A channel's importance is the L2 norm of its filter times the size of the batch norm's gain
+    that follows it, summed over the convolutions of the group: the channel is kept or dropped in
+    all of them.
+    """
+    gains = {
+        node.inputs[0]: parent.module(node.name).get_parameter("weight").detach().abs()
+        for node in parent.blueprint.nodes
+        if node.op == "batchnorm"
+    }
+    groups: dict[str, Tensor] = {}
+    for node in parent.blueprint.nodes:
+        if node.op == "conv":
+            norm = _weight(parent, node).flatten(1).norm(dim=1)
+            score = norm * gains.get(node.name, torch.ones(len(norm)))
+            known = groups.get(node.prune_group)
+            groups[node.prune_group] = score if known is None else known + score
+    return groups
+
+
+def kept_channels(parent: Network, candidate: Blueprint) -> dict[str, Tensor]:
+    """Return which of the parent's channels each node of ``candidate`` puts out, ascending.
+
+    Convolutions keep the most important ones of their group; everything else follows its inputs.
+
+    Raises:
+        UsageError: The candidate is not the parent with fewer channels.
+    """
+    scores = importance(parent)
+    channels: dict[str, Tensor] = {NETWORK_INPUT: torch.arange(candidate.input_shape[0])}
+    for node in candidate.nodes:
+        if node.op == "conv":
+            channels[node.name] = _most_important(node, scores)
+        elif node.op == "linear":
+            channels[node.name] = torch.arange(node.out_shape[0])
+        elif node.op == "flatten":
+            area = node.in_shape[1] * node.in_shape[2]
+            spread = channels[node.inputs[0]][:, None] * area + torch.arange(area)
+            channels[node.name] = spread.flatten()
+        else:
+            first, *others = (channels[name] for name in node.inputs)
+            if any(not torch.equal(first, other) for other in others):
+                raise UsageError(f"{node.name}: found inputs that keep different channels")
+            channels[node.name] = first
+    return channels
+
+
+def _most_important(node: Node, scores: Mapping[str, Tensor]) -> Tensor:
+    width = node.out_shape[0]
+    score = scores.get(node.prune_group)
+    if score is None or len(score) < width or node.groups != 1:
+        found = "none" if score is None else f"{len(score)} channels, {node.groups} groups"
+        raise UsageError(
+            f"{node.name}: found {found} in the parent; allowed is one group of {width} or more"
+        )
+    order = torch.sort(score, descending=True, stable=True).indices
+    return order[:width].sort().values
+
+
+@torch.no_grad()
+def inherit(candidate: Network, parent: Network) -> None:
+    """Copy the kept part of every parameter and statistic of ``parent`` into ``candidate``.
+
+    Raises:
+        UsageError: The candidate is not the parent with fewer channels, or the parent has a
+            parameter that is not finite.
+    """
+    parent.check_finite()
+    kept = kept_channels(parent, candidate.blueprint)
+    for node in candidate.blueprint.nodes:
+        out, read = kept[node.name], kept[node.inputs[0]]
+        if node.op == "batchnorm":
+            source = parent.module(node.name).state_dict()
+            picked = {k: v[out] if v.dim() else v for k, v in source.items()}
+            candidate.module(node.name).load_state_dict(picked)
+        elif node.has_weights:
+            layer, old = candidate.module(node.name), parent.module(node.name)
+            weight = _weight(parent, node)[out][:, read]
+            layer.get_parameter("weight").copy_(weight)
+            if node.op == "linear":
+                layer.get_parameter("bias").copy_(old.get_parameter("bias")[out])
+
+
+def _weight(network: Network, node: Node) -> Tensor:
+    return network.module(node.name).get_parameter("weight").detach()
