@@ -41,3 +41,12 @@ def hypervolume(points: Points, reference: ArrayLike) -> float:
     if len(points) == 0:
         return 0.0
     return float(moocore.hypervolume(points, ref=np.asarray(reference, dtype=np.float64)))
+
+
+def hypervolume_share(points: Points, reference: ArrayLike, ideal: ArrayLike) -> float:
+    """Return the hypervolume as a share (0..1) of the box from ``reference`` to ``ideal`` (d,).
+
+    The box is fixed, so shares of one study can be compared; no point may be beyond the ideal.
+    """
+    box = np.prod(np.asarray(reference, dtype=np.float64) - np.asarray(ideal, dtype=np.float64))
+    return hypervolume(points, reference) / float(box)

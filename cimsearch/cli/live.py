@@ -2,10 +2,11 @@
 
 import sys
 import time
+from dataclasses import replace
 
 from cimsearch.orchestrate.progress import Progress
 
-_QUIET_S = 2.0
+_QUIET_S = 4.0
 
 
 class LiveProgress:
@@ -13,30 +14,30 @@ class LiveProgress:
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
-        self._last_line = ""
-        self._last_time = -_QUIET_S
-        self._last_phase = ""
+        self._last: Progress | None = None
+        self._shown = 0.0
 
     def __call__(self, progress: Progress) -> None:
         """Show a snapshot, if it says something new."""
-        line = _line(progress)
+        # What only time changes is no news to a log file.
+        news = replace(progress, elapsed_s=0.0, left_s=None)
         now = time.monotonic()
         if self._terminal:
-            sys.stderr.write(f"\r\x1b[2K{line}")
-            sys.stderr.flush()
-        elif line != self._last_line and (
-            progress.phase != self._last_phase or now - self._last_time >= _QUIET_S
-        ):
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
-            self._last_time = now
+            sys.stderr.write(f"\r\x1b[2K{_line(progress)}")
+        elif news != self._last and (self._is_turn(progress) or now - self._shown >= _QUIET_S):
+            sys.stderr.write(f"{_line(progress)}\n")
+            self._shown = now
         else:
             return
-        self._last_line, self._last_phase = line, progress.phase
+        sys.stderr.flush()
+        self._last = news
+
+    def _is_turn(self, progress: Progress) -> bool:
+        return self._last is None or progress.phase != self._last.phase
 
     def close(self) -> None:
         """End the line that is being redrawn."""
-        if self._terminal and self._last_line:
+        if self._terminal and self._last:
             sys.stderr.write("\n")
 
 
@@ -44,12 +45,13 @@ def _line(progress: Progress) -> str:
     best = "-" if progress.best_accuracy is None else f"{100 * progress.best_accuracy:.1f} %"
     parts = [
         f"{progress.phase}: {progress.done}/{progress.budget} done",
+        f"{progress.to_do} to do",
         f"{progress.running} running",
         f"{progress.failed} failed",
         f"{progress.infeasible} infeasible",
         f"best {best}",
         f"front {progress.front}",
-        f"hypervolume {progress.hypervolume:.4g}",
+        f"hypervolume {progress.hypervolume:.4f}",
     ]
     if progress.left_s is not None and progress.phase != "finished":
         parts.append(f"{_duration(progress.left_s)} left")

@@ -1,7 +1,6 @@
 """How the search went: the hypervolume after each trial."""
 
 from dataclasses import dataclass
-from math import prod
 
 import plotly.graph_objects as go
 
@@ -39,14 +38,10 @@ def reference_text(view: StudyView) -> str:
 
 
 def hypervolume_data(view: StudyView) -> HypervolumeData:
-    """Return the history as shares of the box up to the study's reference point."""
-    box = prod(
-        1.0 - value if direction == "maximize" else value
-        for value, direction in zip(view.reference_point, view.directions, strict=True)
-    )
+    """Return the history with the study's reference point."""
     return HypervolumeData(
         numbers=tuple(number for number, _ in view.hypervolume),
-        shares=tuple(value / box for _, value in view.hypervolume),
+        shares=tuple(value for _, value in view.hypervolume),
         reference=reference_text(view),
     )
 

@@ -139,7 +139,8 @@ class Credibility:
             this; 1 where nothing is priced yet.
         nominal_coverage: Share of chips for which the band should hold (0..1).
         achieved_coverage: Share for which it held, on chips it was not fitted to; None: unknown.
-        unvalidated: Components of the energy that nobody has validated; all others are the macro's.
+        unvalidated: Components of the energy that nobody has validated; the others are the
+            macro's.
         unvalidated_frac: Their share of the energy (0..1), mean over the front.
         note: Anything else to be said, one or more sentences.
     """
@@ -171,7 +172,7 @@ class StudyView:
         objectives: Names with units in them; the first is ``accuracy``.
         directions: ``maximize`` or ``minimize``, one an objective.
         reference_point: Of the hypervolume, in units of the objectives; accuracy at chance level.
-        hypervolume: (trial number, value); in the product of the objectives' units.
+        hypervolume: (trial number, value as a share of the box up to the reference point).
         constraints: One line each.
         machines_mixed: Whether workers of different kinds took part.
         provenance: Further (what, value) rows, such as content hashes and versions.

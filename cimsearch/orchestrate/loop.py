@@ -108,6 +108,7 @@ class _Loop:
             Progress(
                 phase=self.phase,
                 done=done,
+                to_do=to_do,
                 running=len(self.in_flight),
                 failed=failed,
                 infeasible=len(trials) - trained,

@@ -14,12 +14,13 @@ class Progress:
     Attributes:
         phase: What it is doing.
         done: Trained trials that have their accuracy.
+        to_do: Evaluations of this phase that have not ended, those that run included.
         running: Evaluations on workers now, baselines and test scoring included.
         failed: Trials that failed.
         infeasible: Candidates priced and never trained.
         budget: Trained trials after which the search ends.
         best_accuracy: Best validation accuracy so far (0..1), or None.
-        hypervolume: Of the front so far.
+        hypervolume: Of the front so far, as a share of the box up to the reference point.
         front: Points on the front.
         elapsed_s: Seconds since this orchestrator started.
         left_s: Estimated seconds to the end of the phase, or None while unknown.
@@ -27,6 +28,7 @@ class Progress:
 
     phase: Phase
     done: int
+    to_do: int
     running: int
     failed: int
     infeasible: int

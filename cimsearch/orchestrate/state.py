@@ -40,7 +40,8 @@ class Front:
 
     Attributes:
         trial_ids: The trials on it, in order of number.
-        hypervolume: In the product of the objectives' units, up to the reference point.
+        hypervolume: As a share (0..1) of the box between the study's reference point and the
+            ideal: accuracy 1, every other objective 0.
     """
 
     trial_ids: tuple[int, ...]
@@ -64,21 +65,9 @@ def front_of(
     values = pareto.signed([value for _, value in points], directions)
     mask = pareto.front_mask(values)
     limit = pareto.signed(reference, directions)[0]
+    ideal = [-1.0 if direction == "maximize" else 0.0 for direction in directions]
     ids = tuple(trial_id for (trial_id, _), on in zip(points, mask, strict=True) if on)
-    return Front(ids, pareto.hypervolume(values[mask], limit))
-
-
-def hypervolume_history(
-    trials: Sequence[TrialRow], directions: Sequence[str], reference: Sequence[float]
-) -> list[tuple[int, float]]:
-    """Return (trial number, hypervolume of all trials up to it), for each scored trial."""
-    points: list[tuple[int, Sequence[float]]] = []
-    history: list[tuple[int, float]] = []
-    for trial in trials:
-        if is_scored(trial) and trial.values is not None:
-            points.append((trial.trial_id, trial.values))
-            history.append((trial.number, front_of(points, directions, reference).hypervolume))
-    return history
+    return Front(ids, pareto.hypervolume_share(values[mask], limit, ideal))
 
 
 def differing(ours: Any, theirs: Any, path: str = "") -> list[str]:

@@ -206,7 +206,7 @@ class Space:
         values: dict[str, Value] = {}
         for axis in self._axes:
             kind = axis.name.rsplit(".", 1)[-1]
-            values[axis.name] = fixed.get(kind, max(axis.choices, key=float))
+            values[axis.name] = fixed[kind] if kind in fixed else max(axis.choices, key=float)
         if adc_bits or range_policy:
             values |= self._everywhere({"adc_bits": adc_bits, "range_policy": range_policy})
         return self._candidate(values, ())

@@ -122,7 +122,11 @@ def merge(parent: Document, child: Document) -> Document:
 
 
 def _merge(parent: Any, child: Any, loc: Loc, positions: dict[Loc, Position]) -> Any:
-    if isinstance(parent, dict) and isinstance(child, dict) and not _other_kind(parent, child, loc):
+    if (
+        isinstance(parent, dict)
+        and isinstance(child, dict)
+        and not _other_kind(parent, child, loc)
+    ):
         merged = dict(parent)
         for key, value in child.items():
             merged[key] = _merge(parent.get(key), value, (*loc, key), positions)

@@ -4,6 +4,7 @@ One task per free slot, so that dask never queues: a worker that dies takes one 
 dask itself retries nothing; the orchestrator counts attempts.
 """
 
+import logging
 import queue
 import signal
 from typing import Any
@@ -32,6 +33,33 @@ class _IgnoreInterrupt(WorkerPlugin):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def _local_cluster(workers: int) -> LocalCluster:
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    except (OSError, RuntimeError) as error:
+        raise WorkerError(
+            f"{workers} local workers could not be started: {error}",
+            "in a script, launch under `if __name__ == '__main__':`",
+        ) from error
+
+
+def _connect(address: str) -> Client:
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise WorkerError(
+            f"no dask scheduler answers at {address}: {error}",
+            "start one with `dask scheduler`, or leave --cluster out",
+        ) from error
+
+
 class DaskExecutor:
     """Runs jobs on dask workers.
 
@@ -40,31 +68,18 @@ class DaskExecutor:
         address: A scheduler's address (``tcp://host:port``) to use instead.
 
     Raises:
-        WorkerError: The scheduler at ``address`` cannot be reached.
+        WorkerError: Workers cannot be started, or the scheduler at ``address`` not reached.
     """
 
     def __init__(self, *, workers: int, address: str | None = None) -> None:
         dask.config.set(_SETTINGS)
         self._cluster: LocalCluster | None = None
         if address is None:
-            self._cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                silence_logs="critical",
-            )
+            self._cluster = _local_cluster(workers)
             self._client = Client(self._cluster)
             self._client.register_plugin(_IgnoreInterrupt())
         else:
-            try:
-                self._client = Client(address, timeout=10)
-            except (OSError, ValueError) as error:
-                raise WorkerError(
-                    f"no dask scheduler answers at {address}: {error}",
-                    "start one with `dask scheduler`, or leave --cluster out",
-                ) from error
+            self._client = _connect(address)
         self._running: dict[str, Future[bytes]] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
 

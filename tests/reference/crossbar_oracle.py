@@ -1,7 +1,7 @@
 """The exact function of a crossbar, as plainly as it can be written: one loop a symbol.
 
-    y[m,n] = sum_t sum_b sum_s cb(b) * cs(s) * ADC(P[t,b,s,m,n])  -  off * sum_k x[m,k]
-    P      = sum over rows k of group t of plane_b(x[m,k]) * slice_s(w[k,n])
+y[m,n] = sum_t sum_b sum_s cb(b) * cs(s) * ADC(P[t,b,s,m,n])  -  off * sum_k x[m,k]
+P      = sum over rows k of group t of plane_b(x[m,k]) * slice_s(w[k,n])
 """
 
 from collections.abc import Iterator
@@ -30,12 +30,12 @@ def slices(w: Ints, w_bits: int, cell_bits: int, encoding: str) -> list[tuple[in
     chunk = 2**cell_bits - 1
     if encoding == "offset":
         stored = w + 2 ** (w_bits - 1)
-        return [(i, 2**s, (stored >> s) & chunk) for i, s in enumerate(range(0, w_bits, cell_bits))]
+        return [
+            (i, 2**s, (stored >> s) & chunk) for i, s in enumerate(range(0, w_bits, cell_bits))
+        ]
     if encoding == "twos_complement":
         assert cell_bits == 1
-        return [
-            (s, -(2**s) if s == w_bits - 1 else 2**s, (w >> s) & 1) for s in range(w_bits)
-        ]
+        return [(s, -(2**s) if s == w_bits - 1 else 2**s, (w >> s) & 1) for s in range(w_bits)]
     out = []
     for i, s in enumerate(range(0, w_bits - 1, cell_bits)):
         if encoding == "differential":

@@ -47,7 +47,13 @@ def conv_node(channels: int = 12, outputs: int = 5, size: int = 6, **changes: An
 
 def linear_node(rows: int, outputs: int) -> Node:
     return conv_node(
-        rows, outputs, 1, op="linear", kernel=(1, 1), in_shape=(rows, 1, 1), out_shape=(outputs, 1, 1)
+        rows,
+        outputs,
+        1,
+        op="linear",
+        kernel=(1, 1),
+        in_shape=(rows, 1, 1),
+        out_shape=(outputs, 1, 1),
     )
 
 

@@ -30,7 +30,9 @@ def test_a_step_that_every_integer_is_a_multiple_of_is_lossless(lsb: float) -> N
     assert conversion_variance(lsb) == 0.0
 
 
-@pytest.mark.parametrize(("lsb", "sigma"), [(1.0, 0.3), (2.0, 0.4), (2.0, 2.0), (3.0, 0.7), (0.5, 0.4)])
+@pytest.mark.parametrize(
+    ("lsb", "sigma"), [(1.0, 0.3), (2.0, 0.4), (2.0, 2.0), (3.0, 0.7), (0.5, 0.4)]
+)
 def test_variance_with_noise_is_what_a_converter_does(lsb: float, sigma: float) -> None:
     rng = np.random.default_rng(0)
     p = rng.integers(0, 240, 400_000).astype(np.float64)
@@ -80,7 +82,9 @@ def test_a_fitted_range_is_no_worse_than_all_that_was_seen(seed: int, bits: int)
     whole = max(1.0, np.ceil(128 / (2**bits - 1) * 8) / 8)
     start = np.floor(-64 / whole) * whole
     fitted = np.sum(counts * (adc(values, bits, lo, lsb) - values) ** 2, axis=1)
-    wide = np.sum(counts * (adc(values, bits, np.array(start), np.array(whole)) - values) ** 2, axis=1)
+    wide = np.sum(
+        counts * (adc(values, bits, np.array(start), np.array(whole)) - values) ** 2, axis=1
+    )
     assert np.all(fitted <= wide * (1 + 1e-9))
     assert np.all(clip >= 0)
 

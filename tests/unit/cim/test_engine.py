@@ -183,7 +183,10 @@ def test_groups_of_a_convolution_are_converted_on_their_own() -> None:
         return level1(whole, groups, numerics.offset, pool=POOL, noise_scale=0.0)
 
     together = run(node, image, weight)
-    halves = [run(conv_node(3, 3, 4), image[:, 3 * g : 3 * g + 3], weight[3 * g : 3 * g + 3]) for g in range(2)]
+    halves = [
+        run(conv_node(3, 3, 4), image[:, 3 * g : 3 * g + 3], weight[3 * g : 3 * g + 3])
+        for g in range(2)
+    ]
     assert torch.allclose(together, torch.cat(halves, dim=1))
 
 

@@ -11,7 +11,14 @@ from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.slicing import input_plane_values, stored_ones_share, weight_slice_values
 from tests.reference.crossbar_oracle import planes, row_groups, slices
-from tests.unit.cim.builders import analog, codes, conv_node, linear_node, numerics_strategy, oracle
+from tests.unit.cim.builders import (
+    analog,
+    codes,
+    conv_node,
+    linear_node,
+    numerics_strategy,
+    oracle,
+)
 
 
 @given(numerics_strategy(), st.integers(1, 50))
@@ -82,7 +89,11 @@ def test_a_wide_enough_fitted_range_is_lossless(encoding: str, policy: str) -> N
         geometry,
     )
     groups, columns = (3, 4) if policy == "column" else (1, 1)
-    assert ranges.lsb.shape == (groups, len(numerics.slice_weights) if policy == "column" else 1, columns)
+    assert ranges.lsb.shape == (
+        groups,
+        len(numerics.slice_weights) if policy == "column" else 1,
+        columns,
+    )
     assert np.array_equal(oracle(x, w, numerics, adc_lo=ranges.lo, adc_lsb=ranges.lsb), x @ w)
 
 

@@ -14,7 +14,7 @@ from cimsearch.figures.view import (
     StudyView,
     Value,
 )
-from cimsearch.pareto import front_mask, hypervolume, signed
+from cimsearch.pareto import front_mask, hypervolume_share, signed
 
 OBJECTIVES = ("accuracy", "energy_pj", "latency_ns")
 DIRECTIONS = ("maximize", "minimize", "minimize")
@@ -201,11 +201,12 @@ def _history(points: list[Point]) -> tuple[tuple[int, float], ...]:
     values: list[tuple[float, ...]] = []
     history = []
     reference = signed(REFERENCE, DIRECTIONS)[0]
+    ideal = signed((1.0, 0.0, 0.0), DIRECTIONS)[0]
     for point in points:
         if point.state == "complete":
             values.append(point.values)
         rows = signed(values, DIRECTIONS) if values else np.empty((0, len(OBJECTIVES)))
-        history.append((point.number, hypervolume(rows, reference)))
+        history.append((point.number, hypervolume_share(rows, reference, ideal)))
     return tuple(history)
 
 

@@ -57,11 +57,11 @@ def test_baselines_alone_are_drawn() -> None:
 
 
 class TestHypervolume:
-    def test_is_a_share_of_the_box_up_to_the_reference_point(self) -> None:
+    def test_comes_with_the_reference_point(self) -> None:
         view = replace(
             VIEW,
             reference_point=(0.1, 100.0, 10.0),
-            hypervolume=((0, 0.0), (1, 450.0), (2, 900.0)),
+            hypervolume=((0, 0.0), (1, 0.5), (2, 1.0)),
         )
         data = hypervolume_data(view)
         assert data.numbers == (0, 1, 2)

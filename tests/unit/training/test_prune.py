@@ -53,7 +53,9 @@ def test_coupled_convolutions_keep_the_same_channels() -> None:
     groups: dict[str, torch.Tensor] = {}
     for node in candidate.blueprint.nodes:
         if node.op == "conv":
-            assert torch.equal(groups.setdefault(node.prune_group, kept[node.name]), kept[node.name])
+            assert torch.equal(
+                groups.setdefault(node.prune_group, kept[node.name]), kept[node.name]
+            )
     assert len(groups) == 6
 
 
