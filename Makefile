@@ -32,7 +32,7 @@ browser:
 		{ apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
 
 test: env browser lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,14 @@
-"""Study files that tests run."""
+"""Study files that tests run, and their databases."""
+
+import shutil
+from pathlib import Path
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy ``cimsearch.db`` with its write-ahead log, which holds the newest transactions."""
+    for file in source.glob("cimsearch.db*"):
+        shutil.copy(file, target)
+
 
 TINY_STUDY = """
 schema: cimsearch/study/1

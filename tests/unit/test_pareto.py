@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cimsearch.pareto import front_mask, hypervolume, signed
+from cimsearch.pareto import front_mask, hypervolume, hypervolume_share, signed
 
 clouds = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(3)), elements=st.integers(0, 6))
 
@@ -53,3 +53,10 @@ def test_nan_is_never_on_the_front() -> None:
 
 def test_signed_negates_what_is_maximised() -> None:
     assert signed([[0.9, 5.0]], ["maximize", "minimize"]).tolist() == [[-0.9, 5.0]]
+
+
+def test_the_share_of_the_box() -> None:
+    limits = ((10.0, 4.0), (-1.0, 0.0))
+    assert hypervolume_share(np.array([[-1.0, 0.0]]), *limits) == 1.0
+    assert hypervolume_share(np.array([[4.5, 0.0]]), *limits) == 0.5
+    assert hypervolume_share(np.empty((0, 2)), *limits) == 0.0

@@ -1,14 +1,13 @@
 """The command line as its users meet it: output, messages, exit codes."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.commands import cimsearch
-from tests.studies import TINY_STUDY
+from tests.studies import TINY_STUDY, copy_database
 
 Write = Callable[[str, str], Path]
 
@@ -127,7 +126,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path, write: Write) -> Non
 
 @pytest.mark.slow
 def test_reading_verbs_agree(finished_study: Path, tmp_path: Path) -> None:
-    shutil.copy(finished_study / "cimsearch.db", tmp_path)
+    copy_database(finished_study, tmp_path)
     status = json.loads(cimsearch("status", "tiny", "--json", cwd=tmp_path).stdout)
     assert (status["done"], status["failed"], status["running"]) == (4, 0, 0)
     studies = json.loads(cimsearch("status", "--json", cwd=tmp_path).stdout)

@@ -1,6 +1,7 @@
 """A realistic study view: made-up numbers of the shape and size that a small real study has."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from cimsearch.pareto import front_mask, hypervolume_share, signed
 OBJECTIVES = ("accuracy", "energy_pj", "latency_ns")
 DIRECTIONS = ("maximize", "minimize", "minimize")
 REFERENCE = (0.1, 27_000.0, 9_900.0)
-UNVALIDATED = ("buffers", "interconnect")
+UNVALIDATED = ("buffers", "interconnect", "digital")
 
 BITS = (2, 3, 4, 6, 8)
 ADC_BITS = (4, 5, 6, 8)
@@ -37,9 +38,8 @@ def genes() -> tuple[GeneAxis, ...]:
             prefix = f"stage{stage}.layer{layer}"
             axes.append(GeneAxis(name=f"{prefix}.prune_ratio", choices=PRUNE))
             if (stage, layer) != (0, 0):
-                axes.append(GeneAxis(name=f"{prefix}.weight_bits", choices=BITS))
-                axes.append(GeneAxis(name=f"{prefix}.activation_bits", choices=BITS))
-                axes.append(GeneAxis(name=f"{prefix}.adc_bits", choices=ADC_BITS))
+                bits = (("weight", BITS), ("activation", BITS), ("adc", ADC_BITS))
+                axes += [GeneAxis(name=f"{prefix}.{kind}_bits", choices=c) for kind, c in bits]
     return tuple(axes)
 
 
@@ -211,16 +211,8 @@ def _history(points: list[Point]) -> tuple[tuple[int, float], ...]:
 
 
 def _uniform(bits: int, adc_bits: int) -> tuple[LayerView, ...]:
-    values: dict[str, Value] = {}
-    for axis in genes():
-        kind = axis.name.rsplit(".", 1)[-1]
-        values[axis.name] = {
-            "prune_ratio": 0.0,
-            "adc_bits": adc_bits,
-            "width": 28,
-            "depth": 2,
-        }.get(kind, bits)
-    return layers(values)
+    fixed = {"prune_ratio": 0.0, "adc_bits": adc_bits, "width": 28, "depth": 2}
+    return layers({axis.name: fixed.get(axis.name.rsplit(".", 1)[-1], bits) for axis in genes()})
 
 
 def _baseline(name: str, bits: int, accuracies: tuple[float, float, float]) -> Baseline:
@@ -238,6 +230,12 @@ def _baseline(name: str, bits: int, accuracies: tuple[float, float, float]) -> B
     )
 
 
+def _unvalidated_frac(points: list[Point]) -> float:
+    front = [point.components for point in points if point.on_front]
+    shares = [sum(parts[name] for name in UNVALIDATED) / sum(parts.values()) for parts in front]
+    return fmean(shares or [0.0])
+
+
 def sample_view(*, trials: int = 48, seed: int = 3) -> StudyView:
     """Return a study with a front, dominated, infeasible and failed trials, and baselines."""
     rng = np.random.default_rng(seed)
@@ -246,13 +244,10 @@ def sample_view(*, trials: int = 48, seed: int = 3) -> StudyView:
     return StudyView(
         name="quickstart",
         summary="Digits on an analog SRAM macro: accuracy under noise, energy and latency",
-        hardware="macros/sram_charge_28nm in systems/enough_macros: 256 x 64 cells, "
-        "as many macros as the network needs, weights resident, layer by layer",
-        hardware_source="A. Author et al., a published charge-domain SRAM macro, 2020; buffers "
-        "and interconnect derived from published tables",
+        hardware="macros/sram_charge_28nm in systems/enough_macros",
+        hardware_source="A. Author et al., a published charge-domain SRAM macro, 2020",
         space="vgg_tiny: 3 to 6 convolutions, 28 genes, 6.1e17 candidates",
-        data="digits (scikit-learn): 1,149 training, 288 validation and 360 test images, "
-        "8 x 8 grey, 10 classes",
+        data="digits, 10 classes, shape 1x8x8, 20 % of the training images for validation",
         search=f"NSGA-II, population 8, lag 4, seed 0; {trials} trials",
         level="L1",
         chips=4,
@@ -280,7 +275,7 @@ def sample_view(*, trials: int = 48, seed: int = 3) -> StudyView:
             calibrated=False,
             band_factor=3.0,
             unvalidated=UNVALIDATED,
-            unvalidated_frac=0.17,
+            unvalidated_frac=_unvalidated_frac(points),
             note="The macro's control logic is a fitted fraction of its dynamic energy.",
         ),
         constraints=("utilization at least 5 %",),

