@@ -10,6 +10,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cimsearch.blueprint import Blueprint
 from cimsearch.evaluate.job import Job, Part, Score
@@ -57,10 +58,13 @@ def evaluate(job: Job) -> Score:
         source = Source(job.data, job.data_path, job.data_fingerprint)
         images = _first(_images(source, job.split), job.rung)
         parent = _trained_parent(job.parent, job.recipe, source, job.study_seed, job.replicate)
-        network = _trained_candidate(job, parent, TrainingData(_images(source, "train"), job.data))
+        training = TrainingData(_images(source, "train"), job.data)
+        network, sample = _trained_candidate(job, parent, training)
         level, chips = job.rung.score_level, range(job.first_chip, job.first_chip + job.rung.chips)
         scores = accuracy_of_chips(network, images, job.data, level=level, chips=chips)
+        # Batch norms that were fitted through a coarse converter do not fit an ideal one.
         network.set_mode(level, ideal=True)
+        recalibrate_norms(network, torch.split(sample, NORM_BATCH))
         activity, density = network.statistics()
         return Score(
             level=level,
@@ -107,8 +111,10 @@ def _trained_parent(
     return network
 
 
-def _trained_candidate(job: Job, parent: Network, training: TrainingData) -> Network:
-    """Return the candidate, ready to be scored: trained, its ranges and batch norms fitted."""
+def _trained_candidate(
+    job: Job, parent: Network, training: TrainingData
+) -> tuple[Network, Tensor]:
+    """Return the candidate, ready to be scored, and the images its batch norms were fitted to."""
     rung = job.rung
     generator = _generator(
         "train", job.study_seed, job.candidate_hash, rung.epochs, rung.train_level, job.replicate
@@ -130,7 +136,7 @@ def _trained_candidate(job: Job, parent: Network, training: TrainingData) -> Net
     network.set_mode(rung.score_level)
     sample = training.sample(NORM_IMAGES, generator)
     recalibrate_norms(network, torch.split(sample, NORM_BATCH))
-    return network
+    return network, sample
 
 
 def _first(images: Images, rung: Rung) -> Images:

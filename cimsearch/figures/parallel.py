@@ -65,7 +65,8 @@ def parallel_data(view: StudyView) -> ParallelData:
     """Return the front among at most ``MOST_OTHERS`` evenly chosen other trials.
 
     Of genes that occur in many layers (weight bits, prune ratios) an axis shows the mean over the
-    layers that a network has; the genes of few layers have an axis each.
+    layers that a network has, or the share of them that has a choice if choices have no order;
+    the genes of few layers have an axis each.
     """
     others = [point for point in view.scored if not point.on_front]
     chosen = np.linspace(0, len(others) - 1, min(len(others), MOST_OTHERS)).round().astype(int)
@@ -117,17 +118,20 @@ def _genes(genes: Sequence[GeneAxis], points: Sequence[Point]) -> list[Dimension
         kinds.setdefault(gene.name.rsplit(".", 1)[-1], []).append(gene)
     dimensions = []
     for kind, axes in kinds.items():
-        if len(axes) > MOST_AXES_OF_A_KIND and all(axis.ordered for axis in axes):
+        if len(axes) <= MOST_AXES_OF_A_KIND:
+            dimensions += [_single_gene(axis, points) for axis in axes]
+        elif all(axis.ordered for axis in axes):
             dimensions.append(_mean_gene(kind, axes, points))
         else:
-            dimensions += [_single_gene(axis, points) for axis in axes]
+            dimensions += _shares(kind, axes, points)
     return dimensions
 
 
 def _single_gene(gene: GeneAxis, points: Sequence[Point]) -> Dimension:
     """Return the axis of one gene by its choices; a trial that lacks the gene crosses at ``–``."""
     index = {choice: float(i) for i, choice in enumerate(gene.choices)}
-    values = [index.get(point.genes.get(gene.name, ""), -1.0) for point in points]
+    chosen = [point.genes.get(gene.name) for point in points]
+    values = [-1.0 if choice is None else index[choice] for choice in chosen]
     fan = np.linspace(-0.5, 0.5, len(points)) * FAN * len(index)
     labels = {value: plain(choice) for choice, value in index.items()}
     if -1.0 in values:
@@ -146,6 +150,22 @@ def _mean_gene(kind: str, genes: Sequence[GeneAxis], points: Sequence[Point]) ->
     return _dimension(f"mean {_words(kind)}", means, choices, [f"{value:g}" for value in choices])
 
 
+def _shares(kind: str, genes: Sequence[GeneAxis], points: Sequence[Point]) -> list[Dimension]:
+    """Return an axis for each choice but the first: in how many of its layers a network has it."""
+    names = {gene.name for gene in genes}
+    active = [[value for name, value in p.genes.items() if name in names] for p in points]
+    ticks, labels = (0.0, 50.0, 100.0), ("0", "50", "100")
+    return [
+        _dimension(
+            f"{_words(kind)}<br>{plain(choice)} [% of layers]",
+            [100 * values.count(choice) / max(1, len(values)) for values in active],
+            ticks,
+            labels,
+        )
+        for choice in genes[0].choices[1:]
+    ]
+
+
 def _words(name: str) -> str:
     return plain(name.replace("_", " ").replace(".", " ").replace("adc ", "ADC "))
 
@@ -157,13 +177,13 @@ def parallel_figure(data: ParallelData) -> go.Figure:
     bar = go.Scatter(x=[None], y=[None], marker=data.colours.marker(), showlegend=False)
     return figure(
         [*lines, bar],
-        height=560,
+        height=600,
         hovermode="closest",
         xaxis={
             "tickvals": axes,
             "ticktext": [dimension.title for dimension in data.dimensions],
             "side": "top",
-            "tickangle": -25,
+            "tickangle": -35,
             "gridcolor": GREY,
             "range": [-0.45, len(axes) - 0.75],
             "showline": False,
@@ -176,7 +196,7 @@ def parallel_figure(data: ParallelData) -> go.Figure:
             for place, label in zip(dimension.ticks, dimension.labels, strict=True)
         ],
         showlegend=False,
-        margin={"l": 24, "r": 110, "t": 96, "b": 70},
+        margin={"l": 24, "r": 120, "t": 130, "b": 70},
     )
 
 

@@ -42,6 +42,8 @@ _SIZES: dict[Kind, int] = {
     "failed": 9,
 }
 _SYMBOLS_3D: dict[Kind, str] = {"dominated": "circle", "front": "diamond", "baseline": "square"}
+# Baselines that differ in one setting often lie on one another; their labels must not.
+_LABEL_PLACES = ("top left", "bottom left")
 BASELINES: tuple[Kind, ...] = ("baseline", "broken")
 UNSCORED: tuple[Kind, ...] = ("infeasible", "failed")
 
@@ -208,7 +210,9 @@ def _trace(data: ParetoData, group: Group) -> Any:
         x=cost.of(row[1] for row in group.values),
         y=[float(group.kind == "infeasible")] * len(heights) if strip else heights,
         yaxis="y2" if strip else "y",
-        textposition="middle left",
+        mode="markers+text" if group.kind in BASELINES else "markers",
+        text=[f"{plain(label)} " for label in group.labels],
+        textposition=[_LABEL_PLACES[i % 2] for i in range(len(group.labels))],
         marker={"symbol": SYMBOLS[group.kind], "size": _SIZES[group.kind]} | _paint(data, group),
         error_y={"array": accuracy.of(group.std), "thickness": 1.2, "width": 3}
         if group.kind == "front"
@@ -220,8 +224,6 @@ def _trace(data: ParetoData, group: Group) -> Any:
 def _common(group: Group) -> dict[str, Any]:
     """Return what the traces of a group share in two and three dimensions."""
     return {
-        "mode": "markers+text" if group.kind in BASELINES else "markers",
-        "text": [f"{plain(label)}  " for label in group.labels],
         "name": NAMES[group.kind],
         "customdata": group.numbers or None,
         "hovertext": group.hovers,
@@ -275,6 +277,7 @@ def _trace_3d(data: ParetoData, group: Group) -> Any:
         x=cost.of(row[1] for row in group.values),
         y=third.of(row[2] for row in group.values),
         z=accuracy.of(row[0] for row in group.values),
+        mode="markers",
         marker=marker,
         **_common(group),
     )

@@ -111,6 +111,6 @@ def sequence(values: Sequence[float]) -> str:
     if not values:
         return DASH
     if len(values) <= 12:
-        return "·".join(f"{value:g}" for value in values)
-    low, high = f"{min(values):g}", f"{max(values):g}"
+        return "·".join(f"{value:.3g}" for value in values)
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
     return f"{low if low == high else f'{low} to {high}'} in {len(values)} layers"

@@ -6,7 +6,7 @@ import numpy as np
 
 from cimsearch.figures.progress import hypervolume_data
 from cimsearch.figures.scale import TIMES, scale_for
-from cimsearch.figures.tables import cheapest_match, compared_on
+from cimsearch.figures.tables import compare, compared_on
 from cimsearch.figures.view import StudyView
 from cimsearch.units import show
 
@@ -131,9 +131,9 @@ def headline(view: StudyView) -> tuple[tuple[str, str, str], ...]:
 def _saving(view: StudyView, quantity: str) -> list[tuple[str, str, str]]:
     """Return the tile that compares with the first baseline that is sound."""
     sound = next((baseline for baseline in view.baselines if not baseline.broken), None)
-    match = cheapest_match(view, sound) if sound else None
-    if sound is None or match is None or match.values[1] >= sound.values[1]:
+    found = compare(view, sound) if sound else None
+    if sound is None or found is None or found.cost_ratio <= 1:
         return []
-    ratio = f"{sound.values[1] / match.values[1]:.2f}{TIMES}"
-    where = f"#{match.number} against {sound.name}, as accurate on {compared_on(view)} images"
-    return [(f"less {quantity}", ratio, where)]
+    accuracy = f"{100 * found.lost:.1f} pp less accurate" if found.lost else "as accurate"
+    where = f"#{found.number} against {sound.name}, {accuracy} on {compared_on(view)} images"
+    return [(f"less {quantity}", f"{found.cost_ratio:.2f}{TIMES}", where)]

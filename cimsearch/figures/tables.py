@@ -83,7 +83,8 @@ def front_table(view: StudyView) -> Table:
         rows=tuple(row(point) for point in view.front),
         anchors=tuple(f"#layers-{point.number}" for point in view.front),
         note="Test images were scored once, for this front, with seeds the search never used. "
-        "“Ideal converter” is without noise: what quantisation and pruning alone leave. "
+        "“Ideal converter” scores the same weights, which were trained for the real one, without "
+        "its errors and without noise; it can also be lower. "
         "“Own data” prices a network with its own measured activity and weight density; the "
         "objective uses the declared ones.",
     )
@@ -96,15 +97,43 @@ def compared_on(view: StudyView) -> str:
     return "validation" if None in scores else "test"
 
 
-def cheapest_match(view: StudyView, baseline: Baseline) -> Point | None:
-    """Return the cheapest point of the front that is at least as accurate as the baseline."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A baseline against the cheapest point of the front that is at least as accurate.
+
+    If no point is, against the most accurate one.
+
+    Attributes:
+        number: The point's trial.
+        cost_ratio: Second objective of the baseline over that of the point.
+        lost: How much less accurate the point is (0..1); 0 if it is not.
+    """
+
+    number: int
+    cost_ratio: float
+    lost: float
+
+
+def compare(view: StudyView, baseline: Baseline) -> Comparison | None:
+    """Return the comparison; None if the baseline is broken or there is no front."""
     on_test = compared_on(view) == "test"
 
     def accuracy(item: Point | Baseline) -> float:
         return item.test_accuracy if on_test and item.test_accuracy is not None else item.values[0]
 
-    matches = (point for point in view.front if accuracy(point) >= accuracy(baseline))
-    return min(matches, key=lambda point: point.values[1], default=None)
+    if baseline.broken or not view.front:
+        return None
+    matches = [point for point in view.front if accuracy(point) >= accuracy(baseline)]
+    point = (
+        min(matches, key=lambda match: match.values[1])
+        if matches
+        else max(view.front, key=accuracy)
+    )
+    return Comparison(
+        number=point.number,
+        cost_ratio=baseline.values[1] / point.values[1],
+        lost=max(0.0, accuracy(baseline) - accuracy(point)),
+    )
 
 
 def verdict(view: StudyView, baseline: Baseline) -> str:
@@ -112,20 +141,21 @@ def verdict(view: StudyView, baseline: Baseline) -> str:
     if baseline.broken:
         lost = 100 * (baseline.ideal_accuracy - baseline.values[0])
         return f"broken: loses {lost:.1f} pp to converter and noise; not compared"
-    match = cheapest_match(view, baseline)
-    if match is None:
-        return "no point of the front is as accurate"
-    cost = scale_for(view.objectives[1], []).quantity
-    ratio = baseline.values[1] / match.values[1]
+    found = compare(view, baseline)
+    if found is None:
+        return NOT_KNOWN
+    ratio = found.cost_ratio
     factor = f"{ratio:.2f}{TIMES} less" if ratio >= 1 else f"{1 / ratio:.2f}{TIMES} more"
-    return f"#{match.number}: {factor} {cost}"
+    cost = scale_for(view.objectives[1], []).quantity
+    accuracy = f"{100 * found.lost:.1f} pp less accurate" if found.lost else "as accurate"
+    return f"#{found.number}: {factor} {cost}, {accuracy}"
 
 
 def baseline_table(view: StudyView) -> Table:
     """Return the baselines with what the front achieves against each."""
     shown = scales(view)
     costs = view.objectives[1:]
-    against = f"cheapest of the front as accurate on {compared_on(view)} images"
+    against = f"front against it, on {compared_on(view)} images"
     rows = tuple(
         (
             baseline.name,
@@ -155,6 +185,8 @@ def baseline_table(view: StudyView) -> Table:
         ),
         rows=rows,
         words=(against,),
+        note="Against each baseline stands the cheapest point of the front that is at least as "
+        "accurate, or the most accurate one if none is.",
     )
 
 

@@ -78,7 +78,7 @@ class Network(nn.Module):
         Raises:
             UsageError: The images, or what a node got or gave, has not the blueprint's shape.
         """
-        x = images.to(self.dtype, memory_format=torch.channels_last)
+        x = self.cast(images)
         values = {NETWORK_INPUT: x}
         _check_shape(NETWORK_INPUT, x, self.blueprint.input_shape)
         for index, node in enumerate(self.blueprint.nodes):
@@ -91,6 +91,10 @@ class Network(nn.Module):
                 if self._last_use[name] == index:
                     values.pop(name, None)
         return x.flatten(1).float()
+
+    def cast(self, images: Tensor) -> Tensor:
+        """Return images in the type and the memory format that all layers then compute in."""
+        return images.to(self.dtype, memory_format=torch.channels_last)
 
     def set_mode(self, level: Level, *, ideal: bool = False, noise_scale: float = 1.0) -> None:
         """Set how quantised layers compute; see ``cim.Mode``."""
@@ -138,7 +142,8 @@ class Network(nn.Module):
         """
         for name, values in self.state_dict().items():
             if not bool(torch.isfinite(values).all()):
-                raise UsageError(f"{name.removeprefix('operations.')}: found NaN or infinity")
+                where = name.removeprefix("operations.").replace("/", ".")
+                raise UsageError(f"{where}: found NaN or infinity")
 
     def statistics(self) -> tuple[dict[str, float], dict[str, float]]:
         """Return, by quantised layer, the shares of input bits and of stored bits that are 1.

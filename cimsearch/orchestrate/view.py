@@ -74,9 +74,9 @@ def study_view(result: StudyResult) -> StudyView:
         constraints=tuple(_bound(name, bound) for name, bound in spec.constraints.items()),
         machines_mixed=len({score.fingerprint for score in scores}) > 1,
         provenance=(
-            ("study", study.hash),
-            ("space", space.hash),
-            ("hardware", study.hardware.hash),
+            ("study hash", study.hash),
+            ("space hash", space.hash),
+            ("hardware hash", study.hardware.hash),
             ("cimsearch", cimsearch.__version__),
             ("machine", scores[0].fingerprint if scores else "none yet"),
         ),

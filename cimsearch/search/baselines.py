@@ -38,6 +38,6 @@ def baselines(study: Study) -> dict[str, Candidate]:
         for policy in policies:
             candidate = uniform_candidate(Space(study.space), study.hardware, bits, policy)
             if all(candidate.hash != other.hash for other in found.values()):
-                suffix = f", {policy} range" if policy else ""
+                suffix = f", {policy.replace('_', ' ')} range" if policy else ""
                 found[f"uniform {bits} bit{suffix}"] = candidate
     return found

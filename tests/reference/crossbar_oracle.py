@@ -59,7 +59,8 @@ def adc(p: Floats, bits: int, lo: Floats, lsb: Floats) -> Floats:
     if bits == 0:
         return p
     code = np.clip(np.rint((p - lo) / lsb), 0, 2**bits - 1)
-    return lo + lsb * code
+    value: Floats = lo + lsb * code
+    return value
 
 
 def crossbar(

@@ -33,12 +33,12 @@ def test_the_gradient_is_that_of_a_plain_convolution_of_what_was_quantised(
     built.mode = Mode(level)
     x = (1.5 * x - 0.2).requires_grad_()
     grad = torch.randn_like(built(x))
-    built(x).backward(grad)
+    torch.autograd.backward(built(x), grad)
 
     product, w, inside = built.quantised(x.detach(), built.weight.detach())
     x_hat = (product.x * built.x_scale).requires_grad_()
     w_hat = w.clone().requires_grad_()
-    functional.conv2d(x_hat, w_hat, stride=stride, padding=1).backward(grad)
+    torch.autograd.backward(functional.conv2d(x_hat, w_hat, stride=stride, padding=1), grad)
     _, highest = built.numerics.x_limits
     kept = (x.detach() > -0.5 * built.x_scale) & (x.detach() < (highest + 0.5) * built.x_scale)
     assert 0 < int(kept.sum()) < kept.numel()

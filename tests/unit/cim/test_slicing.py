@@ -10,6 +10,7 @@ from cimsearch.cim import LayerNumerics
 from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.slicing import input_plane_values, stored_ones_share, weight_slice_values
+from cimsearch.spec.hardware import Encoding
 from tests.reference.crossbar_oracle import planes, row_groups, slices
 from tests.unit.cim.builders import (
     analog,
@@ -76,7 +77,7 @@ def test_share_of_stored_ones() -> None:
 
 @pytest.mark.parametrize("encoding", ["offset", "twos_complement", "differential_digital"])
 @pytest.mark.parametrize("policy", ["layer", "column"])
-def test_a_wide_enough_fitted_range_is_lossless(encoding: str, policy: str) -> None:
+def test_a_wide_enough_fitted_range_is_lossless(encoding: Encoding, policy: str) -> None:
     numerics = analog(
         encoding, adc_bits=7, rows=32, active_rows=32, range_policy=policy, w_bits=5, x_bits=3
     )
@@ -99,8 +100,10 @@ def test_a_wide_enough_fitted_range_is_lossless(encoding: str, policy: str) -> N
 
 @pytest.mark.parametrize("policy", ["layer", "column"])
 def test_fitted_ranges_beat_full_scale(policy: str) -> None:
-    settings = {"adc_bits": 4, "rows": 128, "active_rows": 128, "x_bits": 4, "w_bits": 4}
-    fixed, fitted = analog(**settings), analog(**settings, range_policy=policy)
+    fixed, fitted = (
+        analog(adc_bits=4, rows=128, active_rows=128, range_policy=policy_)
+        for policy_ in ("full_scale", policy)
+    )
     geometry = Geometry.of(linear_node(256, 6), fixed)
     x, w = codes(fixed, 256, 6, 200)
     x[np.random.default_rng(1).random(x.shape) < 0.6] = 0

@@ -91,7 +91,7 @@ def test_a_cached_parent_and_a_fresh_one_are_the_same_bits() -> None:
 
 
 def test_a_score_repeats_in_another_process() -> None:
-    code = "import sys; from cimsearch.evaluate.run import evaluate_json as e; print(e(sys.stdin.read()))"
+    code = "import sys, cimsearch.evaluate.run as r; print(r.evaluate_json(sys.stdin.read()))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         input=job().to_json(),

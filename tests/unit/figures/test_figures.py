@@ -126,6 +126,25 @@ class TestParallel:
         assert dimension.title == "mean weight bits"
         assert dimension.places == pytest.approx((0.5, 1.0))
 
+    def test_an_unordered_gene_of_many_layers_is_a_share(self) -> None:
+        genes = tuple(
+            GeneAxis(name=f"l{n}.range_policy", choices=("full_scale", "layer"), ordered=False)
+            for n in range(4)
+        )
+        points = tuple(
+            Point(number=n, state="complete", values=(0.5, 100.0, 10.0), genes=chosen)
+            for n, chosen in enumerate(
+                (
+                    {"l0.range_policy": "layer", "l1.range_policy": "full_scale"},
+                    {"l0.range_policy": "layer"},
+                    {},
+                )
+            )
+        )
+        *_, share = parallel_data(replace(VIEW, points=points, genes=genes)).dimensions
+        assert share.title == "range policy<br>layer [% of layers]"
+        assert share.places == pytest.approx((0.5, 1.0, 0.0))
+
     def test_figure_has_a_line_a_trial(self) -> None:
         data = parallel_data(VIEW)
         figure = parallel_figure(data)

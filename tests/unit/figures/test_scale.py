@@ -57,6 +57,7 @@ def test_a_cost_axis_is_logarithmic_only_where_it_helps() -> None:
 
 def test_sequence_is_short() -> None:
     assert sequence([4, 8, 2]) == "4·8·2"
+    assert sequence([100 / 3]) == "33.3"
     assert sequence([2, *range(3, 16)]) == "2 to 15 in 14 layers"
     assert sequence([8] * 20) == "8 in 20 layers"
     assert len(sequence([])) == 1

@@ -150,7 +150,7 @@ def test_norms_are_measured_again() -> None:
     network, x = ready(), images(VGG, 64)
     network.set_mode("L1", ideal=True)
     first = network.module("stage0.layer0")(x)
-    recalibrate_norms(network, x.split(16))
+    recalibrate_norms(network, torch.split(x, 16))
     norm = network.module("stage0.layer0.norm")
     mean = norm.get_buffer("running_mean")
     assert torch.allclose(mean, first.mean(dim=(0, 2, 3)), atol=1e-4)
@@ -180,7 +180,7 @@ def test_a_blueprint_whose_shapes_do_not_fit_is_named() -> None:
         for node in blueprint.nodes
     )
     network = build(replace(blueprint, nodes=wrong), MACRO, generator=generator())
-    with pytest.raises(UsageError, match="stage0.layer0: found shape"):
+    with pytest.raises(UsageError, match=r"stage0\.layer0: found shape"):
         network.calibrate(images(VGG))
 
 
@@ -188,7 +188,7 @@ def test_a_weight_that_is_not_a_number_is_named() -> None:
     network = ready()
     with torch.no_grad():
         network.module("stage0.layer0").get_parameter("weight")[0, 0, 0, 0] = float("nan")
-    with pytest.raises(UsageError, match="stage0.layer0.weight: found NaN or infinity"):
+    with pytest.raises(UsageError, match=r"stage0\.layer0\.weight: found NaN or infinity"):
         network.calibrate(images(VGG))
 
 
