@@ -110,11 +110,11 @@ class LayerNumerics:
     def full_scale(self) -> int:
         """Span of a partial sum of all active rows, in units of a cell level times a DAC step.
 
-        Inputs of fewer bits than the DAC's use its whole range.
+        Inputs of fewer bits than the DAC's use a part of it: their signal shrinks, the noise of a
+        conversion does not.
         """
         signed = self.encoding == "differential"
-        plane_bits = min(self.dac_bits, self.x_bits)
-        return full_scale(self.active_rows, plane_bits, self.cell_bits, signed=signed)
+        return full_scale(self.active_rows, self.dac_bits, self.cell_bits, signed=signed)
 
     @property
     def lowest_sum(self) -> int:

@@ -8,7 +8,7 @@ from cimsearch import __version__
 from cimsearch.cli.catalogue import check, cost, list_, show
 from cimsearch.cli.read import front, report, status, trial
 from cimsearch.cli.run import launch, resume
-from cimsearch.cli.tools import data, doctor
+from cimsearch.cli.tools import data, database, doctor
 from cimsearch.errors import CimsearchError, ExitCode
 
 _EXIT_CODES = """\b
@@ -42,6 +42,7 @@ for _verb in (
     check,
     cost,
     data,
+    database,
     doctor,
 ):
     cli.add_command(_verb)
@@ -65,3 +66,6 @@ def main() -> None:
         # The reader of our output (a pager, head) has seen enough.
         sys.stderr.close()
         sys.exit(ExitCode.OK)
+    except OSError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(ExitCode.FAILED)

@@ -127,7 +127,7 @@ def check(files: tuple[Path, ...]) -> int:
     """Check spec FILES; all errors of all files are told, each with its line and column."""
     failed = False
     for file in files:
-        name = str(file) if str(file).endswith(".yaml") else f"./{file}"
+        name = str(file) if file.is_absolute() or file.suffix == ".yaml" else f"./{file}"
         try:
             _load(_kind_of(name), name)
             click.echo(f"{file}: ok")
@@ -165,10 +165,15 @@ def cost(space: str, hardware: str, genes: str | None, as_json: bool) -> None:
     for name in ("energy_pj", "latency_ns", "area_um2", "macros"):
         click.echo(f"  {quantity(name):12} {with_unit(name, float(getattr(report, name)))}")
     click.echo(f"  {'utilization':12} {percent(report.utilization)}")
+    if report.precision not in ("mixed", "float", ""):
+        click.echo(
+            f"  {'efficiency':12} {report.tops_per_w:.3g} TOPS/W of the system at "
+            f"{report.precision}, 1 MAC = 2 OPS"
+        )
     click.echo(
-        f"  {'calibrated' if report.calibrated else 'not calibrated'}; 80 % band: the energy "
-        f"times or divided by {report.band_factor:.2g}; "
-        f"{percent(report.unvalidated_frac)} of it in parts that nobody validated\n"
+        f"  array calls {'calibrated' if report.calibrated else 'not calibrated'}: the macros' "
+        f"{percent(1 - report.unvalidated_frac)} of the energy may be off by x or / "
+        f"{report.band_factor:.2g} (80 % band); nobody validated the rest\n"
     )
     print_layers(report.to_dict())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from cimsearch.errors import StorageError
 
 _NEEDED = ("optuna", "sqlalchemy", "distributed", "numpy", "moocore", "plotly", "pydantic")
-_TRAINING = ("torch", "scikit-learn", "pyarrow", "pillow", "safetensors")
+_TRAINING = ("torch", "scikit-learn", "pyarrow", "pillow")
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 
 

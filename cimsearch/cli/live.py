@@ -1,5 +1,7 @@
 """Live progress on stderr: one line that is redrawn on a terminal, one line a change elsewhere."""
 
+import os
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -13,7 +15,7 @@ class LiveProgress:
     """Shows progress snapshots on stderr."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._last: Progress | None = None
         self._shown = 0.0
 
@@ -23,7 +25,8 @@ class LiveProgress:
         news = replace(progress, elapsed_s=0.0, left_s=None)
         now = time.monotonic()
         if self._terminal:
-            sys.stderr.write(f"\r\x1b[2K{_line(progress)}")
+            width = shutil.get_terminal_size().columns
+            sys.stderr.write(f"\r\x1b[2K{_line(progress)[: width - 1]}")
         elif news != self._last and (self._is_turn(progress) or now - self._shown >= _QUIET_S):
             sys.stderr.write(f"{_line(progress)}\n")
             self._shown = now

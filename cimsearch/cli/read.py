@@ -44,7 +44,8 @@ def status(name: str | None, storage: str | None, as_json: bool) -> None:
         "study": result.name,
         "budget": result.budget,
         "done": result.count("complete"),
-        "running": result.count("running"),
+        "waiting": sum(row.state == "pending" for row in result.evaluations),
+        "running": sum(row.state == "running" for row in result.evaluations),
         "failed": result.count("failed"),
         "infeasible": result.count("infeasible"),
         "front": len(result.front),
@@ -147,6 +148,8 @@ def write_report_file(result: "StudyResult", output: str | None) -> Path:
     from cimsearch.orchestrate.view import study_view
 
     path = Path(output) if output else Path("reports") / f"{result.name}.html"
+    if path.is_dir() or not path.name:
+        raise UsageError(f"--output: {path} is a directory; a file's name is wanted")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_report(study_view(result), path)
@@ -160,7 +163,7 @@ def print_front(result: "StudyResult") -> None:
     spec = result.study.spec
     rung = spec.rung
     click.echo(
-        f"{result.name}: {len(result.front)} points on the front of "
+        f"{result.name}: {len(result.front)} on the front of "
         f"{result.count('complete')} trained trials"
     )
     click.echo(
@@ -179,6 +182,8 @@ def print_front(result: "StudyResult") -> None:
     rows = [_row(f"trial {t.number}", t) for t in result.front]
     rows += [_row(b.name + (" (broken)" if b.broken else ""), b) for b in result.baselines]
     print_table(header, rows)
+    for reason, times in result.failures.items():
+        click.echo(f"\nfailed {times} x: {reason}")
     if any(baseline.broken for baseline in result.baselines):
         click.echo("\nbroken: more than 3 points under its own accuracy with an ideal ADC")
 
@@ -254,7 +259,12 @@ def print_layers(cost: Any) -> None:
     """Print the cost of each layer and of each component, from a cost report as plain data."""
     header = ["layer", "energy [pJ]", "latency [ns]", "utilization"]
     rows = [
-        [c["name"], f"{c['energy_pj']:.4g}", f"{c['latency_ns']:.4g}", percent(c["utilization"])]
+        [
+            c["name"],
+            f"{c['energy_pj']:.4g}",
+            f"{c['latency_ns']:.4g}",
+            percent(c["utilization"] or None),
+        ]
         for c in cost["layers"]
     ]
     print_table(header, rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cimsearch.cli.output import storage_option
+from cimsearch.errors import StudyError
 
 if TYPE_CHECKING:
     from cimsearch.cli.live import LiveProgress
@@ -105,5 +106,10 @@ def _finish(result: "StudyResult", report: str | None) -> None:
     from cimsearch.cli.read import print_front, write_report_file
 
     print_front(result)
+    trained = result.count("complete") + result.count("failed")
+    if trained < result.budget:
+        click.echo(f"\nthe space is exhausted after {trained} trained trials of {result.budget}")
     path = write_report_file(result, report)
     click.echo(f"\nreport: {path}")
+    if not result.count("complete"):
+        raise StudyError(f"{result.name}: every trial failed", "the reasons are above")

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-import cimsearch
 from cimsearch.blueprint import Blueprint
+from cimsearch.evaluate.version import code_hash
 from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import DataSpec, Level, Recipe, Rung
@@ -84,7 +84,7 @@ class Job:
     @property
     def key(self) -> str:
         """Hash of everything the score depends on: not of where the data lies or what is named."""
-        data = self._to_dict() | {"version": cimsearch.__version__}
+        data = self._to_dict() | {"code": code_hash()}
         data["hardware"] = self.hardware.hash
         data["data"].pop("path", None)
         for name in ("data_path", "candidate_hash"):

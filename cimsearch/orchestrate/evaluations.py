@@ -64,7 +64,8 @@ def add_test_scorings(context: Context) -> list[int]:
 
 
 def _add_missing(context: Context, role: db.Role, wanted: dict[str, Candidate]) -> list[int]:
-    known = {row.label for row in context.evaluations(role)}
+    # One that failed is tried again by the next launch or resume, as a row of its own.
+    known = {row.label for row in context.evaluations(role) if row.state != "failed"}
     to_run = []
     for label, candidate in wanted.items():
         if label not in known:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-from cimsearch.errors import StudyError
+import cimsearch
+from cimsearch.errors import StudyError, UsageError
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.loop import run_study
 from cimsearch.orchestrate.plan import Plan, check_feasible
@@ -42,6 +43,8 @@ def launch(
 ) -> StudyResult:
     """Run a study to its end and return its result; an equal study that exists goes on.
 
+    Of two budgets, the study's and the one it has in the database, the larger holds.
+
     Args:
         study: What to search, from ``load_study``.
         storage: Database URL; see ``storage_url``.
@@ -67,6 +70,7 @@ def launch(
         study_id = _create(database, plan)
     else:
         _check_equal(database, row, plan)
+        plan = replace(plan, trials=max(plan.trials, row.user_attrs["trials"]))
         study_id = row.id
     return _run(Context(plan, database, study_id), executor, workers, cluster, on_progress)
 
@@ -101,8 +105,12 @@ def resume(
     row = require_study(database, name)
     moved = data or os.environ.get("CIMSEARCH_DATA")
     plan = _plan(stored_study(database, row), data if moved else row.user_attrs["data_path"])
-    plan = replace(plan, trials=trials or row.user_attrs["trials"])
+    check_readable(plan.study.spec.data, plan.data_path)
     _check_equal(database, row, plan)
+    trained = sum(t.evaluation_id is not None for t in db.trial_rows(database, row.id))
+    if trials is not None and trials < trained:
+        raise UsageError(f"--trials: found {trials}; {name!r} has {trained} already")
+    plan = replace(plan, trials=trials or row.user_attrs["trials"])
     return _run(Context(plan, database, row.id), executor, workers, cluster, on_progress)
 
 
@@ -159,6 +167,9 @@ def _create(database: CimStorage, plan: Plan) -> int:
             "reference": list(plan.reference),
             "lag": plan.study.spec.sampler.lag,
             "data_fingerprint": plan.data_fingerprint,
+            "version": cimsearch.__version__,
+            "trials": plan.trials,
+            "data_path": plan.data_path,
         },
     )
 
@@ -173,6 +184,9 @@ def _check_equal(database: CimStorage, row: db.StudyRow, plan: Plan) -> None:
     differences = differing(plan.study.identity(), there.identity())
     if row.user_attrs.get("data_fingerprint") != plan.data_fingerprint:
         differences.append("data: other files than the study was started with")
+    version = row.user_attrs.get("version")
+    if version != cimsearch.__version__:
+        differences.append(f"version: {version} in the database, {cimsearch.__version__} here")
     if differences:
         raise StudyError(
             f"study {row.name!r} exists with another spec:\n  " + "\n  ".join(differences),

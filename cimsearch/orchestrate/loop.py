@@ -103,10 +103,11 @@ class _Loop:
         to_do = len(self.waiting) + len(self.in_flight)
         if self.phase == "searching":
             to_do += max(0, self.context.plan.trials - trained)
+        idle = to_do > 0 and not self.in_flight and not self.executor.free_slots()
         elapsed_s = time.monotonic() - self.started
         self.on_progress(
             Progress(
-                phase=self.phase,
+                phase="waiting for workers" if idle else self.phase,
                 done=done,
                 to_do=to_do,
                 running=len(self.in_flight),

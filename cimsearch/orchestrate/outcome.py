@@ -62,6 +62,8 @@ def record(context: Context, evaluation_id: int, event: Event) -> bool:
         text = event.payload.decode()
         tell = None
         if row.trial_id is not None:
+            # Priced again rather than read: the report is wanted, and it is the same for the same
+            # version, which a study is held to.
             priced = price(context.plan.study, Candidate.from_json(row.candidate))
             tell = tell_of(context, priced, Score.from_json(text), trial_id=row.trial_id)
         reason = None
@@ -76,6 +78,7 @@ def record(context: Context, evaluation_id: int, event: Event) -> bool:
         score=text,
         fail_reason=reason,
         tell=tell,
+        worker=event.worker,
     )
     return True
 

@@ -10,10 +10,11 @@ from cimsearch.search.pricing import Direction, directions, failing_constraints,
 from cimsearch.seeds import stream
 from cimsearch.space import Candidate, Space
 from cimsearch.spec import Study
+from cimsearch.spec.study import MAX_CHIPS
 
 # The final scoring trains and draws chips from streams that the search never used.
 TEST_REPLICATE = 1
-TEST_FIRST_CHIP = 1000
+TEST_FIRST_CHIP = MAX_CHIPS
 
 _REFERENCE_MARGIN = 1.1
 _FEASIBILITY_SAMPLES = (100, 900, 9000)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["searching", "scoring the front on test images", "finished"]
+Phase = Literal["searching", "scoring the front on test images", "waiting for workers", "finished"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a study found, read from its database."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ class TrialResult:
         score: What training found, on validation images.
         test: The same on test images, if it was scored on them.
         energy_measured_pj: Energy at the candidate's own measured activity and density.
+        evaluation_id: Its row in the database; None if it was never to be trained.
         reused: Whether the score came from an earlier equal evaluation.
         reason: Why it failed.
     """
@@ -49,6 +51,7 @@ class TrialResult:
     score: Score | None
     test: Score | None
     energy_measured_pj: float | None
+    evaluation_id: int | None
     reused: bool
     reason: str
 
@@ -106,6 +109,11 @@ class StudyResult:
         on_front = [trial for trial in self.trials if trial.on_front]
         return tuple(sorted(on_front, key=lambda t: (t.objectives[second], t.number)))
 
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often each reason made an evaluation fail: trials, baselines, test scorings."""
+        return dict(Counter(row.fail_reason for row in self.evaluations if row.fail_reason))
+
     def count(self, state: str) -> int:
         """Return how many trials are in a state."""
         return sum(trial.state == state for trial in self.trials)
@@ -142,7 +150,9 @@ class _Reader:
         self.study = study
         self.space = Space(study.space)
         self.rows = {row.id: row for row in evaluations}
-        self.tests = {row.label: _score(row) for row in evaluations if row.role == "test"}
+        self.tests = {
+            row.label: _score(row) for row in evaluations if row.role == "test" and row.score
+        }
         self.front = front
 
     def trial(self, row: db.TrialRow) -> TrialResult:
@@ -161,6 +171,7 @@ class _Reader:
             score=_score(evaluation) if evaluation else None,
             test=self.tests.get(f"trial {row.number}"),
             energy_measured_pj=row.user_attrs.get("energy_measured_pj"),
+            evaluation_id=row.evaluation_id,
             reused=bool(row.user_attrs.get("reused", False)),
             reason=row.fail_reason or "",
         )

@@ -1,11 +1,13 @@
 """A study's result as the figures and the report take it."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Literal
 
 import cimsearch
 from cimsearch.blueprint import Node
 from cimsearch.cost import UNVALIDATED
+from cimsearch.evaluate import Score
 from cimsearch.figures.view import (
     Baseline,
     Credibility,
@@ -178,24 +180,27 @@ def _hypervolume(result: StudyResult) -> list[tuple[int, float]]:
 
 
 def _search_cost(result: StudyResult) -> SearchCost:
-    scores = [t.score for t in result.trials if t.score is not None and not t.reused]
-    scores += [b.score for b in result.baselines]
-    rows = [row for row in result.evaluations if row.ended is not None]
-    wall_s = (
-        (
-            max(row.ended for row in rows if row.ended) - min(row.created for row in rows)
-        ).total_seconds()
-        if rows
-        else 0.0
-    )
+    """Return what the study used: trials, baselines, and the scoring on test images.
+
+    A float parent counts once for each replicate it was trained in, as workers keep it.
+    """
+    reused = {trial.evaluation_id for trial in result.trials if trial.reused}
+    rows = [row for row in result.evaluations if row.ended is not None and row.id not in reused]
+    scores = [(row, Score.from_json(row.score)) for row in rows if row.score is not None]
+    parents = {
+        (Candidate.from_json(row.candidate).parent.hash, row.role == "test"): score.parent_epochs
+        for row, score in scores
+    }
+    ended = [row.ended for row in rows if row.ended]
+    wall = max(ended) - min(row.created for row in rows) if rows else timedelta()
     return SearchCost(
         trained=result.count("complete"),
         failed=result.count("failed"),
         infeasible=result.count("infeasible"),
-        reused=sum(trial.reused for trial in result.trials),
-        epochs=sum(score.epochs + score.parent_epochs for score in scores),
-        cpu_hours=sum(score.cpu_seconds for score in scores) / 3600,
-        wall_seconds=wall_s,
+        reused=len(reused),
+        epochs=sum(score.epochs for _, score in scores) + sum(parents.values()),
+        cpu_hours=sum(score.cpu_seconds for _, score in scores) / 3600,
+        wall_seconds=wall.total_seconds(),
     )
 
 

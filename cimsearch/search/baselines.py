@@ -16,11 +16,21 @@ def uniform_candidate(
     """
     macro = hardware.macro
     opened = "adc_bits" in macro.configurable
+    weight_bits, activation_bits = uniform_bits(hardware, bits)
     return space.uniform(
-        weight_bits=_nearest(macro.choices("weight_bits"), bits),
-        activation_bits=_nearest(macro.choices("activation_bits"), bits),
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
         adc_bits=max(map(int, macro.choices("adc_bits"))) if opened else 0,
         range_policy=range_policy,
+    )
+
+
+def uniform_bits(hardware: Hardware, bits: int) -> tuple[int, int]:
+    """Return the weight and activation bits nearest to ``bits`` that the macro can do."""
+    macro = hardware.macro
+    return (
+        _nearest(macro.choices("weight_bits"), bits),
+        _nearest(macro.choices("activation_bits"), bits),
     )
 
 
@@ -38,6 +48,8 @@ def baselines(study: Study) -> dict[str, Candidate]:
         for policy in policies:
             candidate = uniform_candidate(Space(study.space), study.hardware, bits, policy)
             if all(candidate.hash != other.hash for other in found.values()):
+                w_bits, x_bits = uniform_bits(study.hardware, bits)
+                name = f"uniform {w_bits if w_bits == x_bits else f'{w_bits}/{x_bits}'} bit"
                 suffix = f", {policy.replace('_', ' ')} range" if policy else ""
-                found[f"uniform {bits} bit{suffix}"] = candidate
+                found[name + suffix] = candidate
     return found

@@ -50,6 +50,8 @@ def visible(trials: Sequence[Seen], lag: int) -> tuple[Seen, ...] | None:
         return None
     hidden = {trial.number for trial in trained[len(usable) :]}
     return tuple(
-        replace(trial, state="running", values=None) if trial.number in hidden else trial
+        replace(trial, state="running", values=None, constraints=())
+        if trial.number in hidden
+        else trial
         for trial in trials
     )

@@ -17,6 +17,7 @@ from optuna.distributions import (
     CategoricalDistribution,
     IntDistribution,
 )
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cimsearch.search.history import Seen
@@ -95,41 +96,48 @@ def propose(
         history: What the proposal may know, from ``visible``.
     """
     known = {trial.candidate_hash for trial in history}
+    attrs: Mapping[str, Any] = {}
+    view = _view(space, directions, history) if sampler.name == "nsga2" else None
     for attempt in range(_SAMPLER_TRIES + _RANDOM_TRIES):
-        if sampler.name == "nsga2" and attempt < _SAMPLER_TRIES:
+        if view is not None and attempt < _SAMPLER_TRIES:
             draw_seed = torch_seed("proposal", seed, k, attempt) % 2**32
-            genes, attrs = _nsga2(sampler, space, directions, draw_seed, history)
+            genes, attrs = _nsga2(sampler, space, view, draw_seed)
         else:
             rng = stream("proposal", seed, k, attempt)
-            genes, attrs = tuple(space.sample_genes(1, rng)[0].tolist()), {}
+            # The generation that the sampler noted stays, so that the draw can become a parent.
+            genes = tuple(space.sample_genes(1, rng)[0].tolist())
         candidate = space.decode(genes)
         if candidate.hash not in known:
             return Proposal(genes, candidate, attrs)
     return None
 
 
-def _nsga2(
-    sampler: Sampler,
-    space: Space,
-    directions: Sequence[str],
-    seed: int,
-    history: Sequence[Seen],
-) -> tuple[tuple[int, ...], Mapping[str, Any]]:
-    """Return one child of Optuna's NSGA-II and the generation it belongs to."""
+def _view(
+    space: Space, directions: Sequence[str], history: Sequence[Seen]
+) -> tuple[optuna.Study, InMemoryStorage]:
+    """Return an Optuna study in memory that holds the visible history."""
     # A view that lives for one proposal is no news; Optuna would announce each.
     logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)
-    storage = optuna.storages.InMemoryStorage()
+    storage = InMemoryStorage()
     wanted = [optuna.study.StudyDirection[direction.upper()] for direction in directions]
     study_id = storage.create_new_study(wanted, "view")
     dists = distributions(space)
     for trial in history:
         storage.create_new_trial(study_id, template_trial=_frozen(space, trial, dists))
-    study = optuna.Study(
-        "view",
-        storage,
-        sampler=optuna.samplers.NSGAIISampler(population_size=sampler.population, seed=seed),
-    )
-    asked = study.ask(dists)
+    return optuna.Study("view", storage), storage
+
+
+def _nsga2(
+    sampler: Sampler, space: Space, view: tuple[optuna.Study, InMemoryStorage], seed: int
+) -> tuple[tuple[int, ...], Mapping[str, Any]]:
+    """Return one child of Optuna's NSGA-II and the generation it belongs to.
+
+    The view keeps the child as a running trial, which NSGA-II does not look at.
+    """
+    study, storage = view
+    study.sampler = optuna.samplers.NSGAIISampler(population_size=sampler.population, seed=seed)
+    asked = study.ask(distributions(space))
+    study_id = storage.get_study_id_from_name("view")
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, asked.number)
     return genes_of(space, asked.params), storage.get_trial_system_attrs(trial_id)
 

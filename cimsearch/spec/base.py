@@ -22,7 +22,7 @@ class Spec(BaseModel):
 class FileSpec(Spec):
     """The head of every file of a catalogue."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.\-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.\-]*$", max_length=64)]
     summary: Annotated[str, Field(min_length=1)]
     source: Annotated[str, Field(min_length=1)]
 
@@ -42,3 +42,5 @@ NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Bits = Annotated[int, Field(ge=1, le=16)]
+WeightBits = Annotated[int, Field(ge=2, le=16)]
+"""A signed weight needs a bit beside its sign."""

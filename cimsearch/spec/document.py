@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from cimsearch.errors import SpecError
 
@@ -81,6 +81,8 @@ def read_document(path: Path) -> Document:
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         problem = (error.problem or "not valid YAML").splitlines()[0]
         raise SpecError(f"{where}: {problem}") from error
+    except YAMLError as error:
+        raise SpecError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(node, CommentedMap):
         raise SpecError(f"{path}:1:1: a mapping of fields is wanted at the top of the file")
     positions: dict[Loc, Position] = {}
@@ -91,6 +93,9 @@ def read_document(path: Path) -> Document:
 def _plain(node: Any, loc: Loc, file: str, positions: dict[Loc, Position]) -> Any:
     """Return ``node`` as plain data and note where each of its keys stands."""
     if isinstance(node, CommentedMap):
+        if node.merge:
+            line = node.lc.line + 1
+            raise SpecError(f"{file}:{line}:1: merge keys (<<) are not allowed; use extends")
         plain = {}
         for key, value in node.items():
             line, column = node.lc.key(key)

@@ -193,7 +193,7 @@ def _at(document: Document, field: str, error: SpecError) -> SpecError:
 def _opened(genes: LayerGenes, spec: StudySpec) -> LayerGenes:
     """Return the space's genes with those that the study opens or narrows."""
     given = {name: values for name, values in spec.genes if values}
-    return genes.model_copy(update=given)
+    return LayerGenes.model_validate(dict(genes) | given)
 
 
 def _check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: Hardware) -> None:
@@ -228,6 +228,22 @@ def _check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: 
                     f"{_listed(allowed)}",
                 )
             )
+    for end in ("first_layer", "classifier"):
+        layer = getattr(space, end)
+        limits = {
+            "weight_bits": macro.choices("weight_bits"),
+            "activation_bits": macro.choices("activation_bits"),
+        }
+        for field, choices in limits.items():
+            largest = max(map(int, choices))
+            if layer.placement == "cim" and layer.bits > largest:
+                errors.append(
+                    document.error(
+                        ("space",),
+                        f"{end} has {layer.bits} bits on the macro; on {hardware.name} "
+                        f"{field} may be {largest} at most",
+                    )
+                )
     if errors:
         raise SpecError("\n".join(error.message for error in errors))
 

@@ -1,14 +1,26 @@
 """The space file: a family of networks and the choices each of its genes has."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cimsearch.spec.base import Bits, Count, FileSpec, Spec
+from cimsearch.spec.base import Bits, Count, FileSpec, Spec, WeightBits
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Encoding, RangePolicy
 
 Ratio = Annotated[float, Field(ge=0, lt=1)]
+
+
+def refuse_repeats(choices: Mapping[str, tuple[object, ...]]) -> None:
+    """Check that no field's choices name one thing twice.
+
+    Raises:
+        FieldError: One does; points at the field.
+    """
+    for name, values in choices.items():
+        if len(set(values)) != len(values):
+            raise FieldError(name, f"found a repeated choice in {list(values)}")
 
 
 class Stage(Spec):
@@ -18,6 +30,11 @@ class Stage(Spec):
     depth: Annotated[tuple[Count, ...], Field(min_length=1)]
     downsample: bool
 
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Self:
+        refuse_repeats({"width": self.width, "depth": self.depth})
+        return self
+
 
 class LayerGenes(Spec):
     """The choices of every searched layer. A list of one value is fixed and is no gene.
@@ -26,7 +43,7 @@ class LayerGenes(Spec):
     when its hardware lets them change.
     """
 
-    weight_bits: Annotated[tuple[Bits, ...], Field(min_length=1)]
+    weight_bits: Annotated[tuple[WeightBits, ...], Field(min_length=1)]
     activation_bits: Annotated[tuple[Bits, ...], Field(min_length=1)]
     prune_ratio: Annotated[tuple[Ratio, ...], Field(min_length=1)]
     adc_bits: tuple[Bits, ...] = ()
@@ -35,9 +52,7 @@ class LayerGenes(Spec):
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:
-        for name, values in self:
-            if len(set(values)) != len(values):
-                raise FieldError(name, f"found a repeated choice in {list(values)}")
+        refuse_repeats(dict(self))
         return self
 
 
@@ -45,7 +60,7 @@ class EndLayers(Spec):
     """The first convolution and the classifier: outside the search, with stated bits."""
 
     placement: Literal["digital", "cim"]
-    bits: Bits
+    bits: WeightBits
 
 
 class SpaceSpec(FileSpec):

@@ -4,9 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from cimsearch.spec.base import Bits, Count, FileSpec, Fraction, NonNegative, Positive, Spec
+from cimsearch.spec.base import (
+    Bits,
+    Count,
+    FileSpec,
+    Fraction,
+    NonNegative,
+    Positive,
+    Spec,
+    WeightBits,
+)
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Encoding, RangePolicy
+from cimsearch.spec.space import Ratio, refuse_repeats
 
 Level = Literal["L0", "L1"]
 Objective = Literal["accuracy", "energy_pj", "latency_ns", "area_um2"]
@@ -144,13 +154,17 @@ class Recipe(Spec):
     ramp_frac: Fraction = 0.5
 
 
+MAX_CHIPS = 1000
+"""Chips from this index on are for the final scoring, which the search never sees."""
+
+
 class Rung(Spec):
     """A training budget with the level, chips and images that an accuracy is scored on."""
 
     epochs: Count
     train_level: Level
     score_level: Level
-    chips: Count
+    chips: Annotated[int, Field(ge=1, le=MAX_CHIPS)]
     images: Count | Literal["all"] = "all"
 
 
@@ -175,18 +189,25 @@ class Bound(Spec):
     def _one_given(self) -> Self:
         if self.max is None and self.min is None:
             raise FieldError("max", "missing; a bound needs max or min")
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise FieldError("min", f"found {self.min:g}; allowed is at most max = {self.max:g}")
         return self
 
 
 class OpenGenes(Spec):
     """Per-layer choices that the study opens (or narrows) because its hardware has them."""
 
-    weight_bits: tuple[Bits, ...] = ()
+    weight_bits: tuple[WeightBits, ...] = ()
     activation_bits: tuple[Bits, ...] = ()
-    prune_ratio: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    prune_ratio: tuple[Ratio, ...] = ()
     adc_bits: tuple[Bits, ...] = ()
     encoding: tuple[Encoding, ...] = ()
     range_policy: tuple[RangePolicy, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Self:
+        refuse_repeats(dict(self))
+        return self
 
 
 class Sampler(Spec):

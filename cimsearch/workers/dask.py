@@ -7,10 +7,13 @@ dask itself retries nothing; the orchestrator counts attempts.
 import logging
 import queue
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dask
 from distributed import Client, Future, LocalCluster, WorkerPlugin
+from distributed.comm.core import CommClosedError
 
 from cimsearch.errors import WorkerError
 from cimsearch.workers.executor import Event
@@ -60,6 +63,23 @@ def _connect(address: str) -> Client:
         ) from error
 
 
+def _gone(error: Exception | None) -> WorkerError:
+    why = f": {error}" if error is not None and str(error) else ""
+    return WorkerError(
+        f"the dask scheduler is gone{why}",
+        "nothing recorded is lost; go on with `cimsearch resume`",
+    )
+
+
+@contextmanager
+def _scheduler_answers() -> Iterator[None]:
+    """Turn what dask raises when its scheduler dies into an error of ours."""
+    try:
+        yield
+    except (OSError, TimeoutError, CommClosedError) as error:
+        raise _gone(error) from error
+
+
 class DaskExecutor:
     """Runs jobs on dask workers.
 
@@ -84,13 +104,19 @@ class DaskExecutor:
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def free_slots(self) -> int:
-        """Return the threads of all workers less the jobs that run."""
-        threads: int = sum(self._client.nthreads().values())
-        return max(0, threads - len(self._running))
+        """Return the workers less the jobs that run.
+
+        A worker is one slot whatever its threads: two evaluations in one process would disturb
+        each other's thread settings and clocks.
+        """
+        with _scheduler_answers():
+            workers = len(self._client.nthreads())
+        return max(0, workers - len(self._running))
 
     def submit(self, token: str, payload: bytes) -> None:
         """Send the job to a free worker."""
-        future = self._client.submit(run_job, payload, key=f"attempt-{token}", pure=False)
+        with _scheduler_answers():
+            future = self._client.submit(run_job, payload, key=f"attempt-{token}", pure=False)
         self._running[token] = future
         future.add_done_callback(lambda _: self._ended.put(token))
 
@@ -106,6 +132,8 @@ class DaskExecutor:
 
     def _event(self, token: str) -> Event:
         future = self._running.pop(token)
+        if self._client.status not in ("running", "newly-created"):
+            raise _gone(None)
         if future.status == "finished":
             return event_of(token, future.result())
         if future.status == "error":

@@ -106,6 +106,23 @@ def test_a_scheduler_at_an_address_is_used(dask_address: str) -> None:
         executor.close()
 
 
+def test_a_scheduler_that_dies_is_an_error_of_ours() -> None:
+    from distributed import LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+    )
+    executor = connect(workers=1, address=str(cluster.scheduler_address))
+    wait_for_slot(executor)
+    cluster.close()
+    with pytest.raises(WorkerError, match="the dask scheduler is gone") as caught:
+        for _ in range(60):
+            executor.free_slots()
+            executor.events(0.5)
+    assert "cimsearch resume" in caught.value.hint
+    executor.close()
+
+
 @pytest.fixture
 def dask_address() -> Iterator[str]:
     """Return the address of a scheduler that this test, not the executor, has started."""

@@ -148,6 +148,21 @@ def test_reading_verbs_agree(finished_study: Path, tmp_path: Path) -> None:
     assert "studies there: tiny" in failing("front", "tinny", cwd=tmp_path, code=1)
 
 
+@pytest.mark.slow
+def test_a_study_in_which_everything_fails_says_why_and_fails(
+    tmp_path: Path, write: Write
+) -> None:
+    text = TINY_STUDY.replace("parent_lr: 0.2", "parent_lr: 1.0e9").replace(
+        "trials: 4", "trials: 1"
+    )
+    write("tiny.yaml", text)
+    done = cimsearch("launch", "tiny.yaml", "--workers", "1", cwd=tmp_path, expect=1)
+    assert "failed 3 x: CimsearchError: training diverged" in done.stdout
+    assert "every trial failed" in done.stderr
+    status = json.loads(cimsearch("status", "tiny", "--json", cwd=tmp_path).stdout)
+    assert (status["failed"], status["running"], status["waiting"]) == (1, 0, 0)
+
+
 def test_doctor_looks_at_everything(tmp_path: Path) -> None:
     findings = json.loads(cimsearch("doctor", "--json", cwd=tmp_path).stdout)
     assert {"python", "optuna", "torch", "cpu", "catalogue", "database"} <= {

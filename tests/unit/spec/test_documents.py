@@ -78,6 +78,12 @@ def test_positions_are_where_the_keys_stand(write: Write) -> None:
             "[0.0, 1.0]",
             "mine.yaml:13:22: genes.prune_ratio.1: found 1.0; allowed is less than 1",
         ),
+        (
+            "[2, 4]",
+            "[1, 2]",
+            "genes.weight_bits.0: found 1; allowed is greater than or equal to 2",
+        ),
+        ("width: [8]", "width: [8, 8]", "stages.0.width: found a repeated choice in [8, 8]"),
         ("[2, 4]", "[2, 2]", "genes.weight_bits: found a repeated choice in [2, 2]"),
         (
             "[2, 4]",
@@ -114,6 +120,24 @@ def test_an_unknown_name_lists_the_nearest() -> None:
     with pytest.raises(SpecError, match="did you mean vgg_tiny") as caught:
         load_space_spec("vgg_tin")
     assert "resnet8" in caught.value.hint
+
+
+def test_faults_that_are_not_of_syntax_are_told_too(write: Write) -> None:
+    assert "not valid YAML" in message(write("a.yaml", "a: \x01\n"))
+    assert "merge keys (<<) are not allowed" in message(
+        write("b.yaml", "base: &b {x: 1}\nc:\n  <<: *b\n")
+    )
+
+
+def test_end_layers_must_fit_the_macro(write: Write) -> None:
+    write(
+        "space.yaml",
+        (SPACE.replace("{placement: digital, bits: 8}", "{placement: cim, bits: 12}", 1)),
+    )
+    text = TINY_STUDY.replace("space: vgg_tiny", "space: ./space.yaml")
+    found = message(write("tiny.yaml", text), load_study)
+    assert "first_layer has 12 bits on the macro" in found
+    assert "weight_bits may be 8 at most" in found
 
 
 def test_extends_merges_and_errors_point_into_the_parent(write: Write) -> None:
@@ -214,6 +238,13 @@ def test_every_file_of_the_catalogue_loads() -> None:
             "objectives: [energy_pj, accuracy]",
             "objectives: accuracy must be the first objective",
         ),
+        ("[3, 4, 5]", "[3, 3]", "genes.adc_bits: found a repeated choice in [3, 3]"),
+        (
+            "workers: 2",
+            "constraints: {area_um2: {min: 4.0, max: 3.0}}",
+            "constraints.area_um2.min: found 4; allowed is at most max = 3",
+        ),
+        ("chips: 2", "chips: 2000", "rungs.0.chips: found 2000; allowed is less than or equal to"),
         ("workers: 2", "constraints: {area_um2: {}}", "constraints.area_um2.max: missing"),
         ("workers: 2", "constraints: {area_mm2: {max: 1}}", "constraints.area_mm2"),
         ("workers: 2", "wrkers: 2", "wrkers: unknown field; did you mean workers?"),
