@@ -162,8 +162,9 @@ def print_front(result: "StudyResult") -> None:
     """Print the front and the baselines as tables."""
     spec = result.study.spec
     rung = spec.rung
+    points = "point" if len(result.front) == 1 else "points"
     click.echo(
-        f"{result.name}: {len(result.front)} on the front of "
+        f"{result.name}: {len(result.front)} {points} on the front of "
         f"{result.count('complete')} trained trials"
     )
     click.echo(

@@ -43,10 +43,10 @@ def _accuracy(view: StudyView) -> str:
 
 def _cost(view: StudyView) -> str:
     trust = view.credibility
-    fitted = "is calibrated" if trust.calibrated else "is not calibrated"
+    fitted = "meets" if trust.calibrated else "is not fitted to"
     text = (
-        f"Energy, latency and area are modelled, not measured; the model {fitted} on silicon of "
-        "this macro"
+        "Energy, latency and area are modelled, not measured; the energy and time of an array "
+        f"call {fitted} measured points of this macro"
     )
     if trust.band_factor > 1:
         text += (
@@ -129,11 +129,11 @@ def headline(view: StudyView) -> tuple[tuple[str, str, str], ...]:
 
 
 def _saving(view: StudyView, quantity: str) -> list[tuple[str, str, str]]:
-    """Return the tile that compares with the first baseline that is sound."""
+    """Return the tile that compares with the first sound baseline that the front equals."""
     sound = next((baseline for baseline in view.baselines if not baseline.broken), None)
     found = compare(view, sound) if sound else None
-    if sound is None or found is None or found.cost_ratio <= 1:
+    # A factor at less accuracy is no saving; the table says what the front costs there.
+    if sound is None or found is None or found.cost_ratio <= 1 or found.lost:
         return []
-    accuracy = f"{100 * found.lost:.1f} pp less accurate" if found.lost else "as accurate"
-    where = f"#{found.number} against {sound.name}, {accuracy} on {compared_on(view)} images"
+    where = f"#{found.number} against {sound.name}, as accurate on {compared_on(view)} images"
     return [(f"less {quantity}", f"{found.cost_ratio:.2f}{TIMES}", where)]

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -204,30 +204,38 @@ def _run(
     # Not part of the study's identity, but a resume from the database alone needs them.
     context.storage.set_study_user_attr(context.study_id, "trials", context.plan.trials)
     context.storage.set_study_user_attr(context.study_id, "data_path", context.plan.data_path)
-    own = executor is None
-    used = executor or connect(workers=workers or context.plan.study.spec.workers, address=cluster)
-    try:
-        with _terminate_is_interrupt():
-            run_study(context, used, on_progress)
-    finally:
-        if own:
-            used.close()
+    with _stop_on_signal() as stopping:
+        used = executor or connect(
+            workers=workers or context.plan.study.spec.workers, address=cluster
+        )
+        try:
+            run_study(context, used, on_progress, stopping)
+        finally:
+            if executor is None:
+                used.close()
     return read_result(context.storage, context.study_id)
 
 
 @contextmanager
-def _terminate_is_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that attempts in flight are recorded as lost."""
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Give a function that tells whether Ctrl-C or SIGTERM has asked the study to stop.
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    The loop stops between two steps, never within one. A second signal interrupts at once.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
 
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread: the caller handles its own signals
-        yield
+        yield lambda: False
         return
     try:
-        yield
+        yield lambda: bool(asked)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,6 +6,7 @@ so killing the loop at any moment loses at most the attempts in flight.
 
 import time
 from collections import deque
+from collections.abc import Callable
 from uuid import uuid4
 
 from cimsearch.orchestrate.context import Context
@@ -20,16 +21,28 @@ from cimsearch.workers import Executor
 _POLL_S = 0.5
 
 
-def run_study(context: Context, executor: Executor, on_progress: OnProgress) -> None:
+def run_study(
+    context: Context,
+    executor: Executor,
+    on_progress: OnProgress,
+    stopping: Callable[[], bool],
+) -> None:
     """Run a study from wherever it stands to the end of its budget.
 
     First what a dead orchestrator left, then the baselines and the trials, at last the scoring
-    of the front on test images. Interrupting it is safe; running it again goes on.
+    of the front on test images. Running it again goes on where it stopped.
+
+    Args:
+        context: The study.
+        executor: Where evaluations run.
+        on_progress: Called with a snapshot after every step.
+        stopping: Whether the user has asked to stop; looked at between steps.
 
     Raises:
+        KeyboardInterrupt: The user has asked to stop; attempts in flight are recorded as lost.
         SpaceError: Proposals stay infeasible for too long.
     """
-    loop = _Loop(context, executor, on_progress)
+    loop = _Loop(context, executor, on_progress, stopping)
     try:
         loop.waiting.extend(e.id for e in db.recover(context.storage, context.study_id))
         loop.waiting.extend(add_baselines(context))
@@ -46,8 +59,15 @@ def run_study(context: Context, executor: Executor, on_progress: OnProgress) -> 
 class _Loop:
     """What the loop keeps between steps: the queue, the attempts in flight, the clock."""
 
-    def __init__(self, context: Context, executor: Executor, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        context: Context,
+        executor: Executor,
+        on_progress: OnProgress,
+        stopping: Callable[[], bool],
+    ) -> None:
         self.context = context
+        self.stopping = stopping
         self.executor = executor
         self.on_progress = on_progress
         self.waiting: deque[int] = deque()
@@ -60,25 +80,31 @@ class _Loop:
         """Dispatch and record until nothing waits, nothing runs and no trial is to be added."""
         more = refill
         while True:
-            while self.executor.free_slots() and (self.waiting or more):
-                if not self.waiting:
-                    following = next_trial(self.context)
-                    if following.evaluation_id is not None:
-                        self.waiting.append(following.evaluation_id)
-                    more = following.kind != "ended"
-                    if following.kind != "added":
-                        break
-                if self.waiting:
-                    self._dispatch(self.waiting.popleft())
+            more = self._fill_slots(more)
             self.show()
             if not (self.waiting or self.in_flight or more):
                 return
+            if self.stopping():
+                raise KeyboardInterrupt
             for event in self.executor.events(_POLL_S):
                 evaluation_id = self.in_flight.pop(event.token)
                 if record(self.context, evaluation_id, event):
                     self.ended_here += 1
                 else:
                     self.waiting.appendleft(evaluation_id)
+
+    def _fill_slots(self, more: bool) -> bool:
+        """Dispatch to every free slot; return whether trials may still be added later."""
+        while self.executor.free_slots() and (self.waiting or more):
+            if not self.waiting:
+                following = next_trial(self.context)
+                if following.evaluation_id is not None:
+                    self.waiting.append(following.evaluation_id)
+                if following.kind != "added":
+                    return following.kind == "wait"
+            if self.waiting:
+                self._dispatch(self.waiting.popleft())
+        return more
 
     def abandon(self) -> None:
         """Record that the attempts in flight are lost; they run again on resume."""

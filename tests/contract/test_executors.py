@@ -115,10 +115,9 @@ def test_a_scheduler_that_dies_is_an_error_of_ours() -> None:
     executor = connect(workers=1, address=str(cluster.scheduler_address))
     wait_for_slot(executor)
     cluster.close()
+    time.sleep(1.0)
     with pytest.raises(WorkerError, match="the dask scheduler is gone") as caught:
-        for _ in range(60):
-            executor.free_slots()
-            executor.events(0.5)
+        executor.free_slots()
     assert "cimsearch resume" in caught.value.hint
     executor.close()
 

@@ -97,7 +97,7 @@ def test_a_killed_orchestrator_loses_nothing(directory: Path, undisturbed: Table
     assert len(before) >= 2
     assert len(trials_of(directory)) < 8 or len(before) < 8
     out = cimsearch("resume", "tiny", "--storage", url(directory), cwd=directory).stdout
-    assert "points on the front" in out
+    assert "on the front of 8 trained trials" in out
     after = {trial.number: trial for trial in trials_of(directory)}
     assert all(after[t.number] == t for t in before), "a recorded trial was touched"
     assert table(directory) == undisturbed
@@ -109,8 +109,9 @@ def test_interrupt_says_how_to_go_on(directory: Path, undisturbed: Table) -> Non
     running = Background(arguments(directory), directory)
     running.wait_until(lambda: len(done(directory)) >= 1)
     os.killpg(running.process.pid, signal.SIGINT)
-    assert running.finish() == 130
+    code = running.finish()
     text = running.log.read_text(encoding="utf-8")
+    assert code == 130, text
     assert "cimsearch resume tiny" in text
     assert "Traceback" not in text
     cimsearch("resume", "tiny", "--storage", url(directory), cwd=directory)

@@ -73,7 +73,7 @@ def test_loads_nothing_from_anywhere(page: Page) -> None:
 def test_says_what_the_numbers_are(page: Page) -> None:
     for words in (
         "modelled, not measured",
-        "is not calibrated",
+        "an array call is not fitted to measured points",
         "80 % band",
         " % of the energy is in parts that nobody has validated (buffers, interconnect",
         "level L1",

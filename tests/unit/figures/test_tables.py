@@ -90,7 +90,7 @@ class TestStatements:
     def test_calibrated_model_gives_its_achieved_coverage(self) -> None:
         trust = replace(VIEW.credibility, calibrated=True, achieved_coverage=0.78)
         text = " ".join(statements(replace(VIEW, credibility=trust)))
-        assert "the model is calibrated" in text
+        assert "an array call meets measured points of this macro" in text
         assert "it held for 78 % of the chips" in text
 
     def test_mixed_workers_are_named(self) -> None:
