@@ -40,8 +40,8 @@ def status(name: str | None, storage: str | None, as_json: bool) -> None:
         _list_studies(storage, as_json=as_json)
         return
     result = read_study(name, storage)
-    facts = {
-        "study": result.name,
+    reference = dict(zip(result.study.spec.objectives, result.reference, strict=True))
+    counts = {
         "budget": result.budget,
         "done": result.count("complete"),
         "waiting": sum(row.state == "pending" for row in result.evaluations),
@@ -49,17 +49,16 @@ def status(name: str | None, storage: str | None, as_json: bool) -> None:
         "failed": result.count("failed"),
         "infeasible": result.count("infeasible"),
         "front": len(result.front),
-        "hypervolume": result.hypervolume,
-        "reference": dict(zip(result.study.spec.objectives, result.reference, strict=True)),
     }
     if as_json:
-        print_json(facts)
+        whole = {"hypervolume": result.hypervolume, "reference": reference}
+        print_json({"study": result.name} | counts | whole)
         return
-    reference = facts.pop("reference")
-    for key, value in facts.items():
-        click.echo(f"{key:12} {value:.6g}" if isinstance(value, float) else f"{key:12} {value}")
-    shown = ", ".join(with_unit(k, v) for k, v in reference.items())  # type: ignore[attr-defined]
-    click.echo(f"{'reference':12} {shown}")
+    click.echo(f"{'study':12} {result.name}")
+    for key, count in counts.items():
+        click.echo(f"{key:12} {count}")
+    shown = ", ".join(with_unit(name, value) for name, value in reference.items())
+    click.echo(f"{'hypervolume':12} {result.hypervolume:.4f} of the box up to {shown}")
 
 
 def _list_studies(storage: str | None, *, as_json: bool) -> None:
