@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-TIMEOUT_S = 240
+TIMEOUT_S = 500
 
 
 def environment() -> dict[str, str]:

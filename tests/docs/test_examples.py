@@ -52,7 +52,7 @@ def test_examples_run(page: str, tmp_path: Path) -> None:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=240,
+                timeout=500,
                 check=False,
             )
             assert done.returncode == 0, f"{page}:\n{text}\n{done.stdout}\n{done.stderr}"
