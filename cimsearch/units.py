@@ -40,8 +40,6 @@ UNITS: dict[str, Unit] = {
     "mhz": Unit("MHz"),
 }
 
-DIMENSIONLESS = {"accuracy", "utilization", "macros", "epochs", "hypervolume"}
-
 
 def unit_of(name: str) -> Unit:
     """Return the unit of a quantity by its name's suffix; a name without one is dimensionless."""

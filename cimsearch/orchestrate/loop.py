@@ -95,7 +95,8 @@ class _Loop:
 
     def _fill_slots(self, more: bool) -> bool:
         """Dispatch to every free slot; return whether trials may still be added later."""
-        while self.executor.free_slots() and (self.waiting or more):
+        # A long run of infeasible proposals must not keep a user from stopping it.
+        while self.executor.free_slots() and (self.waiting or more) and not self.stopping():
             if not self.waiting:
                 following = next_trial(self.context)
                 if following.evaluation_id is not None:

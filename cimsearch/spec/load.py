@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from cimsearch.errors import SpecError
 from cimsearch.spec.base import canonical_json, content_hash
-from cimsearch.spec.catalogue import find, load_document
+from cimsearch.spec.catalogue import load_document
 from cimsearch.spec.document import Document, validate
 from cimsearch.spec.hardware import (
     ConfigurableField,
@@ -169,7 +169,6 @@ def load_study(name: str) -> Study:
     document = load_document("studies", name)
     spec = validate(StudySpec, document)
     try:
-        find("spaces", spec.space, beside=document.path)
         space = load_space_spec(spec.space, beside=document.path)
     except SpecError as error:
         raise _at(document, "space", error) from error
