@@ -6,7 +6,7 @@ a 1-D signal has height 1.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -202,6 +202,10 @@ class LayerTable:
         """Candidates and nodes."""
         n, nodes = self.op.shape
         return n, nodes
+
+    def map(self, function: Callable[[Any], Any]) -> "LayerTable":
+        """Return the table with ``function`` applied to every column."""
+        return LayerTable(*(function(getattr(self, column.name)) for column in fields(self)))
 
 
 _PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0)

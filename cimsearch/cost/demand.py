@@ -4,8 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES, LayerTable
-from cimsearch.cost.namespace import Ints, Mask, ceil_div, xp
+from cimsearch.cost.namespace import (
+    Array,
+    Mask,
+    at_least,
+    ceil_div,
+    namespace_of,
+    stepped,
+    values_of,
+)
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware
 
@@ -32,23 +42,29 @@ class Demand:
     """
 
     cim: Mask
-    w_bits: Ints
-    x_bits: Ints
-    adc_bits: Ints
-    encoding: Ints
-    range_policy: Ints
+    w_bits: Array
+    x_bits: Array
+    adc_bits: Array
+    encoding: Array
+    range_policy: Array
 
 
-def of_one_output(demand: Demand, cell_bits: int) -> tuple[Ints, Ints, Ints]:
+def no_demand(nothing: Array) -> Demand:
+    """Return the settings of nodes that are never on arrays; ``nothing`` is a zero (1, 1)."""
+    one = nothing + 1
+    return Demand(nothing > 0, one, one, nothing, nothing, nothing)
+
+
+def of_one_output(demand: Demand, cell_bits: int) -> tuple[Array, Array, Array]:
     """Return slices, columns and lines (n, nodes) of one output.
 
     Differential encodings store ``w_bits - 1`` bits of magnitude on one side of a column pair. The
     analog pair is read out as one line; every other column is a line of its own.
     """
-    digital_pair = demand.encoding == DIFFERENTIAL_DIGITAL
-    pair = digital_pair | (demand.encoding == DIFFERENTIAL)
-    slices = ceil_div(xp.maximum(demand.w_bits - pair, 1), cell_bits)
-    return slices, slices * xp.where(pair, 2, 1), slices * xp.where(digital_pair, 2, 1)
+    digital_pair = 1.0 * (demand.encoding == DIFFERENTIAL_DIGITAL)
+    pair = digital_pair + (demand.encoding == DIFFERENTIAL)
+    slices = ceil_div(at_least(demand.w_bits - pair, 1), cell_bits)
+    return slices, slices * (1 + pair), slices * (1 + digital_pair)
 
 
 @dataclass(frozen=True)
@@ -61,38 +77,51 @@ class _Checker:
 
     def refuse(self, bad: Mask, text: Callable[[int, int], str]) -> None:
         """Raise if any node on arrays is ``bad``; ``text`` says what is wrong with (n, node)."""
-        places = xp.argwhere(self.cim & bad)
-        if len(places):
-            n, node = (int(index) for index in places[0])
+        found = self.cim & bad
+        if found.any():
+            n, node = (int(index) for index in np.argwhere(found)[0])
             raise HardwareError(f"{self.label(n, node)}: {text(n, node)} on {self.hardware.name}")
 
-    def bits(self, asked: Ints, field: Literal["weight_bits", "activation_bits"]) -> Ints:
+    def bits(self, asked: Array, field: Literal["weight_bits", "activation_bits"]) -> Array:
         """Return ``asked`` rounded up to the settings there are."""
-        known = xp.array(sorted(int(choice) for choice in self.hardware.macro.choices(field)))
-        most = int(known[-1])
+        known = sorted(int(choice) for choice in self.hardware.macro.choices(field))
+        most = known[-1]
         name = field.replace("_", " ")
+        values = values_of(asked)
         self.refuse(
-            (asked < 1) | (asked > most),
-            lambda n, i: f"{name}: found {asked[n, i] or 'float'}; allowed are 1 to {most}",
+            (values < 1) | (values > most),
+            lambda n, i: (
+                f"{name}: found {f'{values[n, i]:g}' if values[n, i] else 'float'}; "
+                f"allowed are 1 to {most}"
+            ),
         )
-        return known[xp.searchsorted(known, xp.where(self.cim, asked, most))]
+        next_setting = np.array(
+            [known[0], *(min(k for k in known if k >= b) for b in range(1, most + 1))], dtype=float
+        )
+        within = np.where(self.cim, values, most)
+        return stepped(asked, next_setting[np.ceil(within).astype(np.intp)])
 
     def own_or(
-        self, asked: Ints, field: Literal["adc_bits", "encoding", "range_policy"], own: int
-    ) -> Ints:
+        self, asked: Array, field: Literal["adc_bits", "encoding", "range_policy"], own: int
+    ) -> Array:
         """Return ``asked`` (codes or bits), or the chip's ``own`` where a node asks nothing."""
         words = _WORDS.get(field)
         choices = self.hardware.macro.choices(field)
         known = [words.index(str(c)) if words else int(c) for c in choices]
+        values = values_of(asked)
+        allowed = values == 0
+        for setting in known:
+            allowed |= values == setting
         self.refuse(
-            (asked != 0) & ~xp.isin(asked, known),
+            ~allowed,
             lambda n, i: (
                 f"{field.replace('_', ' ')}: found "
-                f"{words[asked[n, i]] if words else asked[n, i]}; "
+                f"{words[int(values[n, i])] if words else f'{values[n, i]:g}'}; "
                 f"allowed are {', '.join(map(str, choices))}"
             ),
         )
-        return xp.where(asked == 0, own, asked)
+        chosen: Array = namespace_of(asked).where(asked == 0, own, asked)
+        return chosen
 
 
 def demand_of(table: LayerTable, hardware: Hardware, label: Label) -> Demand:
@@ -108,7 +137,7 @@ def demand_of(table: LayerTable, hardware: Hardware, label: Label) -> Demand:
     """
     macro = hardware.macro
     cim = (table.cim == 1) & (table.op >= 0)
-    check = _Checker(cim, hardware, label)
+    check = _Checker(values_of(cim), hardware, label)
     policy = macro.adc.range_policy if macro.adc else "full_scale"
     demand = Demand(
         cim=cim,
@@ -128,15 +157,16 @@ def _check_storage(table: LayerTable, demand: Demand, check: _Checker) -> None:
     """Check that signs can be stored and applied, and that an output fits into an array."""
     macro = check.hardware.macro
     check.refuse(
-        (table.x_signed == 1) & xp.asarray(macro.input.dac_bits > 1),
+        (values_of(table.x_signed) == 1) & (macro.input.dac_bits > 1),
         lambda *_: f"signed activations need input.dac_bits 1; found {macro.input.dac_bits}",
     )
     check.refuse(
-        xp.isin(demand.encoding, (DIFFERENTIAL, DIFFERENTIAL_DIGITAL)) & (demand.w_bits < 2),
+        np.isin(values_of(demand.encoding), (DIFFERENTIAL, DIFFERENTIAL_DIGITAL))
+        & (values_of(demand.w_bits) < 2),
         lambda *_: "differential weights need at least 2 bits; found 1",
     )
-    _, columns, _ = of_one_output(demand, macro.array.cell_bits)
+    columns = values_of(of_one_output(demand, macro.array.cell_bits)[1])
     check.refuse(
         columns > macro.array.cols,
-        lambda n, i: f"an output takes {columns[n, i]} columns; an array has {macro.array.cols}",
+        lambda n, i: f"an output takes {columns[n, i]:g} columns; an array has {macro.array.cols}",
     )

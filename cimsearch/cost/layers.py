@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from cimsearch.blueprint import OPS, LayerTable, Op
 from cimsearch.cost.demand import Demand
 from cimsearch.cost.logic import sum_bits
 from cimsearch.cost.mapping import Mapping
-from cimsearch.cost.namespace import Array, Ints, Mask, xp
+from cimsearch.cost.namespace import Array, Mask, at_least, ceil_div, namespace_of
 from cimsearch.spec.hardware import Hardware
 
 FLOAT_BITS = 32
@@ -25,6 +26,7 @@ class Layers:
         hardware: What they are priced on.
         activity: Share of input bits that are 1.
         density: Share of stored weight bits that are 1.
+        resident: Which networks (n, 1) have all their weights in the macros at once.
     """
 
     table: LayerTable
@@ -33,10 +35,19 @@ class Layers:
     hardware: Hardware
     activity: Array
     density: Array
+    resident: Mask
+
+    @cached_property
+    def xp(self) -> Any:
+        """The functions that work on these arrays."""
+        return namespace_of(self.table.op)
 
     def is_op(self, *ops: Op) -> Mask:
         """Return which nodes are one of ``ops``."""
-        return xp.isin(self.table.op, [OPS.index(op) for op in ops])
+        found = self.table.op == OPS.index(ops[0])
+        for op in ops[1:]:
+            found = found | (self.table.op == OPS.index(op))
+        return found
 
     @cached_property
     def real(self) -> Mask:
@@ -54,77 +65,71 @@ class Layers:
         return self.weighted & ~self.demand.cim
 
     @cached_property
-    def w_bits(self) -> Ints:
+    def w_bits(self) -> Array:
         """Weight bits as stored, on arrays or for the digital unit."""
         return self._stored(self.table.w_bits, self.demand.w_bits)
 
     @cached_property
-    def x_bits(self) -> Ints:
+    def x_bits(self) -> Array:
         """Activation bits as stored and applied."""
         return self._stored(self.table.x_bits, self.demand.x_bits)
 
-    def _stored(self, asked: Ints, on_arrays: Ints) -> Ints:
-        digital = xp.where(asked == 0, FLOAT_BITS, asked)
-        return xp.where(self.demand.cim, on_arrays, digital)
+    def _stored(self, asked: Array, on_arrays: Array) -> Array:
+        digital = asked + FLOAT_BITS * (asked == 0)
+        stored: Array = self.xp.where(self.demand.cim, on_arrays, digital)
+        return stored
 
     @cached_property
-    def in_values(self) -> Ints:
+    def in_values(self) -> Array:
         """Values of a node's first input."""
         return self.table.in_channels * self.table.in_height * self.table.in_width
 
     @cached_property
-    def out_values(self) -> Ints:
+    def out_values(self) -> Array:
         """Values of a node's output."""
         return self.table.out_channels * self.table.out_height * self.table.out_width
 
     @cached_property
-    def window(self) -> Ints:
+    def window(self) -> Array:
         """Positions in the window of a convolution or pooling."""
         return self.table.kernel_height * self.table.kernel_width
 
     @cached_property
-    def patch_values(self) -> Ints:
+    def patch_values(self) -> Array:
         """Input values read as im2col patches, overlaps read again."""
         positions = self.table.out_height * self.table.out_width
         return positions * self.window * self.table.in_channels
 
     @cached_property
-    def weights(self) -> Ints:
+    def weights(self) -> Array:
         """Stored weights."""
-        fan_in = self.window * (self.table.in_channels // self.table.groups)
-        return xp.where(self.weighted, fan_in * self.table.out_channels, 0)
+        fan_in = self.window * (self.table.in_channels / self.table.groups)
+        return self.weighted * (fan_in * self.table.out_channels)
 
     @cached_property
-    def macs(self) -> Ints:
+    def macs(self) -> Array:
         """Multiply-accumulates."""
         return self.weights * self.table.out_height * self.table.out_width
 
     @cached_property
-    def pulses(self) -> Ints:
+    def pulses(self) -> Array:
         """Times that a wordline is pulsed for one activation."""
         if self.hardware.macro.input.drive == "pulses":
-            return xp.where(self.demand.cim, self.demand.x_bits, 0)
+            return self.demand.cim * self.demand.x_bits
         return self.mapping.planes
 
     @cached_property
-    def code_bits(self) -> Ints:
+    def code_bits(self) -> Array:
         """Bits of one code: of the converter, or of a digital macro's sum over active rows."""
         if self.hardware.macro.adc is not None:
             return self.demand.adc_bits
-        return xp.full_like(self.demand.w_bits, sum_bits(self.hardware.macro.array.active_rows))
+        active_rows = self.hardware.macro.array.active_rows
+        return 0.0 * self.demand.w_bits + sum_bits(active_rows)
 
     @cached_property
-    def accumulator_bits(self) -> Ints:
+    def accumulator_bits(self) -> Array:
         """Bits of an output's accumulator: code, activation and weight bits together."""
         return self.code_bits + self.demand.x_bits + self.demand.w_bits
-
-    @cached_property
-    def resident(self) -> Mask:
-        """Which networks (n, 1) have all their weights in the macros at once."""
-        macros = self.hardware.system.macros
-        needed = xp.sum(self.mapping.arrays, axis=1, keepdims=True)
-        fits: Mask = needed >= 0 if macros == "enough" else needed <= macros
-        return fits
 
     @cached_property
     def traffic(self) -> "Traffic":
@@ -142,9 +147,9 @@ class Traffic:
         bus: Over the bus between buffer, macros and digital unit.
     """
 
-    written: Ints
-    read: Ints
-    bus: Ints
+    written: Array
+    read: Array
+    bus: Array
 
 
 def _traffic(layers: Layers) -> Traffic:
@@ -160,16 +165,17 @@ def _traffic(layers: Layers) -> Traffic:
     word = digital.word_bits
     pooling, adding = layers.is_op("maxpool", "avgpool"), layers.is_op("add")
 
-    kept = layers.out_values * xp.maximum(table.fan_in - 1, 0) * word
+    kept = layers.out_values * at_least(table.fan_in - 1, 0) * word
     positions = table.out_height * table.out_width
-    refills = -(-positions // digital.lanes)
-    digital_weights = xp.where(layers.digital_weighted, layers.weights * refills, 0)
+    refills = ceil_div(positions, digital.lanes)
+    digital_weights = layers.digital_weighted * (layers.weights * refills)
     patches = layers.patch_values * layers.x_bits
-    written = xp.where(layers.weighted, layers.in_values * layers.x_bits, 0)
-    written = written + xp.where(pooling, layers.in_values * word, 0) + xp.where(adding, kept, 0)
-    read = xp.where(layers.weighted, patches, 0) + digital_weights * layers.w_bits
+    written = layers.weighted * (layers.in_values * layers.x_bits)
+    written = written + pooling * (layers.in_values * word) + adding * kept
+    read = layers.weighted * patches + digital_weights * layers.w_bits
     window_reads = layers.out_values * layers.window * word
-    read = read + xp.where(pooling, window_reads, 0) + xp.where(adding, kept, 0)
+    read = read + pooling * window_reads + adding * kept
     sums = mapping.results * mapping.row_tiles * layers.accumulator_bits
     to_macros = patches * mapping.column_tiles + sums
-    return Traffic(written, read, xp.where(layers.demand.cim, to_macros, written + read))
+    bus = layers.xp.where(layers.demand.cim, to_macros, written + read)
+    return Traffic(written, read, bus)

@@ -7,7 +7,7 @@ switches 3 and covers 6 NAND.
 
 from math import ceil, log2
 
-from cimsearch.cost.namespace import Array, Ints
+from cimsearch.cost.namespace import Array
 from cimsearch.spec.hardware import Hardware, Technology
 
 FULL_ADDER_CAPS = 6.0
@@ -19,17 +19,17 @@ XOR_DELAYS = 2.4
 CARRY_DELAYS = 2.0
 
 
-def adder_caps(bits: Ints | int) -> Array | float:
+def adder_caps(bits: Array | int) -> Array | float:
     """Return the NAND input capacitances that an addition of ``bits`` and its register switch."""
     return bits * (FULL_ADDER_CAPS + REGISTER_CAPS)
 
 
-def multiplier_caps(a_bits: Ints | int, b_bits: Ints | int) -> Array | float:
+def multiplier_caps(a_bits: Array | int, b_bits: Array | int) -> Array | float:
     """Return the NAND input capacitances that an array multiplier switches."""
     return a_bits * b_bits * (FULL_ADDER_CAPS + AND_CAPS)
 
 
-def tree_adders(rows: int, bits: Ints | int) -> Array | float:
+def tree_adders(rows: int, bits: Array | int) -> Array | float:
     """Return the full adders of a tree that sums ``rows`` operands of ``bits``."""
     return rows * (bits + 1) - (bits + log2(rows) + 1)
 

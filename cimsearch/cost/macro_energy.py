@@ -13,7 +13,7 @@ from cimsearch.cost.logic import (
     tree_adders,
     unit_cap_fj,
 )
-from cimsearch.cost.namespace import Array, Ints, log2_of, xp
+from cimsearch.cost.namespace import Array, at_least, log2_of, pow2
 from cimsearch.spec.hardware import RampAdc, ResistiveCell
 
 
@@ -56,12 +56,12 @@ def adc_fj(layers: Layers) -> Array:
     """Return the energy of sampling and converting; 0 in a digital macro."""
     macro, mapping = layers.hardware.macro, layers.mapping
     if macro.adc is None:
-        return xp.zeros(layers.table.shape)
+        return 0.0 * mapping.rows
     model, bits = macro.adc.model, layers.demand.adc_bits
     if isinstance(model, RampAdc):
         conversion = model.step_fj * adc_steps(bits)
     else:
-        exponential = model.k2_ff * (xp.ones_like(bits) << (2 * bits))
+        exponential = model.k2_ff * pow2(2 * bits)
         conversion = (model.k1_ff * bits + exponential) * macro.supply_v**2
     lines = mapping.outputs * mapping.lines_per_output * mapping.groups
     samples = mapping.vectors * layers.pulses * mapping.row_groups * lines
@@ -69,9 +69,9 @@ def adc_fj(layers: Layers) -> Array:
     return mapping.swept_conversions * conversion + sampled
 
 
-def adc_steps(bits: Ints) -> Ints:
+def adc_steps(bits: Array) -> Array:
     """Return the steps of a counting converter of ``bits``."""
-    return (xp.ones_like(bits) << bits) - 1
+    return pow2(bits) - 1
 
 
 def adder_tree_fj(layers: Layers) -> Array:
@@ -81,7 +81,7 @@ def adder_tree_fj(layers: Layers) -> Array:
     """
     macro, mapping = layers.hardware.macro, layers.mapping
     if macro.adc is not None:
-        return xp.zeros(layers.table.shape)
+        return 0.0 * mapping.rows
     adders = tree_adders(macro.array.active_rows, layers.demand.w_bits)
     trees = mapping.results * mapping.row_groups * layers.demand.x_bits
     switching = layers.activity * layers.density * macro_cap_fj(layers.hardware)
@@ -105,14 +105,13 @@ def shift_add_fj(layers: Layers) -> Array:
     adds = mapping.tile_adds + mapping.input_sums + mapping.corrections
     multiplies = mapping.scale_multiplies * multiplier_caps(width, word)
     in_unit = (adds * adder_caps(width) + multiplies) * unit_cap_fj(layers.hardware)
-    return xp.where(layers.demand.cim, in_macro + in_unit, 0.0)
+    return layers.demand.cim * (in_macro + in_unit)
 
 
 def _place_adders(layers: Layers) -> Array:
     """Return the full adders that add the lines of an output; a digital tree has done that."""
     if layers.hardware.macro.adc is None:
-        return xp.zeros(layers.table.shape)
+        return 0.0 * layers.mapping.rows
     lines = layers.mapping.lines_per_output
     wider = lines * (log2_of(lines) - 0.5)
-    adders: Array = xp.maximum(wider + layers.code_bits * (lines - 1), 0.0)
-    return adders
+    return at_least(wider + layers.code_bits * (lines - 1), 0.0)

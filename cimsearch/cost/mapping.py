@@ -8,11 +8,20 @@ Activations are applied in planes of ``dac_bits``. Groups of a convolution lie o
 an array and are driven one after the other, as their rows must not mix.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES, LayerTable
 from cimsearch.cost.demand import DIFFERENTIAL, Demand, of_one_output
-from cimsearch.cost.namespace import Array, Ints, ceil_div, xp
+from cimsearch.cost.namespace import (
+    Array,
+    at_least,
+    at_most,
+    ceil_div,
+    floor,
+    floor_div,
+    namespace_of,
+)
 from cimsearch.spec.hardware import Encoding, Macro
 
 OFFSET = ENCODINGS.index("offset")
@@ -70,7 +79,7 @@ def full_scale(active_rows: int, dac_bits: int, cell_bits: int, *, signed: bool)
 
 @dataclass(frozen=True)
 class Mapping:
-    """The mapping of every node, integers (n, nodes); 0 for nodes that are not on arrays.
+    """The mapping of every node, whole numbers (n, nodes); 0 for nodes that are not on arrays.
 
     Properties are counts of one inference.
 
@@ -97,127 +106,128 @@ class Mapping:
         cells_per_array: Cells of one array.
     """
 
-    rows: Ints
-    outputs: Ints
-    groups: Ints
-    vectors: Ints
-    planes: Ints
-    slices: Ints
-    columns_per_output: Ints
-    lines_per_output: Ints
-    row_tiles: Ints
-    column_tiles: Ints
-    row_groups: Ints
-    serial_row_groups: Ints
-    diagonal: Ints
-    swept_lines: Ints
-    offset: Ints
-    scale_multiplies: Ints
+    rows: Array
+    outputs: Array
+    groups: Array
+    vectors: Array
+    planes: Array
+    slices: Array
+    columns_per_output: Array
+    lines_per_output: Array
+    row_tiles: Array
+    column_tiles: Array
+    row_groups: Array
+    serial_row_groups: Array
+    diagonal: Array
+    swept_lines: Array
+    offset: Array
+    scale_multiplies: Array
     cells_per_array: int
 
-    @property
-    def columns(self) -> Ints:
+    @cached_property
+    def columns(self) -> Array:
         """Physical columns of all groups."""
         return self.outputs * self.columns_per_output * self.groups
 
-    @property
-    def arrays(self) -> Ints:
+    @cached_property
+    def arrays(self) -> Array:
         """Arrays touched."""
-        blocks = ceil_div(self.groups, xp.maximum(self.diagonal, 1))
+        blocks = ceil_div(self.groups, at_least(self.diagonal, 1))
         return blocks * self.row_tiles * self.column_tiles
 
-    @property
-    def passes(self) -> Ints:
+    @cached_property
+    def passes(self) -> Array:
         """Planes of row groups, over all vectors and groups."""
         return self.vectors * self.planes * self.row_groups * self.groups
 
-    @property
-    def array_calls(self) -> Ints:
+    @cached_property
+    def array_calls(self) -> Array:
         """Times that an array gets one plane of one row group."""
         return self.passes * self.column_tiles
 
-    @property
-    def driven_rows(self) -> Ints:
+    @cached_property
+    def driven_rows(self) -> Array:
         """Wordlines driven, summed over array calls."""
         return self.vectors * self.planes * self.rows * self.groups * self.column_tiles
 
-    @property
-    def conversions(self) -> Ints:
+    @cached_property
+    def conversions(self) -> Array:
         """Lines turned into a code, by a converter or, in a digital macro, an adder tree."""
         return self.passes * self.outputs * self.lines_per_output
 
-    @property
-    def swept_conversions(self) -> Ints:
+    @cached_property
+    def swept_conversions(self) -> Array:
         """Conversions with the idle lines of every converter in use."""
         return self.passes * self.swept_lines
 
-    @property
-    def shift_adds(self) -> Ints:
+    @cached_property
+    def shift_adds(self) -> Array:
         """Codes shifted and added into an output's accumulator: every one of them."""
         return self.conversions
 
-    @property
-    def results(self) -> Ints:
+    @cached_property
+    def results(self) -> Array:
         """Output values."""
         return self.vectors * self.outputs * self.groups
 
-    @property
-    def tile_adds(self) -> Ints:
+    @cached_property
+    def tile_adds(self) -> Array:
         """Additions that join the row tiles of an output."""
-        return self.results * xp.maximum(self.row_tiles - 1, 0)
+        return self.results * at_least(self.row_tiles - 1, 0)
 
-    @property
-    def input_sums(self) -> Ints:
+    @cached_property
+    def input_sums(self) -> Array:
         """Additions that form the sum of inputs that offset encoding takes off."""
         return self.vectors * self.rows * self.groups * self.offset
 
-    @property
-    def corrections(self) -> Ints:
+    @cached_property
+    def corrections(self) -> Array:
         """Subtractions of that sum, one an output value."""
         return self.results * self.offset
 
-    @property
-    def serial_calls(self) -> Ints:
+    @cached_property
+    def serial_calls(self) -> Array:
         """Array calls that follow each other when all arrays of a layer work in parallel."""
         return self.vectors * self.planes * self.serial_row_groups * self.diagonal
 
-    @property
-    def used_cells(self) -> Ints:
+    @cached_property
+    def used_cells(self) -> Array:
         """Cells that hold weights."""
         return self.rows * self.columns
 
-    @property
-    def cells(self) -> Ints:
+    @cached_property
+    def cells(self) -> Array:
         """Cells of the arrays touched."""
         return self.arrays * self.cells_per_array
 
-    @property
+    @cached_property
     def utilization(self) -> Array:
         """Used cells as a share of the cells of the arrays touched; 0 off the arrays."""
-        return self.used_cells / xp.maximum(self.cells, 1)
+        return self.used_cells / at_least(self.cells, 1)
 
 
 def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
     """Return the mapping of every node of ``table`` (n, nodes) to arrays of ``macro``."""
-    array = macro.array
+    array, xp = macro.array, namespace_of(table.op)
 
-    def on_arrays(values: Ints) -> Ints:
-        return xp.where(demand.cim, values, 0)
+    def on_arrays(values: Array) -> Array:
+        kept: Array = xp.where(demand.cim, values, 0.0)
+        return kept
 
-    rows = table.kernel_height * table.kernel_width * (table.in_channels // table.groups)
-    outputs = table.out_channels // table.groups
+    rows = table.kernel_height * table.kernel_width * (table.in_channels / table.groups)
+    outputs = table.out_channels / table.groups
     vectors = table.out_height * table.out_width
     slices, columns, lines = of_one_output(demand, array.cell_bits)
     row_tiles = ceil_div(rows, array.rows)
     last_rows = rows - (row_tiles - 1) * array.rows
     row_groups_ = (row_tiles - 1) * -(-array.rows // array.active_rows)
     row_groups_ = row_groups_ + ceil_div(last_rows, array.active_rows)
-    per_array = xp.maximum(array.cols // columns, 1)
-    fitting = xp.minimum(array.rows // rows, per_array // outputs)
+    per_array = at_least(floor(array.cols / columns), 1)
+    fitting = xp.minimum(floor(array.rows / rows), floor_div(per_array, outputs))
     multiplies = xp.where(
         demand.range_policy == COLUMN_RANGE,
         row_groups_ * lines,
-        demand.range_policy == LAYER_RANGE,
+        1.0 * (demand.range_policy == LAYER_RANGE),
     )
     return Mapping(
         rows=on_arrays(rows),
@@ -231,28 +241,33 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         row_tiles=on_arrays(row_tiles),
         column_tiles=on_arrays(ceil_div(outputs, per_array)),
         row_groups=on_arrays(row_groups_),
-        serial_row_groups=on_arrays(ceil_div(xp.minimum(rows, array.rows), array.active_rows)),
-        diagonal=on_arrays(xp.minimum(xp.maximum(fitting, 1), table.groups)),
+        serial_row_groups=on_arrays(ceil_div(at_most(rows, array.rows), array.active_rows)),
+        diagonal=on_arrays(xp.minimum(at_least(fitting, 1), table.groups)),
         swept_lines=on_arrays(
             _swept_lines(outputs, per_array, lines, lines_per_adc(demand, macro))
         ),
-        offset=on_arrays(demand.encoding == OFFSET),
+        offset=on_arrays(1.0 * (demand.encoding == OFFSET)),
         scale_multiplies=on_arrays(vectors * outputs * table.groups * multiplies),
         cells_per_array=array.rows * array.cols,
     )
 
 
-def _swept_lines(outputs: Ints, per_array: Ints, lines: Ints, sweep: Ints) -> Ints:
+def unmapped(nothing: Array) -> Mapping:
+    """Return the mapping of nodes that are never on arrays; ``nothing`` is a zero (1, 1)."""
+    counts = {f.name: nothing for f in fields(Mapping) if f.name != "cells_per_array"}
+    return Mapping(**counts, cells_per_array=0)
+
+
+def _swept_lines(outputs: Array, per_array: Array, lines: Array, sweep: Array) -> Array:
     """Return the lines swept in all column tiles of a group by converters of ``sweep`` lines."""
-    full_tiles = (outputs - 1) // per_array
+    full_tiles = floor_div(outputs - 1, per_array)
     last = outputs - full_tiles * per_array
     full = ceil_div(per_array * lines, sweep) * sweep
-    swept: Ints = full_tiles * full + ceil_div(last * lines, sweep) * sweep
-    return swept
+    return full_tiles * full + ceil_div(last * lines, sweep) * sweep
 
 
-def lines_per_adc(demand: Demand, macro: Macro) -> Ints:
+def lines_per_adc(demand: Demand, macro: Macro) -> Array:
     """Return how many lines (n, nodes) one converter sweeps: a differential pair is one line."""
     shared = macro.adc.columns_per_adc if macro.adc else 1
-    lines: Ints = xp.where(demand.encoding == DIFFERENTIAL, -(-shared // 2), shared)
-    return lines
+    pair = 1.0 * (demand.encoding == DIFFERENTIAL)
+    return shared - pair * (shared // 2)

@@ -1,14 +1,29 @@
 """The closed-form cost model: many networks at once, every node, every component."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cimsearch.blueprint import LayerTable
 from cimsearch.cost.area import array_um2, shared_um2
-from cimsearch.cost.demand import Label, demand_of
+from cimsearch.cost.demand import Label, demand_of, no_demand
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.macro_energy import adc_fj, adder_tree_fj, cells_fj, drivers_fj, shift_add_fj
-from cimsearch.cost.mapping import Mapping, map_table
-from cimsearch.cost.namespace import Array, Ints, node_sum, summed, xp
+from cimsearch.cost.mapping import Mapping, map_table, unmapped
+from cimsearch.cost.namespace import (
+    Array,
+    Mask,
+    at_least,
+    namespace_of,
+    node_sum,
+    summed,
+    values_of,
+)
 from cimsearch.cost.system_energy import (
     FJ_PER_PJ,
     buffers_fj,
@@ -38,6 +53,12 @@ COMPONENTS = (*_DYNAMIC, "weight_memory", "control", "leakage")
 UNVALIDATED = ("buffers", "interconnect", "digital", "weight_memory", "control", "leakage")
 """Components that no chip has validated."""
 
+PIECE = 1024
+"""Networks priced at a time where only totals are wanted."""
+
+Columns = NDArray[np.intp]
+
+_LABEL = "network {}, node {}".format
 _UM2_PER_MM2 = 1e6
 _PJ_PER_UW_NS = 1e-3
 
@@ -65,15 +86,15 @@ class NodeCosts:
     latency_ns: Array
     area_um2: Array
     utilization: Array
-    arrays: Ints
-    macs: Ints
+    arrays: Array
+    macs: Array
     call_ns: Array
     components: dict[str, Array]
 
 
 @dataclass(frozen=True)
-class CostArrays:
-    """Costs of many networks, per inference: arrays (n,), and those of their nodes.
+class Totals:
+    """Costs of many networks, per inference: arrays (n,).
 
     Attributes:
         energy_pj: Sum over nodes and over components.
@@ -82,18 +103,56 @@ class CostArrays:
         utilization: Used cells as a share of the cells of the arrays touched; 0 if there are none.
         macros: Macros that hold all weights at once, whether the system has them or not.
         components: Energy in pJ by component.
-        nodes: The same for every node.
-        mapping: The integers they come from.
     """
 
     energy_pj: Array
     latency_ns: Array
     area_um2: Array
     utilization: Array
-    macros: Ints
+    macros: Array
     components: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class CostArrays(Totals):
+    """The same with the costs of every node, and the mapping that they come from."""
+
     nodes: NodeCosts
     mapping: Mapping
+
+
+def estimate_totals(
+    table: LayerTable,
+    hardware: Hardware,
+    statistics: Statistics | None = None,
+    *,
+    label: Label = _LABEL,
+) -> Totals:
+    """Return the costs of all networks of ``table`` (n, nodes), without those of their nodes.
+
+    Works through the table in pieces that stay in the processor's cache.
+
+    Raises:
+        HardwareError: A node asks what the macro cannot do.
+    """
+    pieces = []
+    for start in range(0, max(table.shape[0], 1), PIECE):
+        piece = table.map(itemgetter(slice(start, start + PIECE)))
+        at = partial(_at, label, start)
+        pieces.append(_price(piece, hardware, statistics, at).totals)
+    xp = namespace_of(pieces[0].energy_pj)
+
+    def joined(parts: list[Array]) -> Array:
+        whole: Array = parts[0] if len(parts) == 1 else xp.concat(parts)
+        return whole
+
+    simple = {
+        field.name: joined([getattr(piece, field.name) for piece in pieces])
+        for field in fields(Totals)
+        if field.name != "components"
+    }
+    components = {n: joined([piece.components[n] for piece in pieces]) for n in COMPONENTS}
+    return Totals(**simple, components=components)
 
 
 def estimate_table(
@@ -101,9 +160,12 @@ def estimate_table(
     hardware: Hardware,
     statistics: Statistics | NodeStatistics | None = None,
     *,
-    label: Label = "network {}, node {}".format,
+    label: Label = _LABEL,
 ) -> CostArrays:
-    """Return the costs of all networks of ``table`` (n, nodes).
+    """Return the costs of all networks of ``table`` (n, nodes), and of each of their nodes.
+
+    Columns of the table may be floating tensors that require gradients: prices then carry them,
+    rounding passed straight through.
 
     Args:
         table: The networks.
@@ -114,72 +176,177 @@ def estimate_table(
     Raises:
         HardwareError: A node asks what the macro cannot do.
     """
-    data = statistics or Statistics()
-    demand = demand_of(table, hardware, label)
-    layers = Layers(
-        table=table,
-        demand=demand,
-        mapping=map_table(table, demand, hardware.macro),
-        hardware=hardware,
-        activity=xp.broadcast_to(xp.asarray(data.activity_frac), table.shape),
-        density=xp.broadcast_to(xp.asarray(data.density_frac), table.shape),
-    )
-    mapping = layers.mapping
-    macros = xp.sum(mapping.arrays, axis=1)
-    area = _area_um2(macros, hardware)
-    latency = latency_ns(layers)
-    components = _components_pj(layers, area, latency)
+    price = _price(table, hardware, statistics, label)
+    integers = {
+        field.name: price.of_nodes(attrgetter(f"mapping.{field.name}"))
+        for field in fields(Mapping)
+        if field.name != "cells_per_array"
+    }
+    mapping = Mapping(**integers, cells_per_array=_cells_per_array(hardware))
     nodes = NodeCosts(
-        energy_pj=summed(components.values()),
-        latency_ns=latency,
+        energy_pj=price.energy_pj,
+        latency_ns=price.latency_ns,
         area_um2=mapping.arrays * array_um2(hardware.macro),
         utilization=mapping.utilization,
         arrays=mapping.arrays,
-        macs=layers.macs,
-        call_ns=call_ns(layers),
-        components=components,
+        macs=price.of_nodes(lambda part: part.macs),
+        call_ns=price.of_nodes(call_ns),
+        components=price.components,
     )
-    _check_priced(layers, nodes, label)
-    cells = xp.sum(mapping.cells, axis=1)
-    return CostArrays(
-        energy_pj=node_sum(nodes.energy_pj),
+    parts = {field.name: getattr(price.totals, field.name) for field in fields(Totals)}
+    return CostArrays(**parts, nodes=nodes, mapping=mapping)
+
+
+@dataclass(frozen=True)
+class _Price:
+    """The price of all nodes (n, nodes), and the parts of the table it was computed in."""
+
+    parts: list[tuple[Columns, Layers]]
+    shape: tuple[int, int]
+    energy_pj: Array
+    latency_ns: Array
+    components: dict[str, Array]
+    totals: Totals
+
+    def of_nodes(self, quantity: Callable[[Layers], Array]) -> Array:
+        """Return a quantity of the parts, put together (n, nodes)."""
+        return _joined(self.parts, self.shape, quantity)
+
+
+def _price(
+    table: LayerTable,
+    hardware: Hardware,
+    statistics: Statistics | NodeStatistics | None,
+    label: Label,
+) -> _Price:
+    network, macro = table.map(_floating), hardware.macro
+    parts = _parts(network, hardware, statistics or Statistics(), label)
+    shape = network.shape
+    on_arrays = [layers.mapping for _, layers in parts]
+    macros = summed(node_sum(mapping.arrays) for mapping in on_arrays)
+    used_cells = summed(node_sum(mapping.used_cells) for mapping in on_arrays)
+    area = _area_um2(macros, hardware)
+    latency = _joined(parts, shape, latency_ns)
+    dynamic = {
+        name: _joined(parts, shape, partial(_real_pj, price)) for name, price in _DYNAMIC.items()
+    }
+    leaking_uw = macro.technology.leakage_uw_per_mm2 * (area / _UM2_PER_MM2)
+    components = dynamic | {
+        "weight_memory": _joined(parts, shape, partial(_real_pj, weight_memory_fj)),
+        # A share of the dynamic energy of each node; the loading of weights is not counted.
+        "control": summed(dynamic.values()) * macro.control_frac,
+        # The whole system leaks while a node runs.
+        "leakage": leaking_uw[:, None] * latency * _PJ_PER_UW_NS,
+    }
+    energy = summed(components.values())
+    _check_priced(network, components["digital"], latency, hardware, label)
+    totals = Totals(
+        energy_pj=node_sum(energy),
         latency_ns=node_sum(latency),
         area_um2=area,
-        utilization=xp.sum(mapping.used_cells, axis=1) / xp.maximum(cells, 1),
+        utilization=used_cells / at_least(macros * _cells_per_array(hardware), 1),
         macros=macros,
         components={name: node_sum(part) for name, part in components.items()},
-        nodes=nodes,
-        mapping=mapping,
     )
+    return _Price(parts, shape, energy, latency, components, totals)
 
 
-def _area_um2(macros: Ints, hardware: Hardware) -> Array:
+def _at(label: Label, start: int, n: int, node: int) -> str:
+    return label(start + n, node)
+
+
+def _of_column(label: Label, columns: Columns, n: int, node: int) -> str:
+    return label(n, int(columns[node]))
+
+
+def _real_pj(price_fj: Callable[[Layers], Array], layers: Layers) -> Array:
+    return layers.real * price_fj(layers) / FJ_PER_PJ
+
+
+def _floating(column: Any) -> Any:
+    return column.astype(np.float64) if isinstance(column, np.ndarray) else column.double()
+
+
+def _parts(
+    table: LayerTable, hardware: Hardware, data: Statistics | NodeStatistics, label: Label
+) -> list[tuple[Columns, Layers]]:
+    """Return the nodes that any network has on arrays, and the others, which map to nothing.
+
+    Most nodes of a network are never on arrays: apart, they skip the equations of those that are.
+    """
+    on_arrays = (values_of(table.cim) == 1).any(axis=0)
+    parts = []
+    resident: Mask = np.ones((1, 1), dtype=np.bool_)
+    for columns in (np.flatnonzero(on_arrays), np.flatnonzero(~on_arrays)):
+        if not columns.size:
+            continue
+        part = table.map(itemgetter((slice(None), columns)))
+        if on_arrays[columns[0]]:
+            demand = demand_of(part, hardware, partial(_of_column, label, columns))
+            mapping = map_table(part, demand, hardware.macro)
+            resident = _resident(mapping, hardware)
+        else:
+            nothing = 0.0 * part.op[:1, :1]
+            demand, mapping = no_demand(nothing), unmapped(nothing)
+        activity, density = (
+            _of_columns(values, part, columns)
+            for values in (data.activity_frac, data.density_frac)
+        )
+        layers = Layers(part, demand, mapping, hardware, activity, density, resident)
+        parts.append((columns, layers))
+    return parts
+
+
+def _of_columns(values: Array | float, part: LayerTable, columns: Columns) -> Array:
+    """Return data statistics, of a network or of each node, for the nodes of a part."""
+    given = np.asarray(values, dtype=np.float64)
+    chosen = given[..., columns] if given.ndim and given.shape[-1] > 1 else given.reshape(1, 1)
+    like: Array = namespace_of(part.op).asarray(chosen)
+    return like
+
+
+def _resident(mapping: Mapping, hardware: Hardware) -> Mask:
+    """Return which networks (n, 1) have all their weights in the macros at once."""
+    macros = hardware.system.macros
+    needed = node_sum(mapping.arrays)[:, None]
+    fits: Mask = needed >= 0 if macros == "enough" else needed <= macros
+    return fits
+
+
+def _joined(
+    parts: list[tuple[Columns, Layers]],
+    shape: tuple[int, int],
+    quantity: Callable[[Layers], Array],
+) -> Array:
+    """Return a quantity of the parts of a table as one array (n, nodes)."""
+    found = [quantity(layers) for _, layers in parts]
+    xp = namespace_of(found[0])
+    wide = [
+        xp.broadcast_to(part, (shape[0], len(columns)))
+        for part, (columns, _) in zip(found, parts, strict=True)
+    ]
+    order = np.argsort(np.concatenate([columns for columns, _ in parts]))
+    nodes: Array = xp.concat(wide, axis=1)[:, order]
+    return nodes
+
+
+def _cells_per_array(hardware: Hardware) -> int:
+    return hardware.macro.array.rows * hardware.macro.array.cols
+
+
+def _area_um2(macros: Array, hardware: Hardware) -> Array:
     """Return the area (n,) of the system around networks that need ``macros``."""
     owned = hardware.system.macros
-    count = macros if owned == "enough" else xp.full_like(macros, owned)
+    count = macros if owned == "enough" else 0.0 * macros + owned
     return count * array_um2(hardware.macro) + shared_um2(hardware)
 
 
-def _components_pj(layers: Layers, area: Array, latency: Array) -> dict[str, Array]:
-    """Return the energy of every component, arrays (n, nodes).
-
-    Control is a share of the dynamic energy of each node; the whole system leaks while a node
-    runs. Weight loading is neither.
-    """
-    macro = layers.hardware.macro
-    parts = {name: energy_fj(layers) / FJ_PER_PJ for name, energy_fj in _DYNAMIC.items()}
-    control = summed(parts.values()) * macro.control_frac
-    leaking_uw = macro.technology.leakage_uw_per_mm2 * (area / _UM2_PER_MM2)
-    parts["weight_memory"] = weight_memory_fj(layers) / FJ_PER_PJ
-    parts["control"] = control
-    parts["leakage"] = leaking_uw[:, None] * latency * _PJ_PER_UW_NS
-    return {name: xp.where(layers.real, part, 0.0) for name, part in parts.items()}
-
-
-def _check_priced(layers: Layers, nodes: NodeCosts, label: Label) -> None:
+def _check_priced(
+    table: LayerTable, digital_pj: Array, latency: Array, hardware: Hardware, label: Label
+) -> None:
     """Check that every node has a price: an operation that the equations forget is an error."""
-    priced = (nodes.components["digital"] > 0) & (nodes.latency_ns > 0)
-    missing = xp.argwhere(layers.real & ~priced)
-    if len(missing):
-        n, node = (int(index) for index in missing[0])
-        raise HardwareError(f"{label(n, node)}: has no price on {layers.hardware.name}")
+    priced = (values_of(digital_pj) > 0) & (values_of(latency) > 0)
+    missing = (values_of(table.op) >= 0) & ~priced
+    if missing.any():
+        n, node = (int(index) for index in np.argwhere(missing)[0])
+        raise HardwareError(f"{label(n, node)}: has no price on {hardware.name}")

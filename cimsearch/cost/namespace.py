@@ -1,34 +1,118 @@
 """The array namespace of the cost equations, in one place, and the few helpers they share.
 
-Equations use operations that NumPy and the array API standard have in common, element by element
-on arrays (candidates, nodes). No transcendental function is applied to an array and sums run in
-order, so that a batch of networks is priced bit for bit like each of them alone.
+Equations run element by element on float64 arrays (candidates, nodes), of NumPy or, for
+gradients, of torch: they take their functions from the arrays they get. Counts are whole numbers
+held in floats, exact below 2**53. Rounding passes gradients straight through. No transcendental
+function is applied to a NumPy array and sums run in order, so that a batch of networks is priced
+bit for bit like each of them alone.
 """
 
 from collections.abc import Iterable
 from math import log2
 from typing import Any
 
-import numpy as xp
+import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Ints", "Mask", "ceil_div", "log2_of", "node_sum", "summed", "xp"]
+__all__ = [
+    "Array",
+    "Mask",
+    "at_least",
+    "at_most",
+    "ceil",
+    "ceil_div",
+    "floor",
+    "floor_div",
+    "log2_of",
+    "namespace_of",
+    "node_sum",
+    "pow2",
+    "stepped",
+    "summed",
+    "values_of",
+    "whole",
+]
 
-Array = NDArray[xp.floating[Any]]
-Ints = NDArray[xp.int64]
-Mask = NDArray[xp.bool_]
+Array = Any
+"""A float64 array of NumPy or of torch: no one type covers both."""
 
-_LOG2: Array = xp.array([0.0, *(log2(count) for count in range(1, 65))])
+Mask = Any
+"""The same of truth values."""
 
-
-def ceil_div(a: Ints, b: Ints | int) -> Ints:
-    """Return ``a / b`` rounded up, for non-negative integers."""
-    return -(-a // b)
+_LOG2 = np.array([0.0, *(log2(count) for count in range(1, 65))])
 
 
-def log2_of(count: Ints) -> Array:
-    """Return the binary logarithm of small counts (1 to 64) by table."""
-    return _LOG2[count]
+def namespace_of(array: Array) -> Any:
+    """Return the functions that work on ``array``: NumPy, or those of another array library."""
+    return np if is_numpy_array(array) else array_namespace(array)
+
+
+def values_of(array: Any) -> NDArray[Any]:
+    """Return the values of ``array`` as NumPy has them, without gradients."""
+    return array if isinstance(array, np.ndarray) else np.asarray(array.detach())
+
+
+def stepped(array: Array, values: NDArray[Any]) -> Array:
+    """Return ``values`` in the namespace of ``array``, with the gradient of ``array``."""
+    if is_numpy_array(array):
+        return values
+    tensor: Any = array
+    steps = namespace_of(array).asarray(values, dtype=tensor.dtype, device=tensor.device)
+    straight: Array = steps + (tensor - tensor.detach())
+    return straight
+
+
+def ceil(array: Array) -> Array:
+    """Return ``array`` rounded up."""
+    return stepped(array, np.ceil(values_of(array)))
+
+
+def ceil_div(a: Array, b: Array | float) -> Array:
+    """Return ``a / b`` rounded up, exact for whole numbers below 2**53."""
+    return ceil(a / b)
+
+
+def floor(array: Array) -> Array:
+    """Return ``array`` rounded down."""
+    return stepped(array, np.floor(values_of(array)))
+
+
+def floor_div(a: Array, b: Array | float) -> Array:
+    """Return ``a / b`` rounded down, exact for whole numbers below 2**53."""
+    return floor(a / b)
+
+
+def at_least(array: Array, least: float) -> Array:
+    """Return ``array``, but no element below ``least``."""
+    if is_numpy_array(array):
+        return np.maximum(array, least)
+    clipped: Array = namespace_of(array).clip(array, least, None)
+    return clipped
+
+
+def at_most(array: Array, most: float) -> Array:
+    """Return ``array``, but no element above ``most``."""
+    if is_numpy_array(array):
+        return np.minimum(array, most)
+    clipped: Array = namespace_of(array).clip(array, None, most)
+    return clipped
+
+
+def pow2(exponent: Array) -> Array:
+    """Return two to the power of ``exponent``: exact for whole exponents."""
+    if is_numpy_array(exponent):
+        return np.ldexp(1.0, exponent.astype(np.int32))
+    power: Array = namespace_of(exponent).pow(2.0, exponent)
+    return power
+
+
+def log2_of(count: Array) -> Array:
+    """Return the binary logarithm of small counts (1 to 64), by table in NumPy; 0 for 0."""
+    if is_numpy_array(count):
+        return _LOG2[count.astype(np.intp)]
+    logarithm: Array = namespace_of(count).log2(at_least(count, 1.0))
+    return logarithm
 
 
 def summed(parts: Iterable[Array]) -> Array:
@@ -42,4 +126,9 @@ def summed(parts: Iterable[Array]) -> Array:
 
 def node_sum(values: Array) -> Array:
     """Return the sum over nodes of ``values`` (n, nodes): one node after the other."""
-    return xp.cumsum(values, axis=1)[:, -1]
+    return summed(values[:, node] for node in range(values.shape[1]))
+
+
+def whole(array: Any) -> NDArray[np.int64]:
+    """Return whole numbers held in floats as integers."""
+    return values_of(array).astype(np.int64)

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost.credibility import band_factor, is_calibrated
 from cimsearch.cost.model import UNVALIDATED, CostArrays, NodeStatistics, estimate_table
-from cimsearch.cost.namespace import xp
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 
@@ -152,6 +153,6 @@ def node_statistics(
     declared = default or Statistics()
     names = [node.name for node in network.nodes]
     return NodeStatistics(
-        xp.array([[activity_frac.get(name, declared.activity_frac) for name in names]]),
-        xp.array([[density_frac.get(name, declared.density_frac) for name in names]]),
+        np.array([[activity_frac.get(name, declared.activity_frac) for name in names]]),
+        np.array([[density_frac.get(name, declared.density_frac) for name in names]]),
     )

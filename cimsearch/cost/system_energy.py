@@ -6,7 +6,7 @@ reports say what share of the energy they are.
 
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import REGISTER_CAPS, adder_caps, multiplier_caps, unit_cap_fj
-from cimsearch.cost.namespace import Array, Ints, xp
+from cimsearch.cost.namespace import Array
 
 FJ_PER_PJ = 1e3
 
@@ -44,7 +44,7 @@ def digital_fj(layers: Layers) -> Array:
     add, multiply = adder_caps(word), multiplier_caps(word, word)
     others = layers.window - 1
     mac = multiplier_caps(layers.w_bits, layers.x_bits) + add
-    caps = xp.where(layers.digital_weighted, layers.macs * mac, 0.0)
+    caps = layers.digital_weighted * (layers.macs * mac)
     for mask, values, per_value in (
         (layers.weighted, layers.in_values + layers.out_values, add),
         (layers.is_op("batchnorm"), layers.out_values, multiply + add),
@@ -54,20 +54,20 @@ def digital_fj(layers: Layers) -> Array:
         (layers.is_op("add"), layers.out_values, (layers.table.fan_in - 1) * add + register),
         (layers.is_op("flatten"), layers.out_values, register),
     ):
-        caps = caps + xp.where(mask, values * per_value, 0.0)
+        caps = caps + mask * (values * per_value)
     return caps * unit_cap_fj(layers.hardware)
 
 
-def lane_operations(layers: Layers) -> Ints:
+def lane_operations(layers: Layers) -> Array:
     """Return how many operations (n, nodes) the lanes of the digital unit carry out."""
     mapping = layers.mapping
     extra = layers.in_values + mapping.tile_adds + mapping.input_sums
     extra = extra + mapping.corrections + mapping.scale_multiplies
-    count = layers.out_values + xp.where(layers.weighted, extra, 0)
-    count = count + xp.where(layers.digital_weighted, layers.macs, 0)
+    count = layers.out_values + layers.weighted * extra
+    count = count + layers.digital_weighted * layers.macs
     pooled = layers.out_values * layers.window
-    count = count + xp.where(layers.is_op("maxpool", "avgpool"), pooled, 0)
-    return xp.where(layers.real, count, 0)
+    count = count + layers.is_op("maxpool", "avgpool") * pooled
+    return layers.real * count
 
 
 def weight_memory_fj(layers: Layers) -> Array:
@@ -76,7 +76,7 @@ def weight_memory_fj(layers: Layers) -> Array:
     A network that does not fit is loaded layer by layer at every inference.
     """
     memory, array = layers.hardware.system.weight_memory, layers.hardware.macro.array
-    bits = xp.where(layers.demand.cim, layers.weights * layers.w_bits, 0)
+    bits = layers.demand.cim * (layers.weights * layers.w_bits)
     loaded_pj = bits * memory.read_pj_per_bit
     loaded_pj = loaded_pj + layers.mapping.used_cells * array.write_pj_per_cell
-    return xp.where(layers.resident, 0.0, loaded_pj * FJ_PER_PJ)
+    return ~layers.resident * (loaded_pj * FJ_PER_PJ)
