@@ -6,7 +6,7 @@ from math import prod
 
 from cimsearch.blueprint import Node
 from cimsearch.cim.numerics import LayerNumerics
-from cimsearch.cost.mapping import row_groups
+from cimsearch.cost.mapping import row_groups, tile_rows
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Geometry:
         rows = node.in_shape[0] // node.groups * prod(kernel)
         groups = [(0, rows)]
         if numerics is not None and numerics.analog:
-            groups = row_groups(rows, numerics.rows, numerics.active_rows)
+            tile = tile_rows(numerics.rows, prod(kernel), numerics.packing)
+            groups = row_groups(rows, tile, numerics.active_rows)
         padding = (kernel[0] // 2, kernel[1] // 2)
         return cls(kernel, node.stride, padding, node.groups, tuple(groups))
 

@@ -12,7 +12,7 @@ from typing import cast
 from cimsearch.blueprint import Node
 from cimsearch.cost.mapping import full_scale, input_planes, weight_slices
 from cimsearch.errors import HardwareError
-from cimsearch.spec.hardware import Encoding, Macro, RangePolicy
+from cimsearch.spec.hardware import Encoding, Macro, Packing, RangePolicy
 
 MAX_BITS = 16
 
@@ -33,6 +33,7 @@ class LayerNumerics:
         cell_bits: Bits of one cell.
         rows: Wordlines of an array.
         active_rows: Wordlines driven at once: the rows of one conversion.
+        packing: Whether a tile uses every row of an array or as many whole kernels as fit.
         cell_sigma_frac: Spread of a cell, as a fraction of its full-scale level.
         adc_sigma_frac: Noise of a conversion, as a fraction of the full scale of the active rows.
     """
@@ -48,6 +49,7 @@ class LayerNumerics:
     cell_bits: int = 1
     rows: int = 1
     active_rows: int = 1
+    packing: Packing = "dense"
     cell_sigma_frac: float = 0.0
     adc_sigma_frac: float = 0.0
 
@@ -184,6 +186,7 @@ def _on_macro(node: Node, macro: Macro) -> LayerNumerics:
         cell_bits=macro.array.cell_bits,
         rows=macro.array.rows,
         active_rows=macro.array.active_rows,
+        packing=macro.packing,
         cell_sigma_frac=macro.noise.cell_sigma_frac,
         adc_sigma_frac=macro.noise.adc_sigma_frac,
     )

@@ -4,6 +4,7 @@ A layer with weights is a matrix of ``rows`` (kernel height x kernel width x inp
 group, in the order of ``weight.reshape(out, -1)``) by outputs. Rows are cut into tiles of the
 array's rows, a tile into row groups of the rows that may be active at once; an output takes one
 column a weight slice, two with differential encodings, and all its columns stay in one array.
+With ``packing: whole_kernel`` a tile holds as many whole kernels (channels) as fit.
 Activations are applied in planes of ``dac_bits``. Groups of a convolution lie on the diagonal of
 an array and are driven one after the other, as their rows must not mix.
 """
@@ -16,17 +17,30 @@ from cimsearch.cost.demand import DIFFERENTIAL, Demand, of_one_output
 from cimsearch.cost.namespace import (
     Array,
     at_least,
-    at_most,
     ceil_div,
     floor,
     floor_div,
     namespace_of,
 )
-from cimsearch.spec.hardware import Encoding, Macro
+from cimsearch.spec.hardware import Encoding, Macro, Packing
 
 OFFSET = ENCODINGS.index("offset")
 LAYER_RANGE = RANGE_POLICIES.index("layer")
 COLUMN_RANGE = RANGE_POLICIES.index("column")
+
+
+def tile_rows(rows: int, kernel_area: int, packing: Packing) -> int:
+    """Return how many rows of an array a full tile of a layer uses.
+
+    Args:
+        rows: Rows of an array.
+        kernel_area: Rows of one input channel: kernel height x width.
+        packing: ``dense`` uses every row; ``whole_kernel`` keeps the rows of a channel in one
+            array, if one fits at all.
+    """
+    if packing == "dense" or kernel_area > rows:
+        return rows
+    return rows // kernel_area * kernel_area
 
 
 def row_groups(rows_used: int, rows: int, active_rows: int) -> list[tuple[int, int]]:
@@ -34,7 +48,7 @@ def row_groups(rows_used: int, rows: int, active_rows: int) -> list[tuple[int, i
 
     Args:
         rows_used: Rows of the layer.
-        rows: Rows of an array; ranges do not cross its tiles.
+        rows: Rows of a full tile (see ``tile_rows``); ranges do not cross tiles.
         active_rows: Rows driven at once.
     """
     return [
@@ -103,6 +117,7 @@ class Mapping:
         offset: 1 where weights are stored with an offset.
         scale_multiplies: Multiplications by a converter's range: none for ``full_scale`` (a power
             of two), one an output for ``layer``, one a line and row group for ``column``.
+        array_rows: Rows of one array.
         cells_per_array: Cells of one array.
     """
 
@@ -122,6 +137,7 @@ class Mapping:
     swept_lines: Array
     offset: Array
     scale_multiplies: Array
+    array_rows: int
     cells_per_array: int
 
     @cached_property
@@ -201,9 +217,23 @@ class Mapping:
         return self.arrays * self.cells_per_array
 
     @cached_property
+    def bitlines(self) -> Array:
+        """Columns of arrays that hold weights: a column in another row tile counts again."""
+        return self.row_tiles * self.columns
+
+    @cached_property
+    def bitline_usage(self) -> Array:
+        """Used cells as a share of the cells of those columns; 0 off the arrays."""
+        return self.used_cells / at_least(self.bitlines * self.array_rows, 1)
+
+    @cached_property
     def utilization(self) -> Array:
         """Used cells as a share of the cells of the arrays touched; 0 off the arrays."""
         return self.used_cells / at_least(self.cells, 1)
+
+
+COUNTS = tuple(f.name for f in fields(Mapping) if f.type is not int)
+"""The fields of a mapping that every node has."""
 
 
 def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
@@ -218,9 +248,10 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
     outputs = table.out_channels / table.groups
     vectors = table.out_height * table.out_width
     slices, columns, lines = of_one_output(demand, array.cell_bits)
-    row_tiles = ceil_div(rows, array.rows)
-    last_rows = rows - (row_tiles - 1) * array.rows
-    row_groups_ = (row_tiles - 1) * -(-array.rows // array.active_rows)
+    tile = _tile_rows(table.kernel_height * table.kernel_width, macro)
+    row_tiles = ceil_div(rows, tile)
+    last_rows = rows - (row_tiles - 1) * tile
+    row_groups_ = (row_tiles - 1) * ceil_div(tile, array.active_rows)
     row_groups_ = row_groups_ + ceil_div(last_rows, array.active_rows)
     per_array = at_least(floor(array.cols / columns), 1)
     fitting = xp.minimum(floor(array.rows / rows), floor_div(per_array, outputs))
@@ -241,21 +272,31 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         row_tiles=on_arrays(row_tiles),
         column_tiles=on_arrays(ceil_div(outputs, per_array)),
         row_groups=on_arrays(row_groups_),
-        serial_row_groups=on_arrays(ceil_div(at_most(rows, array.rows), array.active_rows)),
+        serial_row_groups=on_arrays(ceil_div(xp.minimum(rows, tile), array.active_rows)),
         diagonal=on_arrays(xp.minimum(at_least(fitting, 1), table.groups)),
         swept_lines=on_arrays(
             _swept_lines(outputs, per_array, lines, lines_per_adc(demand, macro))
         ),
         offset=on_arrays(1.0 * (demand.encoding == OFFSET)),
         scale_multiplies=on_arrays(vectors * outputs * table.groups * multiplies),
+        array_rows=array.rows,
         cells_per_array=array.rows * array.cols,
     )
 
 
 def unmapped(nothing: Array) -> Mapping:
     """Return the mapping of nodes that are never on arrays; ``nothing`` is a zero (1, 1)."""
-    counts = {f.name: nothing for f in fields(Mapping) if f.name != "cells_per_array"}
-    return Mapping(**counts, cells_per_array=0)
+    counts = dict.fromkeys(COUNTS, nothing)
+    return Mapping(**counts, array_rows=1, cells_per_array=0)
+
+
+def _tile_rows(kernel_area: Array, macro: Macro) -> Array:
+    """Return ``tile_rows`` of every node."""
+    rows = 0.0 * kernel_area + macro.array.rows
+    if macro.packing == "dense":
+        return rows
+    kernels = floor_div(rows, kernel_area) * kernel_area
+    return namespace_of(rows).where(kernels > 0, kernels, rows)
 
 
 def _swept_lines(outputs: Array, per_array: Array, lines: Array, sweep: Array) -> Array:

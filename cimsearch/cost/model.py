@@ -14,7 +14,7 @@ from cimsearch.cost.area import array_um2, shared_um2
 from cimsearch.cost.demand import Label, demand_of, no_demand
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.macro_energy import adc_fj, adder_tree_fj, cells_fj, drivers_fj, shift_add_fj
-from cimsearch.cost.mapping import Mapping, map_table, unmapped
+from cimsearch.cost.mapping import COUNTS, Mapping, map_table, unmapped
 from cimsearch.cost.namespace import (
     Array,
     Mask,
@@ -177,12 +177,12 @@ def estimate_table(
         HardwareError: A node asks what the macro cannot do.
     """
     price = _price(table, hardware, statistics, label)
-    integers = {
-        field.name: price.of_nodes(attrgetter(f"mapping.{field.name}"))
-        for field in fields(Mapping)
-        if field.name != "cells_per_array"
-    }
-    mapping = Mapping(**integers, cells_per_array=_cells_per_array(hardware))
+    integers = {name: price.of_nodes(attrgetter(f"mapping.{name}")) for name in COUNTS}
+    mapping = Mapping(
+        **integers,
+        array_rows=hardware.macro.array.rows,
+        cells_per_array=_cells_per_array(hardware),
+    )
     nodes = NodeCosts(
         energy_pj=price.energy_pj,
         latency_ns=price.latency_ns,

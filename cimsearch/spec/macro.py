@@ -15,6 +15,7 @@ Device = Literal["sram", "rram", "pcm", "mram", "flash"]
 ComputeModel = Literal["QS", "IS", "QR", "digital", "resistive"]
 Encoding = Literal["offset", "twos_complement", "differential", "differential_digital"]
 RangePolicy = Literal["full_scale", "layer", "column"]
+Packing = Literal["dense", "whole_kernel"]
 ConfigurableField = Literal[
     "weight_bits", "activation_bits", "adc_bits", "encoding", "range_policy"
 ]
@@ -198,7 +199,8 @@ class Macro(Spec):
 
     ``supply_v`` feeds array, converters and the macro's own logic. ``logic_factor`` is how much
     more that logic switches than its bare full adders and registers: wiring, clock, glitches.
-    ``control_frac`` is added to the dynamic energy of every node.
+    ``control_frac`` is added to the dynamic energy of every node. ``packing`` says how a layer's
+    rows fill an array: ``dense`` uses every row, ``whole_kernel`` as many whole kernels as fit.
     """
 
     device: Device
@@ -212,6 +214,7 @@ class Macro(Spec):
     adc: Adc | None = None
     logic_factor: Positive
     control_frac: Fraction
+    packing: Packing = "dense"
     noise: Noise = Noise()
     calibration: Calibration | None = None
     configurable: dict[ConfigurableField, Configurable] = Field(default_factory=dict)
