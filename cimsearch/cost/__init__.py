@@ -13,8 +13,11 @@ from cimsearch.cost.model import (
     CostArrays,
     NodeCosts,
     NodeStatistics,
+    Totals,
     estimate_table,
+    estimate_totals,
 )
+from cimsearch.cost.plan import Placement, mapping_plan
 from cimsearch.cost.report import CostReport, LayerCost, estimate, node_statistics
 
 __all__ = [
@@ -27,10 +30,14 @@ __all__ = [
     "LayerCost",
     "NodeCosts",
     "NodeStatistics",
+    "Placement",
+    "Totals",
     "band_factor",
     "check_calibration",
     "estimate",
     "estimate_table",
+    "estimate_totals",
     "is_calibrated",
+    "mapping_plan",
     "node_statistics",
 ]
