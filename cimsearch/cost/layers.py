@@ -27,6 +27,7 @@ class Layers:
         activity: Share of input bits that are 1.
         density: Share of stored weight bits that are 1.
         resident: Which networks (n, 1) have all their weights in the macros at once.
+        batch: Inferences that share one loading of weights.
     """
 
     table: LayerTable
@@ -36,6 +37,7 @@ class Layers:
     activity: Array
     density: Array
     resident: Mask
+    batch: int
 
     @cached_property
     def xp(self) -> Any:

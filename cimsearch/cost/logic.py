@@ -8,7 +8,7 @@ switches 3 and covers 6 NAND.
 from math import ceil, log2
 
 from cimsearch.cost.namespace import Array
-from cimsearch.spec.hardware import Hardware, Technology
+from cimsearch.spec.hardware import Hardware, Macro, Technology
 
 FULL_ADDER_CAPS = 6.0
 REGISTER_CAPS = 3.0
@@ -42,7 +42,7 @@ def sum_bits(rows: int) -> int:
 def macro_cap_fj(hardware: Hardware) -> float:
     """Return the energy of one NAND input capacitance in the macro's own logic."""
     macro = hardware.macro
-    return macro.technology.nand2_cap_ff * macro.supply_v**2 * macro.logic_factor
+    return macro.technology.nand2_cap_ff * macro.energy_v2 * macro.logic_factor
 
 
 def unit_cap_fj(hardware: Hardware) -> float:
@@ -52,7 +52,19 @@ def unit_cap_fj(hardware: Hardware) -> float:
     return technology.nand2_cap_ff * technology.vdd_v**2 * effective
 
 
+CORNER_DELAYS = {"ss": 1.2, "tt": 1.0, "ff": 0.85}
+CORNER_LEAKAGES = {"ss": 0.5, "tt": 1.0, "ff": 2.0}
+"""Delay and leakage at the process corners, relative to the typical one (assumed)."""
+
+
 def nand_ns(technology: Technology, supply_v: float) -> float:
-    """Return the delay of one NAND at a supply."""
+    """Return the delay of one NAND at a supply, at the typical corner."""
     slower = pow(technology.vdd_v / supply_v, technology.delay_voltage_exponent)
     return float(technology.nand2_delay_ps * 1e-3 * slower)
+
+
+def leakage_uw_per_mm2(macro: Macro) -> float:
+    """Return the leakage at the macro's corner and temperature."""
+    technology = macro.technology
+    doublings = (macro.temperature_c - 25) / technology.leakage_doubling_c
+    return float(technology.leakage_uw_per_mm2 * CORNER_LEAKAGES[macro.corner] * 2**doublings)

@@ -4,17 +4,22 @@ Each function returns fJ of one inference, array (n, nodes), 0 off the arrays. E
 capacitance x voltage squared; docs/cost-model.md lists the equations with their sources.
 """
 
+from math import sqrt
+
+from cimsearch.cost.adc import conversion_fj
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import (
     FULL_ADDER_CAPS,
+    REGISTER_CAPS,
     adder_caps,
     macro_cap_fj,
     multiplier_caps,
     tree_adders,
     unit_cap_fj,
 )
-from cimsearch.cost.namespace import Array, at_least, log2_of, pow2
-from cimsearch.spec.hardware import RampAdc, ResistiveCell
+from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE
+from cimsearch.cost.namespace import Array, at_least, log2_of, looked_up
+from cimsearch.spec.hardware import ResistiveCell
 
 
 def cells_fj(layers: Layers) -> Array:
@@ -32,8 +37,8 @@ def cells_fj(layers: Layers) -> Array:
         swing_v = cell.v_read_v
     else:
         cap = cell.cap_ff if cell.kind == "charge" else cell.gate_cap_ff
-        per_cell = cap * macro.supply_v**2 * layers.activity * layers.density
-        swing_v = macro.supply_v
+        per_cell = cap * macro.energy_v2 * layers.activity * layers.density
+        swing_v = sqrt(macro.energy_v2)
     pulses = mapping.vectors * layers.pulses
     bitline_cells = pulses * mapping.row_groups * mapping.columns * macro.array.rows
     bitline_fj = macro.array.bitline_cap_ff_per_cell * swing_v**2
@@ -45,11 +50,15 @@ def drivers_fj(layers: Layers) -> Array:
     macro, mapping = layers.hardware.macro, layers.mapping
     given = macro.input
     rows = mapping.vectors * mapping.rows * mapping.groups * mapping.column_tiles
-    line_fj = macro.array.cols * given.wordline_cap_ff_per_cell * given.wordline_v**2
-    wordlines = rows * layers.pulses * line_fj * layers.activity
+    if macro.array.gating == "columns":
+        cells = mapping.vectors * mapping.used_cells
+    else:
+        cells = rows * macro.array.cols
+    line_ff = cells * given.wordline_cap_ff_per_cell + rows * given.level_shifter_cap_ff
+    wordlines = line_ff * layers.pulses * given.wordline_v**2 * layers.activity
     if given.dac_bits == 1:
         return wordlines
-    return wordlines + rows * layers.demand.x_bits * given.dac_cap_ff_per_bit * macro.supply_v**2
+    return wordlines + rows * layers.demand.x_bits * given.dac_cap_ff_per_bit * macro.energy_v2
 
 
 def adc_fj(layers: Layers) -> Array:
@@ -57,21 +66,17 @@ def adc_fj(layers: Layers) -> Array:
     macro, mapping = layers.hardware.macro, layers.mapping
     if macro.adc is None:
         return 0.0 * mapping.rows
-    model, bits = macro.adc.model, layers.demand.adc_bits
-    if isinstance(model, RampAdc):
-        conversion = model.step_fj * adc_steps(bits)
-    else:
-        exponential = model.k2_ff * pow2(2 * bits)
-        conversion = (model.k1_ff * bits + exponential) * macro.supply_v**2
+    full, ranged = conversion_fj(macro)
+    bits, policy = layers.demand.adc_bits, layers.demand.range_policy
+    conversion = layers.xp.where(
+        policy == FULL_SCALE, looked_up(full, bits), looked_up(ranged, bits)
+    )
+    if macro.adc.columns_per_adc > 1:
+        conversion = conversion + (policy == COLUMN_RANGE) * macro.adc.range_switch_fj
     lines = mapping.outputs * mapping.lines_per_output * mapping.groups
     samples = mapping.vectors * layers.pulses * mapping.row_groups * lines
-    sampled = samples * (macro.adc.sample_cap_ff * macro.supply_v**2)
+    sampled = samples * (macro.adc.sample_cap_ff * macro.energy_v2)
     return mapping.swept_conversions * conversion + sampled
-
-
-def adc_steps(bits: Array) -> Array:
-    """Return the steps of a counting converter of ``bits``."""
-    return pow2(bits) - 1
 
 
 def adder_tree_fj(layers: Layers) -> Array:
@@ -93,7 +98,7 @@ def shift_add_fj(layers: Layers) -> Array:
 
     In the macro: adding the slices of a weight at their place values and accumulating planes and
     row groups. In the digital unit: joining row tiles, the sums and corrections of offset
-    encoding, and the multiplications by a converter's range.
+    encoding, and the multiplications by a converter's range, whose scale is read.
     """
     mapping = layers.mapping
     width = layers.accumulator_bits
@@ -103,7 +108,8 @@ def shift_add_fj(layers: Layers) -> Array:
 
     word = layers.hardware.system.digital.word_bits
     adds = mapping.tile_adds + mapping.input_sums + mapping.corrections
-    multiplies = mapping.scale_multiplies * multiplier_caps(width, word)
+    scale = multiplier_caps(width, word) + word * REGISTER_CAPS
+    multiplies = mapping.scale_multiplies * scale
     in_unit = (adds * adder_caps(width) + multiplies) * unit_cap_fj(layers.hardware)
     return layers.demand.cim * (in_macro + in_unit)
 

@@ -25,6 +25,7 @@ from cimsearch.cost.namespace import (
 from cimsearch.spec.hardware import Encoding, Macro, Packing
 
 OFFSET = ENCODINGS.index("offset")
+FULL_SCALE = RANGE_POLICIES.index("full_scale")
 LAYER_RANGE = RANGE_POLICIES.index("layer")
 COLUMN_RANGE = RANGE_POLICIES.index("column")
 
@@ -275,7 +276,9 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         serial_row_groups=on_arrays(ceil_div(xp.minimum(rows, tile), array.active_rows)),
         diagonal=on_arrays(xp.minimum(at_least(fitting, 1), table.groups)),
         swept_lines=on_arrays(
-            _swept_lines(outputs, per_array, lines, lines_per_adc(demand, macro))
+            outputs * lines
+            if array.gating == "columns"
+            else _swept_lines(outputs, per_array, lines, lines_per_adc(demand, macro))
         ),
         offset=on_arrays(1.0 * (demand.encoding == OFFSET)),
         scale_multiplies=on_arrays(vectors * outputs * table.groups * multiplies),

@@ -13,6 +13,7 @@ from cimsearch.blueprint import LayerTable
 from cimsearch.cost.area import array_um2, shared_um2
 from cimsearch.cost.demand import Label, demand_of, no_demand
 from cimsearch.cost.layers import Layers
+from cimsearch.cost.logic import leakage_uw_per_mm2
 from cimsearch.cost.macro_energy import adc_fj, adder_tree_fj, cells_fj, drivers_fj, shift_add_fj
 from cimsearch.cost.mapping import COUNTS, Mapping, map_table, unmapped
 from cimsearch.cost.namespace import (
@@ -72,6 +73,7 @@ class NodeStatistics:
 
     activity_frac: Array
     density_frac: Array
+    batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def _price(
     dynamic = {
         name: _joined(parts, shape, partial(_real_pj, price)) for name, price in _DYNAMIC.items()
     }
-    leaking_uw = macro.technology.leakage_uw_per_mm2 * (area / _UM2_PER_MM2)
+    leaking_uw = leakage_uw_per_mm2(macro) * (area / _UM2_PER_MM2)
     components = dynamic | {
         "weight_memory": _joined(parts, shape, partial(_real_pj, weight_memory_fj)),
         # A share of the dynamic energy of each node; the loading of weights is not counted.
@@ -292,7 +294,7 @@ def _parts(
             _of_columns(values, part, columns)
             for values in (data.activity_frac, data.density_frac)
         )
-        layers = Layers(part, demand, mapping, hardware, activity, density, resident)
+        layers = Layers(part, demand, mapping, hardware, activity, density, resident, data.batch)
         parts.append((columns, layers))
     return parts
 

@@ -25,6 +25,7 @@ __all__ = [
     "floor",
     "floor_div",
     "log2_of",
+    "looked_up",
     "namespace_of",
     "node_sum",
     "pow2",
@@ -105,6 +106,17 @@ def pow2(exponent: Array) -> Array:
         return np.ldexp(1.0, exponent.astype(np.int32))
     power: Array = namespace_of(exponent).pow(2.0, exponent)
     return power
+
+
+def looked_up(table: NDArray[np.float64], index: Array) -> Array:
+    """Return entries of ``table`` (one a whole number from 0), linear between them."""
+    if is_numpy_array(index):
+        return table[index.astype(np.intp)]
+    low = np.clip(np.floor(values_of(index)).astype(np.intp), 0, len(table) - 2)
+    like = namespace_of(index).asarray
+    slope = like(np.diff(table)[low], dtype=index.dtype, device=index.device)
+    start = like(table[low], dtype=index.dtype, device=index.device)
+    return start + slope * (index - like(low, dtype=index.dtype, device=index.device))
 
 
 def log2_of(count: Array) -> Array:

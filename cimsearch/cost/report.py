@@ -9,6 +9,7 @@ import numpy as np
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost.credibility import band_factor, is_calibrated
 from cimsearch.cost.model import UNVALIDATED, CostArrays, NodeStatistics, estimate_table
+from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 
@@ -91,13 +92,15 @@ def estimate(
             (1, nodes)); the defaults if left out.
 
     Raises:
-        HardwareError: A node asks what the macro cannot do; the node is named.
+        HardwareError: A node asks what the macro cannot do (the node is named), or the network
+            does not fit and may not be loaded at every inference.
     """
     if isinstance(network, Node):
         network = Blueprint(network.in_shape, network.out_shape[0], (network,))
     nodes = network.nodes
     table = layer_table([network])
     costs = estimate_table(table, hardware, statistics, label=lambda _, i: nodes[i].name)
+    _check_fits(int(costs.macros[0]), hardware)
     components = {name: float(part[0]) for name, part in costs.components.items()}
     energy_pj = float(costs.energy_pj[0])
     calibrated = is_calibrated(hardware)
@@ -114,6 +117,14 @@ def estimate(
         band_factor=band_factor(hardware.macro, calibrated=calibrated),
         unvalidated_frac=sum(components[name] for name in UNVALIDATED) / energy_pj,
     )
+
+
+def _check_fits(needed: int, hardware: Hardware) -> None:
+    owned = hardware.system.macros
+    if owned != "enough" and needed > owned and (reason := hardware.reload_refused):
+        raise HardwareError(
+            f"the network needs {needed} macros; {hardware.name} has {owned}: {reason}"
+        )
 
 
 def _layer(costs: CostArrays, node: Node, index: int) -> LayerCost:

@@ -73,10 +73,10 @@ def lane_operations(layers: Layers) -> Array:
 def weight_memory_fj(layers: Layers) -> Array:
     """Return the energy of loading weights into the macros; 0 where they stay in them.
 
-    A network that does not fit is loaded layer by layer at every inference.
+    A network that does not fit is loaded layer by layer, once a batch.
     """
     memory, array = layers.hardware.system.weight_memory, layers.hardware.macro.array
     bits = layers.demand.cim * (layers.weights * layers.w_bits)
     loaded_pj = bits * memory.read_pj_per_bit
     loaded_pj = loaded_pj + layers.mapping.used_cells * array.write_pj_per_cell
-    return ~layers.resident * (loaded_pj * FJ_PER_PJ)
+    return ~layers.resident * (loaded_pj * (FJ_PER_PJ / layers.batch))

@@ -22,11 +22,14 @@ from cimsearch.spec.macro import (
     Encoding,
     Input,
     Macro,
+    MeasuredAdc,
+    MeasuredConversion,
     Noise,
     Packing,
     RampAdc,
     RangePolicy,
     ResistiveCell,
+    SurveyAdc,
     Technology,
     Weights,
 )
@@ -50,11 +53,14 @@ __all__ = [
     "Interconnect",
     "Macro",
     "MacroFile",
+    "MeasuredAdc",
+    "MeasuredConversion",
     "Noise",
     "Packing",
     "RampAdc",
     "RangePolicy",
     "ResistiveCell",
+    "SurveyAdc",
     "System",
     "SystemFile",
     "Technology",
@@ -105,10 +111,17 @@ class DigitalUnit(Spec):
 
 
 class WeightMemory(Spec):
-    """Where weights come from when they do not stay in the macros."""
+    """Where weights come from when they do not stay in the macros.
+
+    ``reload`` says whether a network that does not fit may be loaded at every inference; left
+    out, it may into SRAM and may not into cells that wear out. With ``ping_pong`` half of the
+    macros are loaded while the others compute.
+    """
 
     read_pj_per_bit: Positive
     bandwidth_gbps: Positive
+    reload: Literal["allowed", "refused"] | None = None
+    ping_pong: bool = False
 
 
 class System(Spec):
@@ -156,6 +169,23 @@ class Hardware(Spec):
     macro: Macro
     system_name: str
     system: System
+
+    @property
+    def reload_refused(self) -> str:
+        """Why networks that do not fit may not be loaded at every inference; empty if they may."""
+        asked, macro = self.system.weight_memory.reload, self.macro
+        if asked == "allowed" or (asked is None and macro.device == "sram"):
+            return ""
+        if asked == "refused":
+            return "weight_memory.reload is refused"
+        cycles = macro.array.endurance_cycles
+        wear = f", and its cells last {cycles:g} writes" if cycles else ""
+        return (
+            f"writing {macro.device} at every inference takes "
+            f"{macro.array.write_ns_per_row:g} ns a row and "
+            f"{macro.array.write_pj_per_cell:g} pJ a cell{wear}; "
+            "to price it all the same, set weight_memory.reload: allowed"
+        )
 
     @property
     def hash(self) -> str:

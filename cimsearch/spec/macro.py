@@ -16,13 +16,20 @@ ComputeModel = Literal["QS", "IS", "QR", "digital", "resistive"]
 Encoding = Literal["offset", "twos_complement", "differential", "differential_digital"]
 RangePolicy = Literal["full_scale", "layer", "column"]
 Packing = Literal["dense", "whole_kernel"]
+Gating = Literal["none", "columns"]
+Corner = Literal["ss", "tt", "ff"]
 ConfigurableField = Literal[
     "weight_bits", "activation_bits", "adc_bits", "encoding", "range_policy"
 ]
 
 
 class Technology(Spec):
-    """Process constants of the digital logic; ``nand2_delay_ps`` holds at ``vdd_v``."""
+    """Process constants of the digital logic; ``nand2_delay_ps`` holds at ``vdd_v``.
+
+    Switching energy grows with the supply to the power of ``energy_voltage_exponent``, delay falls
+    with that of ``delay_voltage_exponent``. Leakage is that at 25 C and the typical corner; it
+    doubles every ``leakage_doubling_c``.
+    """
 
     node_nm: Positive
     vdd_v: Positive
@@ -32,12 +39,17 @@ class Technology(Spec):
     sram_bit_area_um2: Positive
     leakage_uw_per_mm2: NonNegative
     delay_voltage_exponent: Positive
+    energy_voltage_exponent: Positive = 2.0
+    leakage_doubling_c: Positive = 10.0
 
 
 class Array(Spec):
     """The cells: ``rows`` wordlines by ``cols`` bitlines, ``active_rows`` driven at once.
 
     Every cell of a used column loads its bitline by ``bitline_cap_ff_per_cell``, driven or not.
+    With ``gating: columns`` idle columns are cut off: wordlines end before them and converters
+    skip them. With ``none`` a wordline spans all columns and a shared converter sweeps all of its.
+    ``endurance_cycles`` is how often a cell can be written.
     """
 
     rows: Count
@@ -48,6 +60,8 @@ class Array(Spec):
     bitline_cap_ff_per_cell: NonNegative
     write_pj_per_cell: NonNegative
     write_ns_per_row: NonNegative
+    gating: Gating = "none"
+    endurance_cycles: Positive | None = None
 
     @model_validator(mode="after")
     def _active_rows_exist(self) -> Self:
@@ -89,7 +103,8 @@ class Input(Spec):
     """Wordline drivers and DACs. ``dac_bits`` are applied in one array call; 1 is bit-serial.
 
     ``drive`` says how more than one bit is applied: as ``levels`` of a voltage, in one settling
-    time, or as ``pulses``, one wordline pulse and one settling time a bit.
+    time, or as ``pulses``, one wordline pulse and one settling time a bit. A level shifter of
+    ``level_shifter_cap_ff`` a row switches with its wordline.
     """
 
     dac_bits: Annotated[int, Field(ge=1, le=8)]
@@ -98,6 +113,7 @@ class Input(Spec):
     wordline_cap_ff_per_cell: Positive
     wordline_v: Positive
     dac_cap_ff_per_bit: NonNegative = 0.0
+    level_shifter_cap_ff: NonNegative = 0.0
     driver_area_um2: NonNegative
     settle_ns: NonNegative
 
@@ -121,21 +137,73 @@ class RampAdc(Spec):
     area_um2: Positive
 
 
-AdcModel = Annotated[CapacitiveAdc | RampAdc, Field(discriminator="kind")]
+class SurveyAdc(Spec):
+    """What a good published converter of these bits, node and rate takes, times a factor."""
+
+    kind: Literal["survey"]
+    sample_rate_msps: Positive
+    energy_factor: Positive = 1.0
+    area_um2: Positive
+
+
+class MeasuredConversion(Spec):
+    """One measured conversion."""
+
+    bits: Bits
+    energy_fj: Positive
+    conversion_ns: Positive
+
+
+class MeasuredAdc(Spec):
+    """Measured conversions at the macro's own supply, by bits; refused outside their range."""
+
+    kind: Literal["measured"]
+    points: Annotated[tuple[MeasuredConversion, ...], Field(min_length=1)]
+    area_um2: Positive
+
+
+AdcModel = Annotated[
+    CapacitiveAdc | RampAdc | SurveyAdc | MeasuredAdc, Field(discriminator="kind")
+]
 
 
 class Adc(Spec):
     """The converters: ``columns_per_adc`` bitlines share one.
 
     ``sample_cap_ff`` is charged on every line at every wordline pulse (sample and hold,
-    integrator).
+    integrator). ``range_frac`` is the share of the full scale that the ranges ``layer`` and
+    ``column`` are expected to span: on a chip whose own range is ``full_scale``, what limits noise
+    is priced for it. A converter that several
+    columns with a range each share switches its reference before every conversion, at
+    ``range_switch_fj``.
     """
 
     bits: Bits
     columns_per_adc: Count
     range_policy: RangePolicy
     sample_cap_ff: NonNegative = 0.0
+    range_frac: Annotated[float, Field(gt=0, le=1)] = 0.25
+    range_switch_fj: NonNegative = 0.0
     model: AdcModel
+
+    @model_validator(mode="after")
+    def _bits_are_measured(self) -> Self:
+        if isinstance(self.model, MeasuredAdc):
+            known = [point.bits for point in self.model.points]
+            if len(set(known)) != len(known):
+                raise FieldError("model.points", "found bits that are listed twice")
+            self.check_bits(self.bits, "bits")
+        return self
+
+    def check_bits(self, bits: int, field: str) -> None:
+        """Raise if ``bits`` are outside what was measured."""
+        if isinstance(self.model, MeasuredAdc):
+            known = [point.bits for point in self.model.points]
+            if not min(known) <= bits <= max(known):
+                raise FieldError(
+                    field,
+                    f"found {bits}; allowed are the measured {min(known)} to {max(known)} bits",
+                )
 
 
 class Weights(Spec):
@@ -201,6 +269,7 @@ class Macro(Spec):
     more that logic switches than its bare full adders and registers: wiring, clock, glitches.
     ``control_frac`` is added to the dynamic energy of every node. ``packing`` says how a layer's
     rows fill an array: ``dense`` uses every row, ``whole_kernel`` as many whole kernels as fit.
+    ``corner`` and ``temperature_c`` change leakage and the delay of logic.
     """
 
     device: Device
@@ -215,6 +284,8 @@ class Macro(Spec):
     logic_factor: Positive
     control_frac: Fraction
     packing: Packing = "dense"
+    corner: Corner = "tt"
+    temperature_c: Annotated[float, Field(ge=-55, le=175)] = 25.0
     noise: Noise = Noise()
     calibration: Calibration | None = None
     configurable: dict[ConfigurableField, Configurable] = Field(default_factory=dict)
@@ -259,12 +330,24 @@ class Macro(Spec):
                     raise FieldError(
                         f"configurable.{name}.values", f"found {value}; allowed are {listed}"
                     )
+                if name == "adc_bits" and self.adc:
+                    self.adc.check_bits(int(value), f"configurable.{name}.values")
             own = self._own(name)
             if name not in ("weight_bits", "activation_bits") and own not in setting.values:
                 raise FieldError(
                     f"configurable.{name}.values", f"the chip's own setting {own} is missing"
                 )
         return self
+
+    @property
+    def energy_v2(self) -> float:
+        """The square of the supply that a capacitance is charged to, V^2.
+
+        An exponent other than 2 bends it around the technology's nominal supply.
+        """
+        nominal = self.technology.vdd_v
+        exponent = self.technology.energy_voltage_exponent
+        return float(nominal**2 * (self.supply_v / nominal) ** exponent)
 
     @property
     def adc_bits(self) -> int:

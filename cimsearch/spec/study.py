@@ -172,11 +172,13 @@ class Statistics(Spec):
     """Declared data statistics that price every trial (never a trial's own).
 
     ``activity_frac`` is the share of input bits that are 1, ``density_frac`` the share of stored
-    weight bits that are 1.
+    weight bits that are 1. Inferences come in batches of ``batch``: weights that do not stay in
+    the macros are loaded once a batch.
     """
 
     activity_frac: Fraction = 0.5
     density_frac: Fraction = 0.5
+    batch: Count = 1
 
 
 class Bound(Spec):

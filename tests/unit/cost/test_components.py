@@ -102,7 +102,8 @@ def test_shift_add() -> None:
     sums = (16 * 18 + 16 * 3) * width * 9 * in_unit
     assert offset == pytest.approx((accumulate + tiles + sums) * FJ)
     layer = part("shift_add", conv(range_policy="layer"), hardware())
-    scales = 16 * 3 * width * 16 * 6.5 * in_unit
+    # A multiplication by the range's scale, which is read from a register of 16 bits.
+    scales = 16 * 3 * (width * 16 * 6.5 + 16 * 3) * in_unit
     assert layer == pytest.approx((accumulate + tiles + scales) * FJ)
 
 
