@@ -6,6 +6,7 @@ import click
 
 from cimsearch import __version__
 from cimsearch.cli.catalogue import check, cost, list_, show
+from cimsearch.cli.hardware import hardware
 from cimsearch.cli.read import front, report, status, trial
 from cimsearch.cli.run import launch, resume
 from cimsearch.cli.tools import data, database, doctor
@@ -41,6 +42,7 @@ for _verb in (
     show,
     check,
     cost,
+    hardware,
     data,
     database,
     doctor,

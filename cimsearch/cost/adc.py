@@ -55,7 +55,7 @@ def _conversion_fj(adc: Adc, swing_v2: float, node_nm: float, bits: int, finer: 
     if isinstance(model, RampAdc):
         return float(model.step_fj * (2**bits - 1))
     if isinstance(model, MeasuredAdc):
-        return _between([(p.bits, p.energy_fj) for p in model.points], bits)
+        return model.energy_factor * _between([(p.bits, p.energy_fj) for p in model.points], bits)
     if isinstance(model, SurveyAdc):
         return model.energy_factor * survey_fj(bits + finer, node_nm, model.sample_rate_msps)
     return float((model.k1_ff * bits + model.k2_ff * 4 ** (bits + finer)) * swing_v2)

@@ -155,10 +155,14 @@ class MeasuredConversion(Spec):
 
 
 class MeasuredAdc(Spec):
-    """Measured conversions at the macro's own supply, by bits; refused outside their range."""
+    """Measured conversions at the macro's own supply, by bits; refused outside their range.
+
+    ``energy_factor`` scales all of them, where a whole macro is calibrated.
+    """
 
     kind: Literal["measured"]
     points: Annotated[tuple[MeasuredConversion, ...], Field(min_length=1)]
+    energy_factor: Positive = 1.0
     area_um2: Positive
 
 
