@@ -6,8 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import layer_table
-from cimsearch.cost import CostArrays, CostReport, estimate, estimate_table, node_statistics
+from cimsearch.cost import CostReport, Totals, estimate, estimate_totals, node_statistics
 from cimsearch.evaluate import Score
 from cimsearch.space import Candidate, Genes, Space
 from cimsearch.spec import Hardware, Study
@@ -79,17 +78,20 @@ def energy_measured_pj(study: Study, candidate: Candidate, score: Score) -> floa
 
 def estimate_batch(
     space: Space, genes: Genes, hardware: Hardware, statistics: Statistics | None = None
-) -> CostArrays:
-    """Return the costs of many candidates at once.
+) -> Totals:
+    """Return the costs of many candidates at once, without those of their nodes.
 
     Args:
         space: What the genes mean.
         genes: Choice indices (n, g).
         hardware: What to price on.
         statistics: Declared data statistics; the defaults if left out.
+
+    Raises:
+        SpaceError: The vectors have the wrong length or an index out of range.
+        HardwareError: A candidate asks what the hardware cannot do; names the first.
     """
-    table = layer_table([space.decode(row).blueprint for row in genes])
-    return estimate_table(table, hardware, statistics or Statistics())
+    return estimate_totals(space.layer_table(genes), hardware, statistics)
 
 
 def failing_constraints(study: Study, genes: Genes) -> tuple[int, dict[str, int]]:

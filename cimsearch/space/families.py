@@ -1,21 +1,16 @@
-"""Families of networks: the axes they can be searched along, and pure functions to a blueprint.
+"""Families of networks: the axes they can be searched along, and the plan of their layers.
 
-A family reads its choices from a mapping of axis names to values. Layers carry the kept widths:
-what is priced is what is built. With ``parent=True`` the same layout comes out with nothing
-pruned and no bits: the float parent that a candidate's weights are taken from.
+A plan is laid out without any values: it names the axes that decide a layer's width, bits and
+existence. ``cimsearch.space.realise`` puts values in, for one network or for many.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cimsearch.blueprint import Blueprint
-from cimsearch.space.layout import FLOAT, Layout, Numerics, kept
+from cimsearch.space.layout import NUMERIC_FIELDS, Layout, Plan, Width
+from cimsearch.space.realise import Value
 from cimsearch.spec.space import SpaceSpec
 
-Value = int | float | str
-Values = Mapping[str, Value]
-
-NUMERIC_AXES = ("weight_bits", "activation_bits", "adc_bits", "encoding", "range_policy")
 UNORDERED = ("encoding", "range_policy")
 
 
@@ -40,10 +35,10 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family: its axes and how a blueprint is made of their values."""
+    """A family: its axes and the plan of its layers."""
 
     axes: Callable[[SpaceSpec], tuple[Axis, ...]]
-    build: Callable[[SpaceSpec, Values, bool], Blueprint]
+    plan: Callable[[SpaceSpec], Plan]
 
 
 def _layer_axes(spec: SpaceSpec, fields: tuple[str, ...], place: Axis) -> Iterator[Axis]:
@@ -55,25 +50,6 @@ def _layer_axes(spec: SpaceSpec, fields: tuple[str, ...], place: Axis) -> Iterat
             yield Axis(f"{place.name}.{field}", choices, place.depth, place.position, neighbour)
 
 
-def _numerics(values: Values, layer: str, *, parent: bool) -> Numerics:
-    """Return the numerics of a searched layer, which runs on the macro."""
-    if parent:
-        return FLOAT
-    return Numerics(
-        "cim",
-        w_bits=int(values[f"{layer}.weight_bits"]),
-        x_bits=int(values[f"{layer}.activation_bits"]),
-        adc_bits=int(values.get(f"{layer}.adc_bits", 0)),
-        encoding=str(values.get(f"{layer}.encoding", "")),
-        range_policy=str(values.get(f"{layer}.range_policy", "")),
-    )
-
-
-def _kept(values: Values, stage: int, ratio_axis: str, *, parent: bool) -> int:
-    width = int(values[f"stage{stage}.width"])
-    return width if parent else kept(width, float(values[ratio_axis]))
-
-
 def _vgg_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
     axes: list[Axis] = []
     for s, stage in enumerate(spec.stages):
@@ -81,39 +57,27 @@ def _vgg_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
         axes += [Axis(f"stage{s}.width", stage.width), Axis(depth, stage.depth)]
         for i in range(max(stage.depth)):
             # The very first layer has stated bits, so only its width is searched.
-            fields = ("prune_ratio",) if s == i == 0 else ("prune_ratio", *NUMERIC_AXES)
+            fields = ("prune_ratio",) if s == i == 0 else ("prune_ratio", *NUMERIC_FIELDS)
             searched_left = i > (1 if s == 0 else 0)
             left = f"stage{s}.layer{i - 1}" if searched_left else ""
             axes += _layer_axes(spec, fields, Axis(f"stage{s}.layer{i}", (), depth, i, left))
     return tuple(axes)
 
 
-def _vgg_build(spec: SpaceSpec, values: Values, parent: bool) -> Blueprint:
+def _vgg_plan(spec: SpaceSpec) -> Plan:
     layout = Layout(spec.input_shape)
     for s, stage in enumerate(spec.stages):
-        for i in range(int(values[f"stage{s}.depth"])):
+        for i in range(max(stage.depth)):
             layer = f"stage{s}.layer{i}"
-            width = _kept(values, s, f"{layer}.prune_ratio", parent=parent)
-            numerics = _numerics_or_end(spec, values, layer, parent=parent, first=s == i == 0)
-            layout.conv(layer, width, numerics, group=layer, kernel=spec.kernel)
-            layout.same(f"{layer}.norm", "batchnorm")
-            layout.same(f"{layer}.relu", "relu")
+            width = Width(f"stage{s}.width", f"{layer}.prune_ratio")
+            numerics = spec.first_layer if s == i == 0 else layer
+            with layout.deeper_than(f"stage{s}.depth", i):
+                layout.conv(layer, width, numerics, group=layer, kernel=spec.kernel)
+                layout.same(f"{layer}.norm", "batchnorm")
+                layout.same(f"{layer}.relu", "relu")
         if stage.downsample:
             layout.max_pool(f"stage{s}.pool")
-    return _headed(layout, spec, parent=parent)
-
-
-def _numerics_or_end(
-    spec: SpaceSpec, values: Values, layer: str, *, parent: bool, first: bool
-) -> Numerics:
-    if first:
-        return FLOAT if parent else Numerics.of_end(spec.first_layer)
-    return _numerics(values, layer, parent=parent)
-
-
-def _headed(layout: Layout, spec: SpaceSpec, *, parent: bool) -> Blueprint:
-    layout.head(spec.classes, FLOAT if parent else Numerics.of_end(spec.classifier))
-    return layout.blueprint(spec.classes)
+    return layout.finish(spec.classes, spec.classifier)
 
 
 def _resnet_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
@@ -128,8 +92,8 @@ def _resnet_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
         ]
         for b in range(max(stage.depth)):
             for conv, fields in (
-                ("conv1", ("prune_ratio", *NUMERIC_AXES)),
-                ("conv2", NUMERIC_AXES),
+                ("conv1", ("prune_ratio", *NUMERIC_FIELDS)),
+                ("conv2", tuple(NUMERIC_FIELDS)),
             ):
                 left = f"stage{s}.block{b - 1}.{conv}" if b else ""
                 place = Axis(f"stage{s}.block{b}.{conv}", (), depth, b, left)
@@ -137,49 +101,38 @@ def _resnet_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
     return tuple(axes)
 
 
-def _resnet_build(spec: SpaceSpec, values: Values, parent: bool) -> Blueprint:
+def _resnet_plan(spec: SpaceSpec) -> Plan:
     layout = Layout(spec.input_shape)
-    stem = FLOAT if parent else Numerics.of_end(spec.first_layer)
-    width = _kept(values, 0, "stage0.prune_ratio", parent=parent)
-    layout.conv("stem", width, stem, group="stage0", kernel=spec.kernel)
+    width = Width("stage0.width", "stage0.prune_ratio")
+    layout.conv("stem", width, spec.first_layer, group="stage0", kernel=spec.kernel)
     layout.same("stem.norm", "batchnorm")
     layout.same("stem.relu", "relu")
     for s, stage in enumerate(spec.stages):
-        width = _kept(values, s, f"stage{s}.prune_ratio", parent=parent)
-        for b in range(int(values[f"stage{s}.depth"])):
+        for b in range(max(stage.depth)):
             stride = 2 if stage.downsample and b == 0 else 1
-            _residual_block(layout, spec, values, (s, b), (width, stride), parent=parent)
-    return _headed(layout, spec, parent=parent)
+            with layout.deeper_than(f"stage{s}.depth", b):
+                _residual_block(layout, spec.kernel, (s, b), stride)
+    return layout.finish(spec.classes, spec.classifier)
 
 
-def _residual_block(
-    layout: Layout,
-    spec: SpaceSpec,
-    values: Values,
-    place: tuple[int, int],
-    shape: tuple[int, int],
-    *,
-    parent: bool,
-) -> None:
+def _residual_block(layout: Layout, kernel: int, place: tuple[int, int], stride: int) -> None:
     """Append conv-norm-relu-conv-norm, the shortcut, the add and the activation."""
-    (s, b), (width, stride) = place, shape
-    block = f"stage{s}.block{b}"
-    inner = _kept(values, s, f"{block}.conv1.prune_ratio", parent=parent)
-    first = _numerics(values, f"{block}.conv1", parent=parent)
-    second = _numerics(values, f"{block}.conv2", parent=parent)
-    entry, entry_shape = layout.last, layout.shape
-    layout.conv(
-        f"{block}.conv1", inner, first, group=f"{block}.conv1", kernel=spec.kernel, stride=stride
-    )
-    layout.same(f"{block}.conv1.norm", "batchnorm")
-    layout.same(f"{block}.conv1.relu", "relu")
-    layout.conv(f"{block}.conv2", width, second, group=f"stage{s}", kernel=spec.kernel)
-    layout.same(f"{block}.conv2.norm", "batchnorm")
+    s, b = place
+    stage, block = f"stage{s}", f"stage{s}.block{b}"
+    first, second = f"{block}.conv1", f"{block}.conv2"
+    inner = Width(f"{stage}.width", f"{first}.prune_ratio")
+    width = Width(f"{stage}.width", f"{stage}.prune_ratio")
+    entry, entry_size = layout.last, layout.size
+    layout.conv(first, inner, first, group=first, kernel=kernel, stride=stride)
+    layout.same(f"{first}.norm", "batchnorm")
+    layout.same(f"{first}.relu", "relu")
+    layout.conv(second, width, second, group=stage, kernel=kernel)
+    layout.same(f"{second}.norm", "batchnorm")
     main, shortcut = layout.last, entry
-    # Structure must not depend on the pruned widths: the parent decides by stage, not by size.
+    # Structure must not depend on the pruned widths: it is decided by stage, not by size.
     if b == 0 and s > 0:
-        layout.last, layout.shape = entry, entry_shape
-        layout.conv(f"{block}.shortcut", width, first, group=f"stage{s}", kernel=1, stride=stride)
+        layout.last, layout.size = entry, entry_size
+        layout.conv(f"{block}.shortcut", width, first, group=stage, kernel=1, stride=stride)
         layout.same(f"{block}.shortcut.norm", "batchnorm")
         shortcut = layout.last
     layout.last = main
@@ -188,6 +141,6 @@ def _residual_block(
 
 
 FAMILIES: dict[str, Family] = {
-    "vgg": Family(_vgg_axes, _vgg_build),
-    "resnet": Family(_resnet_axes, _resnet_build),
+    "vgg": Family(_vgg_axes, _vgg_plan),
+    "resnet": Family(_resnet_axes, _resnet_plan),
 }

@@ -8,11 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from cimsearch.blueprint import Blueprint
+from cimsearch.blueprint import Blueprint, LayerTable
 from cimsearch.errors import SpaceError
 from cimsearch.seeds import stream
-from cimsearch.space.families import FAMILIES, UNORDERED, Axis, Value, Values
+from cimsearch.space.families import FAMILIES, UNORDERED, Axis
 from cimsearch.space.genes import Gene, Genes, active_mask, canonical, check, repair
+from cimsearch.space.layout import Plan
+from cimsearch.space.realise import Picks, Value, Values, blueprint_of, table_of
 from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import RangePolicy
 from cimsearch.spec.space import SpaceSpec
@@ -71,6 +73,10 @@ class Space:
     @cached_property
     def _axes(self) -> tuple[Axis, ...]:
         return FAMILIES[self.spec.family].axes(self.spec)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return FAMILIES[self.spec.family].plan(self.spec)
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
@@ -153,6 +159,20 @@ class Space:
         values = {axis.name: axis.choices[0] for axis in self._axes} | searched
         return self._candidate(values, tuple(int(index) for index in vector[0]))
 
+    def layer_table(self, genes: Genes) -> LayerTable:
+        """Return the layer table of the candidates of ``genes`` (n, g), without decoding them.
+
+        It equals ``layer_table`` of their blueprints. Columns may be read-only views.
+
+        Raises:
+            SpaceError: The vectors have the wrong length or an index out of range.
+        """
+        vectors = np.asarray(genes, dtype=np.int64)
+        check(self.genes, vectors)
+        choices = {axis.name: axis.choices for axis in self._axes}
+        picked = dict(zip(self.gene_names, np.ascontiguousarray(vectors.T), strict=True))
+        return table_of(self._plan, Picks(choices, picked), len(vectors))
+
     def choices(self, genes: tuple[int, ...]) -> dict[str, Value]:
         """Return what the active genes of one vector (g,) mean, by gene name."""
         mask = self.active(np.array([genes], dtype=np.int64))[0]
@@ -218,5 +238,5 @@ class Space:
         return {f"{layer}.{name}": v for layer in layers for name, v in settings.items()}
 
     def _candidate(self, values: Values, genes: tuple[int, ...]) -> Candidate:
-        build = FAMILIES[self.spec.family].build
-        return Candidate(build(self.spec, values, False), build(self.spec, values, True), genes)
+        parent = blueprint_of(self._plan, values, parent=True)
+        return Candidate(blueprint_of(self._plan, values), parent, genes)
