@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ORACLES := $(VENV)/.oracles
 
 export OMP_NUM_THREADS := 1
 
@@ -17,10 +18,14 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train]' --group dev
 	touch $@
 
+$(ORACLES): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --group oracles
+	touch $@
+
 quickstart: env
 	$(BIN)/cimsearch launch quickstart
 
-lint: env
+lint: env $(ORACLES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -34,7 +39,7 @@ browser:
 		  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
 		echo "chromium is not installed: the browser tests need it"
 
-test: env browser lint
+test: env $(ORACLES) browser lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
 clean:

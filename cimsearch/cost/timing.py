@@ -64,7 +64,10 @@ def _rounds(layers: Layers) -> Array:
 
 
 def _arrays_ns(layers: Layers) -> Array:
-    return layers.mapping.serial_calls * _rounds(layers) * call_ns(layers)
+    """Return the time of a layer's array calls: never longer than one after another."""
+    mapping = layers.mapping
+    calls = layers.xp.minimum(mapping.serial_calls * _rounds(layers), mapping.array_calls)
+    return calls * call_ns(layers)
 
 
 def _loading_ns(layers: Layers) -> Array:

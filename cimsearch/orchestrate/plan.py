@@ -85,10 +85,10 @@ def check_feasible(study: Study) -> None:
     Raises:
         SpaceError: None is feasible; says which constraint fails how often.
     """
-    if not study.spec.constraints:
+    if not study.bounds:
         return
     total = 0
-    failed: dict[str, int] = dict.fromkeys(study.spec.constraints, 0)
+    failed: dict[str, int] = dict.fromkeys(study.bounds, 0)
     for n in _FEASIBILITY_SAMPLES:
         genes = Space(study.space).sample_genes(n, stream("feasible", study.spec.seed, n))
         feasible, fails = failing_constraints(study, genes)

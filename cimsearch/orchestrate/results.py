@@ -164,7 +164,7 @@ class _Reader:
             state=_state(row),
             on_front=row.trial_id in self.front,
             objectives=dict(zip(spec.objectives, row.values or (), strict=False)),
-            constraints=dict(zip(sorted(spec.constraints), row.constraints, strict=False)),
+            constraints=dict(zip(self.study.bounds, row.constraints, strict=False)),
             genes=self.space.choices(genes),
             candidate=self.space.decode(genes),
             cost=json.loads(evaluation.cost) if evaluation else None,

@@ -73,7 +73,7 @@ def study_view(result: StudyResult) -> StudyView:
         genes=tuple(
             GeneAxis(name=g.name, choices=g.choices, ordered=g.ordered) for g in space.genes
         ),
-        constraints=tuple(_bound(name, bound) for name, bound in spec.constraints.items()),
+        constraints=tuple(_bound(name, bound) for name, bound in study.bounds.items()),
         machines_mixed=len({score.fingerprint for score in scores}) > 1,
         provenance=(
             ("study hash", study.hash),

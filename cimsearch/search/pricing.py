@@ -43,12 +43,11 @@ def price(study: Study, candidate: Candidate) -> Priced:
     Raises:
         HardwareError: The hardware cannot do what a node asks.
     """
-    report = estimate(candidate.blueprint, study.hardware, study.spec.statistics)
+    report = estimate(
+        candidate.blueprint, study.hardware, study.spec.statistics, allow_reload=True
+    )
     objectives = tuple(getattr(report, name) for name in study.spec.objectives[1:])
-    violations = [
-        _violation(getattr(report, name), bound)
-        for name, bound in sorted(study.spec.constraints.items())
-    ]
+    violations = [_violation(getattr(report, name), bound) for name, bound in study.bounds.items()]
     return Priced(candidate, report, objectives, tuple(float(v) for v in violations))
 
 
@@ -73,7 +72,7 @@ def energy_measured_pj(study: Study, candidate: Candidate, score: Score) -> floa
         score.density_frac,
         default=study.spec.statistics,
     )
-    return estimate(candidate.blueprint, study.hardware, statistics).energy_pj
+    return estimate(candidate.blueprint, study.hardware, statistics, allow_reload=True).energy_pj
 
 
 def estimate_batch(
@@ -99,7 +98,7 @@ def failing_constraints(study: Study, genes: Genes) -> tuple[int, dict[str, int]
     costs = estimate_batch(Space(study.space), genes, study.hardware, study.spec.statistics)
     feasible = np.ones(len(genes), dtype=bool)
     fails: dict[str, int] = {}
-    for name, bound in sorted(study.spec.constraints.items()):
+    for name, bound in study.bounds.items():
         failed = np.asarray(_violation(getattr(costs, name), bound)) > 0
         fails[name] = int(failed.sum())
         feasible &= ~failed

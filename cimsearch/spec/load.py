@@ -21,7 +21,7 @@ from cimsearch.spec.hardware import (
     numbers,
 )
 from cimsearch.spec.space import LayerGenes, SpaceSpec
-from cimsearch.spec.study import StudySpec
+from cimsearch.spec.study import Bound, StudySpec
 
 DEFAULT_SYSTEM = "systems/enough_macros"
 HardwareFile = TechnologyFile | MacroFile | SystemFile
@@ -116,6 +116,20 @@ class Study:
     def name(self) -> str:
         """The study's name, which its database row carries."""
         return self.spec.name
+
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """The constraints by name, with those that the hardware imposes, in alphabetical order.
+
+        A network that does not fit is infeasible where it may not be loaded at every inference.
+        """
+        bounds: dict[str, Bound] = dict(self.spec.constraints)
+        owned = self.hardware.system.macros
+        if owned != "enough" and self.hardware.reload_refused:
+            given = bounds.get("macros", Bound(max=owned))
+            least = owned if given.max is None else min(owned, given.max)
+            bounds["macros"] = given.model_copy(update={"max": least})
+        return dict(sorted(bounds.items()))
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two studies the same one, as plain data.
