@@ -1,7 +1,10 @@
 """Fitting converter ranges: bit-serial partial sums of a sample, their histogram, the range."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,21 +38,17 @@ def measure_ranges(
     outputs = w_codes.shape[0] // geometry.groups
     stored = weight_slice_values(w_codes, numerics)
     slices = stored.reshape(*stored.shape[:2], geometry.groups, outputs, -1)
-    counts = [
-        _histogram(
-            torch.einsum(
-                "pmgk,hsgok->hpmsgo", planes[..., start:stop], slices[..., start:stop]
-            ).flatten(4),
-            numerics,
-            by_column=by_column,
-        )
+    sums = [
+        torch.einsum(
+            "pmgk,hsgok->hpmsgo", planes[..., start:stop], slices[..., start:stop]
+        ).flatten(4)
         for start, stop in geometry.row_groups
     ]
+    bins = _Bins.of(sums)
+    counts = [_histogram(part, numerics, bins, by_column=by_column) for part in sums]
     histogram = torch.stack(counts) if by_column else torch.stack(counts).sum(dim=0, keepdim=True)
-    groups, slices_, columns, bins = histogram.shape
-    stride = 1 << _bin_shift(numerics)
-    values = numerics.lowest_sum + (stride - 1) / 2 + stride * np.arange(bins, dtype=np.float64)
-    fitted = fit_ranges(histogram.view(-1, bins).numpy(), values, numerics.adc_bits)
+    groups, slices_, columns, _ = histogram.shape
+    fitted = fit_ranges(histogram.view(-1, bins.count).numpy(), bins.middles, numerics.adc_bits)
     return Ranges(*(part.reshape(groups, slices_, columns) for part in fitted))
 
 
@@ -66,29 +65,48 @@ def _windows(codes: Tensor, geometry: Geometry) -> Tensor:
     return windows[spread].view(len(spread), geometry.groups, -1)
 
 
-def _bin_shift(numerics: LayerNumerics) -> int:
-    """Return the width of a histogram's bin, as a shift: 0 unless a sum has very many values."""
-    return (numerics.full_scale // MOST_BINS).bit_length()
+@dataclass(frozen=True)
+class _Bins:
+    """The bins of a histogram, over what was seen: of the full scale that may be a small part.
+
+    A bin is one value wide unless very many were seen.
+    """
+
+    lowest: int
+    count: int
+    shift: int
+
+    @classmethod
+    def of(cls, sums: list[Tensor]) -> "_Bins":
+        lowest = int(min(part.min() for part in sums))
+        span = int(max(part.max() for part in sums)) - lowest
+        shift = (span // MOST_BINS).bit_length()
+        return cls(lowest, (span >> shift) + 1, shift)
+
+    @property
+    def middles(self) -> NDArray[np.float64]:
+        """The partial sum in the middle of each bin (bins,)."""
+        width = 1 << self.shift
+        return self.lowest + (width - 1) / 2 + width * np.arange(self.count, dtype=np.float64)
 
 
-def _histogram(sums: Tensor, numerics: LayerNumerics, *, by_column: bool) -> Tensor:
+def _histogram(sums: Tensor, numerics: LayerNumerics, bins: _Bins, *, by_column: bool) -> Tensor:
     """Return weighted counts of partial sums: (slices, columns, bins), or (1, 1, bins).
 
     Args:
         sums: (halves, planes, windows, slices, columns).
         numerics: Of the layer.
+        bins: What is counted together.
         by_column: Whether each slice and column has its own.
     """
-    shift = _bin_shift(numerics)
-    bins = (numerics.full_scale >> shift) + 1
-    index = sums.sub_(numerics.lowest_sum).to(torch.int32) >> shift
+    index = sums.sub_(bins.lowest).to(torch.int32) >> bins.shift
     cb = torch.tensor(numerics.plane_weights, dtype=torch.float64).square()
     cs = torch.tensor(numerics.slice_weights, dtype=torch.float64).square()
     weights = (cb[:, None, None, None] * cs[:, None]).expand(index.shape)
     slices, columns = index.shape[3:] if by_column else (1, 1)
     if by_column:
-        index = index + bins * torch.arange(slices * columns, dtype=torch.int32).view(
+        index = index + bins.count * torch.arange(slices * columns, dtype=torch.int32).view(
             slices, columns
         )
-    counts = torch.bincount(index.flatten(), weights.flatten(), slices * columns * bins)
-    return counts.view(slices, columns, bins)
+    counts = torch.bincount(index.flatten(), weights.flatten(), slices * columns * bins.count)
+    return counts.view(slices, columns, bins.count)

@@ -118,3 +118,30 @@ def test_fitted_ranges_beat_full_scale(policy: str) -> None:
         y = oracle(x, w, numerics, adc_lo=ranges.lo, adc_lsb=ranges.lsb)
         error.append(np.mean((y - x @ w) ** 2))
     assert error[1] < error[0] / 3
+
+
+@pytest.mark.parametrize("policy", ["layer", "column"])
+def test_small_sums_of_a_wide_macro_are_told_apart(policy: str) -> None:
+    """Sums up to a few hundred, on a macro whose full scale is 1024 x 127 x 7 steps."""
+    numerics = analog(
+        "differential",
+        adc_bits=6,
+        rows=1024,
+        active_rows=1024,
+        range_policy=policy,
+        w_bits=4,
+        x_bits=7,
+        dac_bits=7,
+        cell_bits=3,
+    )
+    geometry = Geometry.of(linear_node(9, 4), numerics)
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(0, 12, (64, 9)), rng.integers(-2, 3, (4, 9))
+    ranges = measure_ranges(
+        torch.from_numpy(x).float()[:, :, None, None],
+        torch.from_numpy(w).float()[:, :, None, None],
+        numerics,
+        geometry,
+    )
+    seen = x @ w.T
+    assert float(np.max(ranges.lsb)) <= 2 * (seen.max() - seen.min()) / (2**6 - 1)
