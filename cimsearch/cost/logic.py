@@ -7,10 +7,12 @@ switches 3 and covers 6 NAND.
 
 from math import ceil, log2
 
-from cimsearch.cost.namespace import Array
+from cimsearch.cost.namespace import Array, at_least, ceil_div
 from cimsearch.spec.hardware import Hardware, Macro, Technology
 
 FULL_ADDER_CAPS = 6.0
+ONE_SIDED_ADDER_CAPS = 3.0
+"""Its two XOR gates alone, where only one operand comes in."""
 REGISTER_CAPS = 3.0
 FULL_ADDER_AREAS = 7.8
 REGISTER_AREAS = 6.0
@@ -32,6 +34,23 @@ def multiplier_caps(a_bits: Array | int, b_bits: Array | int) -> Array | float:
 def tree_adders(rows: int, bits: Array | int) -> Array | float:
     """Return the full adders of a tree that sums ``rows`` operands of ``bits``."""
     return rows * (bits + 1) - (bits + log2(rows) + 1)
+
+
+def tree_caps(operands: Array, bits: Array, inputs: int) -> Array:
+    """Return the NAND capacitances that an adder tree of ``inputs`` switches for fewer operands.
+
+    Operands of ``bits`` sit side by side. An adder that gets two of them, or sums of them,
+    switches fully; one that gets a single one makes no carry and switches its XOR gates; one
+    that gets none stands still (ZigZag-IMC).
+    """
+    caps = 0.0 * operands
+    for level in range(1, sum_bits(inputs) + 1):
+        span = 1 << level
+        fed = ceil_div(operands, span)
+        full = at_least(ceil_div(operands - span // 2, span), 0.0)
+        switched = full * FULL_ADDER_CAPS + (fed - full) * ONE_SIDED_ADDER_CAPS
+        caps = caps + (bits + (level - 1)) * switched
+    return caps
 
 
 def sum_bits(rows: int) -> int:

@@ -15,10 +15,11 @@ from cimsearch.cost.logic import (
     macro_cap_fj,
     multiplier_caps,
     tree_adders,
+    tree_caps,
     unit_cap_fj,
 )
 from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE
-from cimsearch.cost.namespace import Array, at_least, log2_of, looked_up
+from cimsearch.cost.namespace import Array, at_least, floor_div, log2_of, looked_up
 from cimsearch.spec.hardware import ResistiveCell
 
 
@@ -50,7 +51,7 @@ def drivers_fj(layers: Layers) -> Array:
     macro, mapping = layers.hardware.macro, layers.mapping
     given = macro.input
     rows = mapping.vectors * mapping.rows * mapping.groups * mapping.column_tiles
-    if macro.array.gating == "columns":
+    if "columns" in macro.array.gating:
         cells = mapping.vectors * mapping.used_cells
     else:
         cells = rows * macro.array.cols
@@ -82,15 +83,34 @@ def adc_fj(layers: Layers) -> Array:
 def adder_tree_fj(layers: Layers) -> Array:
     """Return the energy of a digital macro's adder trees; 0 in an analog macro.
 
-    The tree of an output spans all active rows, also when the layer has fewer.
+    The tree of an output spans all active rows, also when the layer has fewer: with
+    ``gating: [rows]`` what no row comes into stands still.
     """
     macro, mapping = layers.hardware.macro, layers.mapping
     if macro.adc is not None:
         return 0.0 * mapping.rows
-    adders = tree_adders(macro.array.active_rows, layers.demand.w_bits)
-    trees = mapping.results * mapping.row_groups * layers.demand.x_bits
+    if "rows" in macro.array.gating:
+        caps = _gated_tree_caps(layers)
+    else:
+        adders = tree_adders(macro.array.active_rows, layers.demand.w_bits)
+        caps = mapping.row_groups * adders * FULL_ADDER_CAPS
+    trees = mapping.results * layers.demand.x_bits
     switching = layers.activity * layers.density * macro_cap_fj(layers.hardware)
-    return trees * adders * FULL_ADDER_CAPS * switching
+    return trees * caps * switching
+
+
+def _gated_tree_caps(layers: Layers) -> Array:
+    """Return what a tree switches over all row groups of an output, short ones less."""
+    mapping, active = layers.mapping, layers.hardware.macro.array.active_rows
+    whole = 0.0 * mapping.rows + active
+    last = mapping.rows - at_least(mapping.row_tiles - 1, 0) * mapping.tile_rows
+    caps = 0.0 * mapping.rows
+    for tiles, rows in ((at_least(mapping.row_tiles - 1, 0), mapping.tile_rows), (1, last)):
+        full = floor_div(rows, active)
+        rest = rows - full * active
+        in_tile = full * tree_caps(whole, layers.demand.w_bits, active)
+        caps = caps + tiles * (in_tile + tree_caps(rest, layers.demand.w_bits, active))
+    return caps
 
 
 def shift_add_fj(layers: Layers) -> Array:

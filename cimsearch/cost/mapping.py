@@ -108,6 +108,7 @@ class Mapping:
         columns_per_output: Columns that hold the slices of one output.
         lines_per_output: Results read out for one output in an array call: a differential pair
             is one line, every other column is one.
+        tile_rows: Rows of an array that a full tile uses.
         row_tiles: Arrays that the rows of a group are spread over.
         column_tiles: Arrays that the outputs of a group are spread over.
         row_groups: Row ranges of a group that are converted separately.
@@ -130,6 +131,7 @@ class Mapping:
     slices: Array
     columns_per_output: Array
     lines_per_output: Array
+    tile_rows: Array
     row_tiles: Array
     column_tiles: Array
     row_groups: Array
@@ -270,6 +272,7 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         slices=on_arrays(slices),
         columns_per_output=on_arrays(columns),
         lines_per_output=on_arrays(lines),
+        tile_rows=on_arrays(tile),
         row_tiles=on_arrays(row_tiles),
         column_tiles=on_arrays(ceil_div(outputs, per_array)),
         row_groups=on_arrays(row_groups_),
@@ -277,7 +280,7 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         diagonal=on_arrays(xp.minimum(at_least(fitting, 1), table.groups)),
         swept_lines=on_arrays(
             outputs * lines
-            if array.gating == "columns"
+            if "columns" in array.gating
             else _swept_lines(outputs, per_array, lines, lines_per_adc(demand, macro))
         ),
         offset=on_arrays(1.0 * (demand.encoding == OFFSET)),

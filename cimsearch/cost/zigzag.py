@@ -32,6 +32,8 @@ weight in use changes, which is the mapping's doing and not the macro's.
 from dataclasses import astuple, dataclass
 from math import log2
 
+import numpy as np
+
 from cimsearch.cost.logic import (
     AND_CAPS,
     CARRY_DELAYS,
@@ -43,6 +45,7 @@ from cimsearch.cost.logic import (
     nand_ns,
     sum_bits,
     tree_adders,
+    tree_caps,
 )
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Technology
@@ -71,9 +74,6 @@ ADC_NS_PER_BIT_AND_ROW = 0.00653
 ADC_AREA_SLOPE = -0.0369
 ADC_AREA_LOG_UM2 = 1.206
 """An ADC of ``b`` bits covers ``10 ** (slope * b + log) * 2**b`` um2; one of 1 bit nothing."""
-
-ONE_SIDED_ADDER_CAPS = 3.0
-"""The two XOR gates of a full adder, in NAND input capacitances."""
 
 _PJ_PER_FJ = 1e-3
 
@@ -213,7 +213,7 @@ def cycle_pj(array: ZigZagArray, *, rows: int, outputs: float) -> Parts:
     multipliers = multiplying * array.outputs * array.w_bits * array.gates
     dac_ff = DAC_CAP_FF_PER_BIT * array.dac_bits if array.analog and array.dac_bits > 1 else 0.0
     adc_ff = ADC_K1_FF * array.adc_bits + ADC_K2_FF * 4**array.adc_bits
-    tree = 0.0 if array.analog else array.gates * tree_caps(rows, array.w_bits, array.rows)
+    tree = 0.0 if array.analog else array.gates * _tree_caps(rows, array)
     return Parts(
         cells=columns * array.rows * BITLINE_CAP_FF * cap_pj,
         dac=rows * dac_ff * cap_pj,
@@ -225,21 +225,9 @@ def cycle_pj(array: ZigZagArray, *, rows: int, outputs: float) -> Parts:
     )
 
 
-def tree_caps(operands: int, bits: int, inputs: int) -> float:
-    """Return the NAND capacitances that an adder tree of ``inputs`` switches for fewer operands.
-
-    Operands of ``bits`` sit side by side. An adder that gets two of them, or sums of them,
-    switches fully; one that gets a single one makes no carry and switches its XOR gates; one
-    that gets none stands still.
-    """
-    caps = 0.0
-    for level in range(1, sum_bits(inputs) + 1):
-        span = 1 << level
-        fed = -(-operands // span)
-        full = max(-(-(operands - span // 2) // span), 0)
-        width = bits + level - 1
-        caps += width * (full * FULL_ADDER_CAPS + (fed - full) * ONE_SIDED_ADDER_CAPS)
-    return caps
+def _tree_caps(rows: int, array: ZigZagArray) -> float:
+    operands, bits = np.array([[rows], [array.w_bits]], dtype=float)
+    return float(tree_caps(operands, bits, array.rows)[0])
 
 
 def adc_ns_per_bit(array: ZigZagArray) -> float:

@@ -16,7 +16,7 @@ ComputeModel = Literal["QS", "IS", "QR", "digital", "resistive"]
 Encoding = Literal["offset", "twos_complement", "differential", "differential_digital"]
 RangePolicy = Literal["full_scale", "layer", "column"]
 Packing = Literal["dense", "whole_kernel"]
-Gating = Literal["none", "columns"]
+Gating = Literal["rows", "columns"]
 Corner = Literal["ss", "tt", "ff"]
 ConfigurableField = Literal[
     "weight_bits", "activation_bits", "adc_bits", "encoding", "range_policy"
@@ -47,8 +47,10 @@ class Array(Spec):
     """The cells: ``rows`` wordlines by ``cols`` bitlines, ``active_rows`` driven at once.
 
     Every cell of a used column loads its bitline by ``bitline_cap_ff_per_cell``, driven or not.
-    With ``gating: columns`` idle columns are cut off: wordlines end before them and converters
-    skip them. With ``none`` a wordline spans all columns and a shared converter sweeps all of its.
+    ``gating`` says what is cut off while idle. ``columns``: wordlines end before idle ones and
+    converters skip them; else a wordline spans all columns and a shared converter sweeps all of
+    its. ``rows``: adders of a digital tree that no active row comes into stand still; else the
+    whole tree switches.
     ``endurance_cycles`` is how often a cell can be written.
     """
 
@@ -60,7 +62,7 @@ class Array(Spec):
     bitline_cap_ff_per_cell: NonNegative
     write_pj_per_cell: NonNegative
     write_ns_per_row: NonNegative
-    gating: Gating = "none"
+    gating: tuple[Gating, ...] = ()
     endurance_cycles: Positive | None = None
 
     @model_validator(mode="after")

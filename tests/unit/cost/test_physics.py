@@ -12,7 +12,7 @@ from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 
-from .tiny import conv, hardware
+from .tiny import DIGITAL, conv, hardware
 
 CAPACITIVE = {
     "kind": "capacitive",
@@ -85,7 +85,7 @@ def test_gating_cuts_idle_columns_off() -> None:
     """6 of 8 columns are used; converters of 4 columns would sweep 8."""
     apart, gated = (
         hardware(array={"gating": gating}, adc={"columns_per_adc": 4, "sample_cap_ff": 0.0})
-        for gating in ("none", "columns")
+        for gating in ([], ["columns"])
     )
     assert component("drivers", gated) == pytest.approx(component("drivers", apart) * 6 / 8)
     assert component("adc", gated) == pytest.approx(component("adc", apart) * 6 / 8)
@@ -164,3 +164,15 @@ def test_ping_pong_hides_the_loading_and_halves_the_macros() -> None:
     overlapped = estimate(conv(), hardware(system=slow_memory))
     assert overlapped.latency_ns == pytest.approx(18 * 3 * 2 / 0.01)
     assert overlapped.latency_ns < serial.latency_ns
+
+
+def test_gated_rows_of_a_tree_stand_still() -> None:
+    """18 rows on tiles of 8 with 4 active: groups of 4, 4, 4, 4 and 2; operands of 2 bits.
+
+    A tree over 4 rows has two adders of 2 bits and one of 3; 2 rows feed the first fully and the
+    last on one side.
+    """
+    whole, gated = (hardware(**DIGITAL, array={"gating": gating}) for gating in ([], ["rows"]))
+    full, short = (2 * 2 + 3) * 6.0, 2 * 6.0 + 3 * 3.0
+    ratio = component("adder_tree", gated) / component("adder_tree", whole)
+    assert ratio == pytest.approx((4 * full + short) / (5 * full))

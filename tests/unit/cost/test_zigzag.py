@@ -248,9 +248,8 @@ def test_our_mapping_is_never_worse_than_that_of_zigzag(
         else:
             assert whole_calls_pj > theirs.energy_pj
         assert ours_pj <= whole_calls_pj * (1 + 1e-9)
-        if array.analog:
-            # Nor is the price in our own model, where what ZigZag leaves out is free.
-            assert sum(array_pj(costs).values()) <= whole_calls_pj * (1 + 1e-6)
+        # Nor is the price in our own model, where what ZigZag leaves out is free.
+        assert sum(array_pj(costs).values()) <= whole_calls_pj * (1 + 1e-6)
 
 
 def node_of(convolution: Convolution) -> Node:
