@@ -1,0 +1,148 @@
+"""Tables of published chips: one row is one measured operating point of one chip."""
+
+import csv
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cimsearch.errors import SpecError
+
+_COLUMNS = (
+    "id",
+    "chip",
+    "type",
+    "source",
+    "tech_nm",
+    "vdd_V",
+    "rows",
+    "cols",
+    "activated_rows",
+    "cell_bits",
+    "weight_bits",
+    "input_bits",
+    "adc_bits",
+    "dac_bits",
+    "dot_product_len",
+    "cycle_ns",
+    "is_full_processor",
+    "meas_energy_fJ_per_MAC",
+)
+_YES = {"Y": True, "y": True, "1": True, "N": False, "n": False, "0": False, "": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """One measured operating point of a published chip; None where the table is empty.
+
+    ``chip`` names the silicon: points of one chip share it, whatever their source.
+    ``dot_length`` is the products summed in one conversion, ``measured_fj`` the energy of one
+    multiply-accumulate at ``input_bits`` x ``weight_bits``.
+    """
+
+    id: str
+    chip: str
+    technology: str
+    node_nm: float | None
+    supply_v: float | None
+    weight_bits: float | None
+    input_bits: float | None
+    measured_fj: float | None
+    source: str = ""
+    rows: float | None = None
+    cols: float | None = None
+    activated_rows: float | None = None
+    cell_bits: float | None = None
+    adc_bits: float | None = None
+    dac_bits: float | None = None
+    dot_length: float | None = None
+    cycle_ns: float | None = None
+    processor: bool = False
+
+
+def read_chips(path: Path | str) -> tuple[Chip, ...]:
+    """Read a table of operating points.
+
+    Args:
+        path: A CSV file with a header; docs/validation.md lists its columns.
+
+    Raises:
+        SpecError: The file has no rows, lacks columns, repeats an id or holds a bad value; the
+            message names file, line and column.
+    """
+    path = Path(path)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        _require_columns(path, reader.fieldnames or ())
+        chips = tuple(_chip(path, reader.line_num, row) for row in reader)
+    if not chips:
+        raise SpecError(f"{path}: the table has no rows")
+    seen: set[str] = set()
+    for chip in chips:
+        if chip.id in seen:
+            raise SpecError(f"{path}: id {chip.id!r} is given twice", "Give each row its own id.")
+        seen.add(chip.id)
+    return chips
+
+
+def table_hash(path: Path | str) -> str:
+    """Return the SHA-256 of a table, which names the data of a fit."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _require_columns(path: Path, header: Sequence[str]) -> None:
+    missing = [name for name in _COLUMNS if name not in header]
+    if missing:
+        raise SpecError(f"{path}:1: missing columns: {', '.join(missing)}")
+
+
+def _chip(path: Path, line: int, row: Mapping[str, str | None]) -> Chip:
+    place = f"{path}:{line}"
+
+    def text(column: str) -> str:
+        return (row.get(column) or "").strip()
+
+    def name(column: str) -> str:
+        if not text(column):
+            raise SpecError(f"{place}:{column}: is empty")
+        return text(column)
+
+    def number(column: str) -> float | None:
+        return _number(f"{place}:{column}", text(column), column == "dac_bits")
+
+    flag = text("is_full_processor")
+    if flag not in _YES:
+        raise SpecError(f"{place}:is_full_processor: {flag!r} is not Y, N or empty")
+    return Chip(
+        id=name("id"),
+        chip=name("chip"),
+        technology=name("type"),
+        source=text("source"),
+        node_nm=number("tech_nm"),
+        supply_v=number("vdd_V"),
+        rows=number("rows"),
+        cols=number("cols"),
+        activated_rows=number("activated_rows"),
+        cell_bits=number("cell_bits"),
+        weight_bits=number("weight_bits"),
+        input_bits=number("input_bits"),
+        adc_bits=number("adc_bits"),
+        dac_bits=number("dac_bits"),
+        dot_length=number("dot_product_len"),
+        cycle_ns=number("cycle_ns"),
+        measured_fj=number("meas_energy_fJ_per_MAC"),
+        processor=_YES[flag],
+    )
+
+
+def _number(place: str, text: str, zero_allowed: bool) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise SpecError(f"{place}: {text!r} is not a number") from None
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero_allowed):
+        raise SpecError(f"{place}: {text} must be positive and finite")
+    return value

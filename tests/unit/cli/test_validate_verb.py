@@ -1,0 +1,69 @@
+"""The verb ``hardware validate`` as its users meet it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands import cimsearch
+from tests.unit.cost.chips import COLUMNS, made_up, write_table
+
+
+def test_validate_fits_scores_and_plots(tmp_path: Path) -> None:
+    rows = made_up(12, spread=0.4)
+    rows[3][COLUMNS.index("vdd_V")] = ""
+    write_table(tmp_path / "fit.csv", rows)
+    other = made_up(5, spread=0.4, seed=3)
+    for n, row in enumerate(other):
+        row[:2] = f"n{n}", f"n{n}"
+    other[0][1] = "c0"
+    write_table(tmp_path / "other.csv", other)
+    verb = ["hardware", "validate", "fit.csv", "--score", "other.csv"]
+    done = cimsearch(*verb, "--plot", "parity.html", "--study", cwd=tmp_path)
+    for words in ("leave one chip out", "scored chips", "freedom", "learning curve", "cycle ns"):
+        assert words in done.stdout
+    assert "plot: parity.html" in done.stderr
+    html = (tmp_path / "parity.html").read_text(encoding="utf-8")
+    assert "predicted, chip not in the fit" in html
+    report = json.loads(cimsearch(*verb, "--json", cwd=tmp_path).stdout)
+    (inside,), (outside,) = report["leave_one_chip_out"], report["scored"]
+    assert (inside["chips"], outside["chips"]) == (11, 5)
+    assert 1.0 < outside["geometric_error"] < 2.0
+    assert 0.0 <= outside["coverage"] <= 1.0
+
+
+def test_validate_names_the_rows_it_skips(tmp_path: Path) -> None:
+    rows = made_up(5, spread=0.4)
+    rows[3][COLUMNS.index("vdd_V")] = ""
+    write_table(tmp_path / "fit.csv", rows)
+    out = cimsearch("hardware", "validate", "fit.csv", cwd=tmp_path).stdout
+    assert ["r3", "analog", "SRAM", "empty:", "vdd_V"] in [
+        line.split() for line in out.splitlines()
+    ]
+
+
+def test_validate_with_the_constants_of_the_package(tmp_path: Path) -> None:
+    out = cimsearch("hardware", "validate", cwd=tmp_path).stdout
+    assert all(name in out for name in ("analog SRAM", "digital SRAM", "RRAM"))
+    rows = made_up(2, spread=0.0)
+    rows[0][1] = "U5"
+    write_table(tmp_path / "mine.csv", rows)
+    verb = ["hardware", "validate", "--score", "mine.csv", "--json"]
+    report = json.loads(cimsearch(*verb, cwd=tmp_path).stdout)
+    assert "chip is in the fit" in report["rows"]["r0"]["skipped"]
+    assert report["rows"]["r1"]["predicted_fj"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--study"], 2, "--study needs FIT.csv"),
+        (["--plot", "p.html"], 2, "--plot needs FIT.csv or --score"),
+        (["missing.csv"], 2, "missing.csv"),
+        (["bad.csv"], 3, "bad.csv:1: missing columns"),
+    ],
+)
+def test_wrong_use_is_told(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    (tmp_path / "bad.csv").write_text("id\n1\n")
+    done = cimsearch("hardware", "validate", *arguments, cwd=tmp_path, expect=code)
+    assert message in done.stderr
