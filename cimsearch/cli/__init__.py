@@ -6,9 +6,11 @@ import click
 
 from cimsearch import __version__
 from cimsearch.cli.catalogue import check, cost, list_, show
+from cimsearch.cli.explain import explain
 from cimsearch.cli.hardware import hardware
 from cimsearch.cli.read import front, report, status, trial
 from cimsearch.cli.run import launch, resume
+from cimsearch.cli.steps import steps
 from cimsearch.cli.tools import data, database, doctor
 from cimsearch.errors import CimsearchError, ExitCode
 
@@ -42,6 +44,8 @@ for _verb in (
     show,
     check,
     cost,
+    explain,
+    steps,
     hardware,
     data,
     database,

@@ -148,14 +148,10 @@ def cost(space: str, hardware: str, genes: str | None, as_json: bool) -> None:
     """Price a network of SPACE: its uniform 8-bit baseline, or the one that --genes names."""
     from cimsearch.api import estimate, load_space
     from cimsearch.cli.read import print_layers
-    from cimsearch.search.baselines import uniform_candidate
     from cimsearch.spec import load_hardware
 
     networks, machine = load_space(space), load_hardware(hardware)
-    if genes is None:
-        candidate = uniform_candidate(networks, machine, 8)
-    else:
-        candidate = networks.decode(_genes(networks, genes))
+    candidate = candidate_of(networks, machine, genes)
     report = estimate(candidate, machine)
     if as_json:
         print_json(report.to_dict())
@@ -173,9 +169,28 @@ def cost(space: str, hardware: str, genes: str | None, as_json: bool) -> None:
     click.echo(
         f"  array calls {'calibrated' if report.calibrated else 'not calibrated'}: the macros' "
         f"{percent(1 - report.unvalidated_frac)} of the energy may be off by x or / "
-        f"{report.band_factor:.2g} (80 % band); nobody validated the rest\n"
+        f"{report.band_factor:.2g} (80 % band{_held(report)}: {report.band_basis}); nobody "
+        "validated the rest\n"
     )
     print_layers(report.to_dict())
+
+
+def _held(report: Any) -> str:
+    achieved = report.band_achieved_frac
+    return "" if achieved is None else f", held for {percent(achieved)}"
+
+
+def candidate_of(networks: Any, machine: Any, genes: str | None) -> Any:
+    """Return the uniform 8-bit baseline of a space, or the candidate of genes as typed.
+
+    Raises:
+        UsageError: They are neither choice indices nor a JSON file of choices by name.
+    """
+    from cimsearch.search.baselines import uniform_candidate
+
+    if genes is None:
+        return uniform_candidate(networks, machine, 8)
+    return networks.decode(_genes(networks, genes))
 
 
 def _genes(networks: Any, text: str) -> Any:

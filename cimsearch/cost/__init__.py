@@ -3,10 +3,12 @@
 from cimsearch.cost.credibility import (
     NOMINAL_COVERAGE,
     CallCheck,
-    band_factor,
+    Trust,
     check_calibration,
     is_calibrated,
+    trust_in,
 )
+from cimsearch.cost.fidelity import LayerFidelity, fidelity
 from cimsearch.cost.model import (
     COMPONENTS,
     UNVALIDATED,
@@ -28,16 +30,19 @@ __all__ = [
     "CostArrays",
     "CostReport",
     "LayerCost",
+    "LayerFidelity",
     "NodeCosts",
     "NodeStatistics",
     "Placement",
     "Totals",
-    "band_factor",
+    "Trust",
     "check_calibration",
     "estimate",
     "estimate_table",
     "estimate_totals",
+    "fidelity",
     "is_calibrated",
     "mapping_plan",
     "node_statistics",
+    "trust_in",
 ]

@@ -8,6 +8,7 @@ from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost.mapping import columns_of_output
 from cimsearch.cost.model import estimate_table
 from cimsearch.cost.namespace import summed
+from cimsearch.cost.silicon.shipped import shipped
 from cimsearch.spec.hardware import Calibration, CalibrationPoint, Hardware, Macro
 from cimsearch.spec.study import Statistics
 
@@ -87,13 +88,51 @@ def is_calibrated(hardware: Hardware) -> bool:
     )
 
 
-def band_factor(macro: Macro, *, calibrated: bool) -> float:
-    """Return the factor f: the true macro energy lies within model / f and model x f.
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far the modelled energy of a macro can be trusted.
 
-    A log-normal error whose mean absolute logarithm is that of the table gives the nominal
-    coverage.
+    Attributes:
+        factor: The true energy lies within the modelled one / factor and x factor, for
+            ``NOMINAL_COVERAGE`` of chips.
+        achieved_coverage: The share of chips for which such a band held when they were left out
+            of the fit that set it; None if that was not measured.
+        basis: What the band rests on, in words.
     """
-    error = CALIBRATED_ERROR if calibrated else GEOMETRIC_ERROR[_kind(macro)]
+
+    factor: float
+    achieved_coverage: float | None
+    basis: str
+
+
+def trust_in(macro: Macro, *, calibrated: bool) -> Trust:
+    """Return how far the modelled energy of ``macro`` can be trusted.
+
+    Uncalibrated, the wider of two bands counts: that of a log-normal error of published
+    component equations, and the quantile of the fit to published chips that this package ships.
+    """
+    if calibrated:
+        points = len(macro.calibration.points) if macro.calibration else 0
+        return Trust(
+            _log_normal_band(CALIBRATED_ERROR),
+            None,
+            f"fitted to {points} measured point{'s' * (points != 1)} of this chip; the error at "
+            "others is the mean over 16 pairs of points of published chips",
+        )
+    kind = _kind(macro)
+    published = _log_normal_band(GEOMETRIC_ERROR[kind])
+    bands = {band["technology"]: band for band in shipped()["bands"]}
+    if kind not in bands:
+        return Trust(published, None, f"not validated ({macro.device}: n = 1 or 2)")
+    chips = {s["technology"]: s["chips"] for s in shipped()["leave_one_chip_out"]}[kind]
+    factor, achieved = bands[kind]["factor"], bands[kind]["achieved"]
+    if factor < published:
+        return Trust(published, None, f"refits of published equations to {kind} chips")
+    return Trust(factor, achieved, f"{chips} {kind} chips, each left out of the fit")
+
+
+def _log_normal_band(error: float) -> float:
+    """Return the band of an error whose mean absolute logarithm is ``ln(error)``."""
     quantile = NormalDist().inv_cdf((1 + NOMINAL_COVERAGE) / 2)
     return float(error ** (quantile / sqrt(2 / pi)))
 

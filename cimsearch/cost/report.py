@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
-from cimsearch.cost.credibility import band_factor, is_calibrated
+from cimsearch.cost.credibility import is_calibrated, trust_in
 from cimsearch.cost.model import UNVALIDATED, CostArrays, NodeStatistics, estimate_table
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware
@@ -48,6 +48,9 @@ class CostReport:
         calibrated: Whether the model meets the measured points of this macro.
         band_factor: The true macro energy lies within the modelled one times or divided by this,
             for 80 % of chips.
+        band_achieved_frac: Share of chips, each left out of the fit, for which such a band held;
+            None if that was not measured.
+        band_basis: What the band rests on.
         unvalidated_frac: Share of the energy in components that no chip has validated.
     """
 
@@ -61,6 +64,8 @@ class CostReport:
     precision: str
     calibrated: bool
     band_factor: float
+    band_achieved_frac: float | None
+    band_basis: str
     unvalidated_frac: float
 
     @property
@@ -109,6 +114,7 @@ def estimate(
     components = {name: float(part[0]) for name, part in costs.components.items()}
     energy_pj = float(costs.energy_pj[0])
     calibrated = is_calibrated(hardware)
+    trust = trust_in(hardware.macro, calibrated=calibrated)
     return CostReport(
         energy_pj=energy_pj,
         latency_ns=float(costs.latency_ns[0]),
@@ -119,7 +125,9 @@ def estimate(
         layers=tuple(_layer(costs, node, index) for index, node in enumerate(nodes)),
         precision=_precision(network),
         calibrated=calibrated,
-        band_factor=band_factor(hardware.macro, calibrated=calibrated),
+        band_factor=trust.factor,
+        band_achieved_frac=trust.achieved_coverage,
+        band_basis=trust.basis,
         unvalidated_frac=sum(components[name] for name in UNVALIDATED) / energy_pj,
     )
 

@@ -22,16 +22,6 @@ from cimsearch.orchestrate.state import front_of
 from cimsearch.space import Candidate, Space
 from cimsearch.spec.study import Bound
 
-_BAND_CALIBRATED = (
-    "The model meets the macro's own measured points; the band is the mean error of models so "
-    "calibrated at other voltages and precisions of the same chip (16 pairs of points of the UIUC "
-    "in-memory-computing benchmark)."
-)
-_BAND_PUBLISHED = (
-    "The band is the error of published equations on chips that were left out of their fit (UIUC "
-    "in-memory-computing benchmark)."
-)
-
 _STATES: Mapping[str, Literal["complete", "infeasible", "failed"]] = {
     "complete": "complete",
     "infeasible": "infeasible",
@@ -213,9 +203,10 @@ def _credibility(result: StudyResult) -> Credibility:
     return Credibility(
         calibrated=first["calibrated"],
         band_factor=first["band_factor"],
+        achieved_coverage=first["band_achieved_frac"],
         unvalidated=tuple(UNVALIDATED),
         unvalidated_frac=sum(cost["unvalidated_frac"] for cost in costs) / len(costs),
-        note=_BAND_CALIBRATED if first["calibrated"] else _BAND_PUBLISHED,
+        note=f"The band: {first['band_basis']}.",
     )
 
 

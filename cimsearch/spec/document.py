@@ -154,9 +154,26 @@ def validate(model: type[ModelT], document: Document) -> ModelT:
     try:
         return model.model_validate_json(json.dumps(document.data), strict=True)
     except ValidationError as error:
-        problems = {_problem(model, document, details) for details in error.errors()}
+        misspelt = _misspelt(model, document, error)
+        problems = {
+            _problem(model, document, details)
+            for details in error.errors()
+            if details["type"] != "missing"
+            or tuple(_keys_only(document.data, details["loc"])) not in misspelt
+        }
         ordered = sorted(problems, key=lambda p: (p[0].file, p[0].line, p[0].column, p[1]))
         raise SpecError("\n".join(f"{where}: {text}" for where, text in ordered)) from error
+
+
+def _misspelt(model: type[BaseModel], document: Document, error: ValidationError) -> set[Loc]:
+    """Return where the fields belong that unknown ones are taken for: not missing as well."""
+    places: set[Loc] = set()
+    for details in error.errors():
+        if details["type"] == "extra_forbidden":
+            *parent, name = _keys_only(document.data, details["loc"])
+            allowed = _fields_at(model, tuple(parent), document.data)
+            places |= {(*parent, meant) for meant in _close(str(name), allowed)}
+    return places
 
 
 def _problem(
@@ -171,6 +188,11 @@ def _problem(
     elif details["type"] == "extra_forbidden":
         allowed = _fields_at(model, loc[:-1], document.data)
         text = f"unknown field; {_did_you_mean(str(loc[-1]), allowed)}"
+    elif details["type"] == "union_tag_invalid":
+        tag = details["ctx"]["discriminator"].strip("'")
+        loc = (*loc, tag)
+        text = f"{_found(details['ctx']['tag'])}; allowed is one of "
+        text += details["ctx"]["expected_tags"]
     elif details["type"] == "missing":
         text = "missing; this field is needed"
     else:
@@ -233,14 +255,19 @@ def _has_kind(model: type[BaseModel], kind: Any) -> bool:
     return field is not None and kind in getattr(field.annotation, "__args__", ())
 
 
+def _close(word: str, allowed: list[str]) -> list[str]:
+    """Return the one of ``allowed`` that ``word`` is likely to stand for, if any."""
+    return difflib.get_close_matches(word, allowed, n=1, cutoff=0.6)
+
+
 def _did_you_mean(word: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(word, allowed, n=1, cutoff=0.6)
+    close = _close(word, allowed)
     return f"did you mean {close[0]}?" if close else f"allowed are {', '.join(allowed)}"
 
 
 def _nearest(word: str, expected: str) -> str:
     names = [name.strip(" '") for name in expected.replace(" or ", ",").split(",")]
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = _close(word, names)
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -123,7 +123,7 @@ class Study:
 
         A network that does not fit is infeasible where it may not be loaded at every inference.
         """
-        bounds: dict[str, Bound] = dict(self.spec.constraints)
+        bounds: dict[str, Bound] = {str(n): b for n, b in self.spec.constraints.items()}
         owned = self.hardware.system.macros
         if owned != "enough" and self.hardware.reload_refused:
             given = bounds.get("macros", Bound(max=owned))

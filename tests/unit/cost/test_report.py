@@ -11,11 +11,11 @@ from cimsearch.cost import (
     COMPONENTS,
     UNVALIDATED,
     NodeStatistics,
-    band_factor,
     estimate,
     estimate_table,
     is_calibrated,
     node_statistics,
+    trust_in,
 )
 from cimsearch.errors import HardwareError
 from cimsearch.space import Space
@@ -134,16 +134,21 @@ def test_credibility() -> None:
     assert not is_calibrated(tiny)
     report = estimate(conv(), tiny)
     assert not report.calibrated
-    assert report.band_factor == pytest.approx(4.36, abs=0.01)
+    assert report.band_factor == pytest.approx(5.59, abs=0.01)
+    assert report.band_achieved_frac == pytest.approx(0.81, abs=0.005)
+    assert report.band_basis == "21 analog SRAM chips, each left out of the fit"
     shares = sum(report.components[name] for name in UNVALIDATED) / report.energy_pj
     assert report.unvalidated_frac == pytest.approx(shares)
     macro = load_hardware("macros/chih_isscc_2021").macro
-    assert band_factor(macro, calibrated=False) == pytest.approx(5.23, abs=0.01)
-    assert band_factor(macro, calibrated=True) == pytest.approx(1.58, abs=0.01)
+    digital, fitted = (trust_in(macro, calibrated=known) for known in (False, True))
+    assert digital.factor == pytest.approx(5.23, abs=0.01)
+    assert fitted.factor == pytest.approx(1.58, abs=0.01)
+    assert fitted.basis.startswith("fitted to 1 measured point of this chip;")
+    assert digital.achieved_coverage is None is fitted.achieved_coverage
     rram = load_hardware("macros/wan_nature_2022").macro
-    assert band_factor(rram, calibrated=False) == pytest.approx(3.29, abs=0.01)
+    assert trust_in(rram, calibrated=False).factor == pytest.approx(6.81, abs=0.01)
     flash = rram.model_copy(update={"device": "flash"})
-    assert band_factor(flash, calibrated=False) > band_factor(rram, calibrated=False)
+    assert trust_in(flash, calibrated=False).basis == "not validated (flash: n = 1 or 2)"
 
 
 def test_a_calibration_that_is_not_met_is_none() -> None:

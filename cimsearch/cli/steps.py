@@ -1,0 +1,70 @@
+"""The verb ``steps``: small changes of a network that cross a boundary of the hardware."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from cimsearch.cli.catalogue import candidate_of
+from cimsearch.cli.output import json_option, percent, print_json, print_table
+from cimsearch.units import show as with_unit
+
+if TYPE_CHECKING:
+    from cimsearch.cost.staircase import Step
+
+
+@click.command()
+@click.argument("space")
+@click.option("--hardware", required=True, metavar="NAME", help="A macro or system.")
+@click.option(
+    "--genes", metavar="GENES", help='Choice indices "0,2,1,...", or a JSON file {gene: choice}.'
+)
+@click.option("--top", default=10, type=click.IntRange(min=1), help="Rows to print. Default: 10.")
+@json_option
+def steps(space: str, hardware: str, genes: str | None, top: int, as_json: bool) -> None:
+    """Show small changes of width or bits that cross a boundary of the hardware.
+
+    Takes the uniform 8-bit baseline of SPACE, or the network that --genes names.
+    """
+    from cimsearch.api import load_space
+    from cimsearch.cost.staircase import staircase
+    from cimsearch.spec import load_hardware
+
+    networks, machine = load_space(space), load_hardware(hardware)
+    candidate = candidate_of(networks, machine, genes)
+    found = staircase(candidate.blueprint, machine)
+    if as_json:
+        print_json(asdict(found))
+        return
+    savings = [step for step in found.steps if step.worth > 0]
+    costs = [step for step in found.steps if step.worth <= 0]
+    click.echo(f"{space} on {machine.name} in {machine.system_name}, per inference")
+    for title, rows in (
+        ("Savings, most energy per weight lost first", savings),
+        ("Gains that cost a step, cheapest first", costs),
+        ("Gains that are free: no boundary, less than 1 % energy", found.free),
+    ):
+        click.echo(f"\n{title} ({min(top, len(rows))} of {len(rows)}):")
+        _print(rows[:top])
+
+
+def _print(rows: Sequence["Step"]) -> None:
+    if not rows:
+        return
+    header = ["where", "change", "energy saved", "", "latency", "area", "arrays", "weights"]
+    lines = [
+        [
+            step.where,
+            f"{step.kind} {step.before} -> {step.after}",
+            with_unit("energy_pj", step.energy_saved_pj),
+            percent(step.energy_saved_frac),
+            with_unit("latency_ns", step.latency_saved_ns),
+            with_unit("area_um2", step.area_saved_um2),
+            str(step.arrays_saved),
+            percent(step.weights_change_frac),
+            ", ".join(step.crosses) or "-",
+        ]
+        for step in rows
+    ]
+    print_table([*header, "crosses"], lines)

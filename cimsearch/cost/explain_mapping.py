@@ -1,0 +1,182 @@
+"""How each integer of a layer's mapping came about, in arithmetic that can be followed."""
+
+from cimsearch.blueprint import ENCODINGS
+from cimsearch.cost.explain_terms import Count, number
+from cimsearch.cost.layers import Layers
+from cimsearch.cost.mapping import lines_per_adc
+
+
+def explain_mapping(layers: Layers) -> tuple[Count, ...]:
+    """Return the integers of one layer on arrays, in the order in which they follow."""
+    if not number(1.0 * layers.demand.cim):
+        return ()
+    return (*_shape(layers), *_tiles(layers), *_converted(layers), *_totals(layers))
+
+
+def _counted(layers: Layers, name: str, symbols: str, arithmetic: str) -> Count:
+    return Count(name, int(number(getattr(layers.mapping, name))), symbols, arithmetic)
+
+
+def _value(layers: Layers, name: str) -> int:
+    return int(number(getattr(layers.mapping, name)))
+
+
+def _of_table(layers: Layers, *names: str) -> list[int]:
+    return [int(number(getattr(layers.table, name))) for name in names]
+
+
+def _shape(layers: Layers) -> tuple[Count, ...]:
+    high, wide, inputs, outputs, groups, out_high, out_wide = _of_table(
+        layers,
+        *("kernel_height", "kernel_width", "in_channels", "out_channels", "groups"),
+        *("out_height", "out_width"),
+    )
+    macro, demand = layers.hardware.macro, layers.demand
+    w_bits, x_bits = int(number(demand.w_bits)), int(number(demand.x_bits))
+    encoding = ENCODINGS[int(number(demand.encoding))]
+    pair = encoding in ("differential", "differential_digital")
+    lines_a_slice = 2 if encoding == "differential_digital" else 1
+    slices, cell_bits = _value(layers, "slices"), macro.array.cell_bits
+    stored = f"max({w_bits} - 1, 1)" if pair else f"{w_bits}"
+    bits = "max(weight bits - 1, 1)" if pair else "weight bits"
+    return (
+        _counted(
+            layers,
+            "rows",
+            "kernel height x kernel width x input channels / groups",
+            f"{high} * {wide} * {inputs} / {groups}",
+        ),
+        _counted(layers, "outputs", "output channels / groups", f"{outputs} / {groups}"),
+        _counted(layers, "groups", "groups of the layer", f"{groups}"),
+        _counted(layers, "vectors", "output height x output width", f"{out_high} * {out_wide}"),
+        _counted(
+            layers,
+            "planes",
+            "ceil(activation bits / input.dac_bits)",
+            f"ceil({x_bits} / {macro.input.dac_bits})",
+        ),
+        _counted(
+            layers, "slices", f"ceil({bits} / array.cell_bits)", f"ceil({stored} / {cell_bits})"
+        ),
+        _counted(
+            layers,
+            "columns_per_output",
+            f"slices x columns a slice ({encoding})",
+            f"{slices} * {2 if pair else 1}",
+        ),
+        _counted(
+            layers,
+            "lines_per_output",
+            f"slices x lines a slice ({encoding})",
+            f"{slices} * {lines_a_slice}",
+        ),
+    )
+
+
+def _tiles(layers: Layers) -> tuple[Count, ...]:
+    macro, array = layers.hardware.macro, layers.hardware.macro.array
+    kernel = int(number(layers.window))
+    rows, outputs, groups, tile, row_tiles, columns = (
+        _value(layers, name)
+        for name in ("rows", "outputs", "groups", "tile_rows", "row_tiles", "columns_per_output")
+    )
+    whole = macro.packing == "whole_kernel" and kernel <= array.rows
+    tiled = f"{array.rows} // {kernel} * {kernel}" if whole else f"{array.rows}"
+    per_array = f"{array.cols} // {columns}"
+    active = array.active_rows
+    return (
+        _counted(
+            layers,
+            "tile_rows",
+            "array.rows, whole kernels of them" if whole else "array.rows",
+            tiled,
+        ),
+        _counted(layers, "row_tiles", "ceil(rows / tile_rows)", f"ceil({rows} / {tile})"),
+        _counted(
+            layers,
+            "column_tiles",
+            "ceil(outputs / (array.cols // columns_per_output))",
+            f"ceil({outputs} / ({per_array}))",
+        ),
+        _counted(
+            layers,
+            "row_groups",
+            "(row_tiles - 1) x ceil(tile_rows / active_rows) + ceil(last rows / active_rows)",
+            f"{row_tiles - 1} * ceil({tile} / {active}) "
+            f"+ ceil({rows - (row_tiles - 1) * tile} / {active})",
+        ),
+        _counted(
+            layers,
+            "serial_row_groups",
+            "ceil(min(rows, tile_rows) / active_rows)",
+            f"ceil(min({rows}, {tile}) / {active})",
+        ),
+        _counted(
+            layers,
+            "diagonal",
+            "groups that fit on one array's diagonal",
+            f"min(max(min({array.rows} // {rows}, {per_array} // {outputs}), 1), {groups})",
+        ),
+    )
+
+
+def _converted(layers: Layers) -> tuple[Count, ...]:
+    array = layers.hardware.macro.array
+    outputs, lines, columns = (
+        _value(layers, name) for name in ("outputs", "lines_per_output", "columns_per_output")
+    )
+    if "columns" in array.gating:
+        swept = _counted(
+            layers, "swept_lines", "outputs x lines_per_output", f"{outputs} * {lines}"
+        )
+    else:
+        sweep = int(number(lines_per_adc(layers.demand, layers.hardware.macro)))
+        per_array = max(array.cols // columns, 1)
+        full = (outputs - 1) // per_array
+        last = outputs - full * per_array
+        swept = _counted(
+            layers,
+            "swept_lines",
+            f"lines of all converters in use, {sweep} lines each",
+            f"{full} * ceil({per_array} * {lines} / {sweep}) * {sweep} "
+            f"+ ceil({last} * {lines} / {sweep}) * {sweep}",
+        )
+    return (swept,)
+
+
+_TOTALS = {
+    "columns": ("outputs", "columns_per_output", "groups"),
+    "passes": ("vectors", "planes", "row_groups", "groups"),
+    "array_calls": ("passes", "column_tiles"),
+    "conversions": ("passes", "outputs", "lines_per_output"),
+    "swept_conversions": ("passes", "swept_lines"),
+    "serial_calls": ("vectors", "planes", "serial_row_groups", "diagonal"),
+    "used_cells": ("rows", "columns"),
+    "results": ("vectors", "outputs", "groups"),
+}
+
+
+def _totals(layers: Layers) -> tuple[Count, ...]:
+    row_tiles, column_tiles, groups, diagonal, results = (
+        _value(layers, name)
+        for name in ("row_tiles", "column_tiles", "groups", "diagonal", "results")
+    )
+    blocks = f"ceil({groups} / {diagonal})"
+    return (
+        _counted(
+            layers,
+            "arrays",
+            "ceil(groups / diagonal) x row_tiles x column_tiles",
+            f"{blocks} * {row_tiles} * {column_tiles}",
+        ),
+        *(
+            _counted(
+                layers,
+                name,
+                " x ".join(factors),
+                " * ".join(str(_value(layers, factor)) for factor in factors),
+            )
+            for name, factors in _TOTALS.items()
+        ),
+        _counted(layers, "tile_adds", "results x (row_tiles - 1)", f"{results} * {row_tiles - 1}"),
+    )

@@ -1,0 +1,65 @@
+"""The verb ``explain`` as its users meet it."""
+
+import json
+from math import prod
+from pathlib import Path
+
+import pytest
+
+from tests.commands import cimsearch
+from tests.studies import copy_database
+
+YU = "macros/yu_cicc_2020"
+
+
+def priced_layer(cwd: Path) -> tuple[str, float]:
+    """Return name and energy of the first layer that is on arrays."""
+    cost = cimsearch("cost", "vgg_tiny", "--hardware", YU, "--json", cwd=cwd).stdout
+    layer = next(found for found in json.loads(cost)["layers"] if found["arrays"])
+    return layer["name"], layer["energy_pj"]
+
+
+def test_explain_prints_equations_numbers_and_sources(tmp_path: Path) -> None:
+    name, energy_pj = priced_layer(tmp_path)
+    arguments = ["explain", "vgg_tiny", "--layer", name, "--hardware", YU]
+    text = cimsearch(*arguments, cwd=tmp_path).stdout
+    assert "row_tiles = ceil(rows / tile_rows) = ceil(" in text
+    assert "  leakage: " in text
+    assert "80 % band" in text
+    assert "data statistics: activity 0.5" in text
+    row = next(line for line in text.splitlines() if line.startswith("  macro.cell.cap_ff "))
+    assert "fF" in row
+    assert "yu_cicc_2020.yaml:" in row
+    found = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    total = 0.0
+    for component in found["components"]:
+        products = [prod(term["value"] for term in product) for product in component["products"]]
+        total += sum(products) / component["per_pj"]
+    assert total == pytest.approx(energy_pj, rel=1e-9)
+    assert 0 < found["validated_frac"] < 1
+
+
+def test_explain_tells_what_is_missing(tmp_path: Path) -> None:
+    alone = cimsearch("explain", "vgg_tiny", "--layer", "x", cwd=tmp_path, expect=2)
+    assert "--hardware is missing" in alone.stderr
+    wrong = ["explain", "vgg_tiny", "--layer", "x", "--hardware", YU]
+    assert "known are" in cimsearch(*wrong, cwd=tmp_path, expect=3).stderr
+
+
+@pytest.mark.slow
+def test_explain_a_trial(finished_study: Path, tmp_path: Path) -> None:
+    copy_database(finished_study, tmp_path)
+    trial = json.loads(cimsearch("trial", "tiny", "0", "--json", cwd=tmp_path).stdout)
+    layer = next(found for found in trial["cost"]["layers"] if found["arrays"])
+    arguments = ["explain", "tiny/0", "--layer", layer["name"]]
+    found = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    assert found["energy_pj"] == pytest.approx(layer["energy_pj"], rel=1e-9)
+    assert all(
+        constant["origin"]["basis"]
+        for constant in found["constants"]
+        if constant["path"] == "macro.array.rows"
+    )
+    missing = cimsearch("explain", "tiny/99", "--layer", "x", cwd=tmp_path, expect=1).stderr
+    assert "it has trials 0 to 3" in missing
+    genes = [*arguments, "--genes", "0"]
+    assert "--genes" in cimsearch(*genes, cwd=tmp_path, expect=2).stderr
