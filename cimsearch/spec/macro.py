@@ -299,24 +299,40 @@ class Macro(Spec):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         digital = self.compute_model == "digital"
-        if digital != (self.adc is None):
-            raise FieldError("adc", "a digital macro has no adc, every other macro needs one")
-        if digital != (self.cell.kind == "digital"):
-            raise FieldError("cell.kind", f"{self.cell.kind} does not fit {self.compute_model}")
+        if digital and self.device != "sram":
+            raise FieldError(
+                "device", f"found {self.device}; allowed is sram where compute_model is digital"
+            )
+        if digital and self.adc is not None:
+            raise FieldError("adc", "found one; allowed is none where compute_model is digital")
+        if not digital and self.adc is None:
+            raise FieldError("adc", f"missing; needed where compute_model is {self.compute_model}")
+        kind = "digital" if digital else "charge" if self.device == "sram" else "resistive"
+        if self.cell.kind != kind:
+            raise FieldError(
+                "cell.kind",
+                f"found {self.cell.kind}; allowed is {kind} where device is {self.device} and "
+                f"compute_model is {self.compute_model}",
+            )
         if digital and self.noise != Noise():
-            raise FieldError("noise", "a digital macro has no analog noise; leave it out")
-        if (self.device == "sram") == (self.cell.kind == "resistive"):
-            raise FieldError("cell.kind", f"{self.cell.kind} is impossible for {self.device}")
+            raise FieldError("noise", "found some; allowed is none where compute_model is digital")
         if "twos_complement" in self.choices("encoding") and self.array.cell_bits != 1:
-            raise FieldError("weights.encoding", "twos_complement needs array.cell_bits 1")
+            raise FieldError(
+                "weights.encoding",
+                f"found twos_complement; with array.cell_bits {self.array.cell_bits} allowed are "
+                "offset, differential, differential_digital",
+            )
         if self.adc and self.array.cols % self.adc.columns_per_adc:
             raise FieldError(
                 "adc.columns_per_adc",
                 f"found {self.adc.columns_per_adc}; allowed is a divisor of "
                 f"array.cols = {self.array.cols}",
             )
-        if digital and {"adc_bits", "range_policy"} & set(self.configurable):
-            raise FieldError("configurable", "a digital macro has no adc to configure")
+        if digital and (of_adc := {"adc_bits", "range_policy"} & set(self.configurable)):
+            raise FieldError(
+                f"configurable.{min(of_adc)}",
+                "found one; allowed is none where compute_model is digital",
+            )
         return self
 
     @model_validator(mode="after")

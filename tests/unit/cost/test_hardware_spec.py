@@ -17,11 +17,21 @@ from .tiny import DIGITAL, hardware
     ("changes", "message"),
     [
         ({"array": {"active_rows": 9}}, "allowed is 1 to rows = 8"),
-        ({"array": {"cell_bits": 2}}, "twos_complement needs array.cell_bits 1"),
-        ({"adc": None}, "every other macro needs one"),
-        ({"compute_model": "digital"}, "a digital macro has no adc"),
-        (DIGITAL | {"noise": {"cell_sigma_frac": 0.1}}, "no analog noise"),
-        ({"device": "rram"}, "charge is impossible for rram"),
+        ({"array": {"cell_bits": 2}}, "with array.cell_bits 2 allowed are offset"),
+        ({"adc": None}, "missing; needed where compute_model is QS"),
+        (
+            {"compute_model": "digital"},
+            "found one; allowed is none where compute_model is digital",
+        ),
+        (
+            DIGITAL | {"noise": {"cell_sigma_frac": 0.1}},
+            "found some; allowed is none where compute_model is digital",
+        ),
+        (
+            DIGITAL | {"device": "rram"},
+            "found rram; allowed is sram where compute_model is digital",
+        ),
+        ({"device": "rram"}, "found charge; allowed is resistive where device is rram"),
         ({"adc": {"columns_per_adc": 3}}, "a divisor of array.cols = 8"),
         ({"supply_v": 0.0}, "greater than 0"),
         ({"supplyv": 1.0}, "Extra inputs are not permitted"),
@@ -30,7 +40,7 @@ from .tiny import DIGITAL, hardware
         ({"configurable": {"encoding": {"values": ["sign"], "follows": "x"}}}, "found sign"),
         (
             DIGITAL | {"configurable": {"adc_bits": {"values": [1], "follows": "x"}}},
-            "no adc to configure",
+            "found one; allowed is none where compute_model is digital",
         ),
     ],
 )

@@ -148,7 +148,7 @@ FAULTS = {
         "  kind: charge\n  cap_ff: 0.8",
         RESISTIVE,
         "20:3",
-        "cell.kind: resistive is impossible for sram",
+        "cell.kind: found resistive; allowed is charge where device is sram",
     ),
     "converters that do not divide the columns": (
         ANALOG,
@@ -162,21 +162,21 @@ FAULTS = {
         "basis:\n",
         _NOISE + "basis:\n  noise: assumed\n",
         "32:1",
-        "noise: a digital macro has no analog noise; leave it out",
+        "noise: found some; allowed is none where compute_model is digital",
     ),
     "adc on digital": (
         DIGITAL,
         "basis:\n",
         _ADC + "basis:\n  adc: assumed\n",
         "32:1",
-        "adc: a digital macro has no adc",
+        "adc: found one; allowed is none where compute_model is digital",
     ),
     "analog without adc": (
         ANALOG.replace("  adc: reported\n", ""),
         _ADC,
         "",
         "1:1",
-        "adc: a digital macro has no adc, every other macro needs one",
+        "adc: missing; needed where compute_model is QS",
     ),
     "number without a basis": (
         ANALOG,
