@@ -10,6 +10,7 @@ from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.catalogue import load_document
 from cimsearch.spec.document import Document, validate
 from cimsearch.spec.hardware import (
+    Basis,
     ConfigurableField,
     Hardware,
     Macro,
@@ -44,19 +45,33 @@ def load_hardware_file(name: str, *, beside: Path | None = None) -> tuple[Docume
         allowed = ", ".join(_FILES)
         raise document.error(("kind",), f"found {kind!r}; allowed is one of {allowed}")
     file = validate(_FILES[kind], document)
-    nameless = [
-        (*path.split("."),)
-        for path in numbers(document.data)
-        if basis_of(path, file.basis) is None
-    ]
-    if nameless:
-        raise SpecError(
-            "\n".join(
-                str(document.error(loc, "this number has no entry in basis")) for loc in nameless
-            ),
-            "say under basis: whether it is reported, derived or assumed",
-        )
+    _check_basis(document, file.basis)
     return document, file
+
+
+def _check_basis(document: Document, basis: dict[str, Basis]) -> None:
+    """Check that every number has a basis, and that every basis of this file is of a number.
+
+    What the file extends may have had numbers that this file replaced by others.
+    """
+    paths = numbers(document.data)
+    faults = [
+        document.error(tuple(path.split(".")), "this number has no entry in basis")
+        for path in paths
+        if basis_of(path, basis) is None
+    ]
+    faults += [
+        document.error(("basis", entry), "this entry of basis is of no number in the file")
+        for entry in basis
+        if document.position(("basis", entry)).file == str(document.path)
+        and not any(f"{path}.".startswith(f"{entry}.") for path in paths)
+    ]
+    if faults:
+        raise SpecError(
+            "\n".join(map(str, faults)),
+            "say under basis: of each number, or of a section of them, whether it is reported, "
+            "derived or assumed",
+        )
 
 
 def load_hardware(name: str, *, beside: Path | None = None) -> Hardware:

@@ -178,6 +178,13 @@ FAULTS = {
         "1:1",
         "adc: missing; needed where compute_model is QS",
     ),
+    "basis of nothing": (
+        ANALOG,
+        "  noise: assumed\n",
+        "  noise: assumed\n  arrray: reported\n",
+        "54:3",
+        "basis.arrray: this entry of basis is of no number in the file",
+    ),
     "number without a basis": (
         ANALOG,
         "  supply_v: reported\n",
