@@ -19,7 +19,7 @@ from cimsearch.cost.logic import (
     unit_cap_fj,
 )
 from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE
-from cimsearch.cost.namespace import Array, at_least, floor_div, log2_of, looked_up
+from cimsearch.cost.namespace import Array, at_least, log2_of, looked_up, summed
 from cimsearch.spec.hardware import ResistiveCell
 
 
@@ -101,16 +101,11 @@ def adder_tree_fj(layers: Layers) -> Array:
 
 def _gated_tree_caps(layers: Layers) -> Array:
     """Return what a tree switches over all row groups of an output, short ones less."""
-    mapping, active = layers.mapping, layers.hardware.macro.array.active_rows
-    whole = 0.0 * mapping.rows + active
-    last = mapping.rows - at_least(mapping.row_tiles - 1, 0) * mapping.tile_rows
-    caps = 0.0 * mapping.rows
-    for tiles, rows in ((at_least(mapping.row_tiles - 1, 0), mapping.tile_rows), (1, last)):
-        full = floor_div(rows, active)
-        rest = rows - full * active
-        in_tile = full * tree_caps(whole, layers.demand.w_bits, active)
-        caps = caps + tiles * (in_tile + tree_caps(rest, layers.demand.w_bits, active))
-    return caps
+    active = layers.hardware.macro.array.active_rows
+    return summed(
+        count * tree_caps(rows, layers.demand.w_bits, active)
+        for rows, count in layers.mapping.row_group_sizes(active)
+    )
 
 
 def shift_add_fj(layers: Layers) -> Array:

@@ -219,6 +219,21 @@ class Mapping:
         """Cells of the arrays touched."""
         return self.arrays * self.cells_per_array
 
+    def row_group_sizes(self, active_rows: int) -> list[tuple[Array, Array]]:
+        """Return rows of a row group, and how many of a group have so many.
+
+        In order: full row groups, what is left at the end of a full tile, and of the last one.
+        """
+        full_tiles = at_least(self.row_tiles - 1, 0)
+        last = self.rows - full_tiles * self.tile_rows
+        in_tile, in_last = floor_div(self.tile_rows, active_rows), floor_div(last, active_rows)
+        end, last_end = self.tile_rows - in_tile * active_rows, last - in_last * active_rows
+        return [
+            (0.0 * self.rows + active_rows, full_tiles * in_tile + in_last),
+            (end, full_tiles * (end > 0)),
+            (last_end, 1.0 * (last_end > 0)),
+        ]
+
     @cached_property
     def bitlines(self) -> Array:
         """Columns of arrays that hold weights: a column in another row tile counts again."""

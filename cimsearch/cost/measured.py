@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import exp, isclose, log
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from cimsearch.cost.credibility import CallCheck, check_calibration
 from cimsearch.cost.measured_points import MeasuredPoint, measured_points
 from cimsearch.cost.measured_table import MeasuredTable
 from cimsearch.errors import SpecError
-from cimsearch.spec.hardware import Calibration, Hardware, Macro
+from cimsearch.spec.hardware import Calibration, CallComponent, Hardware, Macro
 
 TOLERANCE_FRAC = 0.1
 """How far the model may be off at a measured point of an imported macro that is `calibrated`."""
@@ -38,7 +38,6 @@ ANALOG_SCALED = (
 DIGITAL_SCALED = ("logic_factor",)
 """The constant of a digital macro that the energy of its logic is proportional to."""
 
-Component = Literal["cells", "drivers", "adc", "adder_tree", "shift_add", "control"]
 _LARGEST_FACTOR = 1e3
 _MOST_STEPS = 50
 _SLOPE_STEP = 1e-4
@@ -132,7 +131,7 @@ def _calibration(macro: Macro, points: Sequence[MeasuredPoint]) -> Calibration:
     )
 
 
-def _parts(macro: Macro) -> tuple[Component, ...]:
+def _parts(macro: Macro) -> tuple[CallComponent, ...]:
     """Return the parts that a measurement covers: as the macro's file says, or the usual ones."""
     if macro.calibration:
         return macro.calibration.components

@@ -301,8 +301,8 @@ def _parts(
 
 def _of_columns(values: Array | float, part: LayerTable, columns: Columns) -> Array:
     """Return data statistics, of a network or of each node, for the nodes of a part."""
-    given = np.asarray(values, dtype=np.float64)
-    chosen = given[..., columns] if given.ndim and given.shape[-1] > 1 else given.reshape(1, 1)
+    given = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    chosen = given[:, columns] if given.shape[1] > 1 else given
     like: Array = namespace_of(part.op).asarray(chosen)
     return like
 

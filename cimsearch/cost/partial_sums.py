@@ -4,23 +4,17 @@ Bits are asked ones, as the numerics apply and store them.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
-
-import numpy as np
 
 from cimsearch.cost.conversion import Sums
 from cimsearch.cost.demand import DIFFERENTIAL, DIFFERENTIAL_DIGITAL
 from cimsearch.cost.layers import Layers
-from cimsearch.cost.mapping import full_scale, tile_rows
+from cimsearch.cost.mapping import full_scale
 from cimsearch.cost.namespace import (
     Array,
     at_least,
     at_most,
     ceil_div,
-    floor_div,
     pow2,
-    stepped,
-    whole,
 )
 
 
@@ -135,8 +129,11 @@ def range_of(layers: Layers) -> tuple[Array, Array]:
 
 def sums_of(layers: Layers, codes: Codes) -> list[Sums]:
     """Return the partial sums of a layer, by rows, planes and slices."""
+    active_rows = layers.hardware.macro.array.active_rows
     found = []
-    for rows, groups in _row_groups(layers):
+    for size, groups in layers.mapping.row_group_sizes(active_rows):
+        # Where there is none, one row keeps the moments finite; it counts for nothing.
+        rows = at_least(size, 1.0)
         for plane in codes.planes:
             for part in codes.slices:
                 x, w = plane.values, part.values
@@ -154,22 +151,3 @@ def sums_of(layers: Layers, codes: Codes) -> list[Sums]:
                     )
                 )
     return found
-
-
-def _row_groups(layers: Layers) -> list[tuple[Array, Array]]:
-    """Return rows of a row group and how many groups have them: full ones, ends of tiles."""
-    mapping, array = layers.mapping, layers.hardware.macro.array
-    tile = np.vectorize(partial(tile_rows, array.rows, packing=layers.hardware.macro.packing))(
-        whole(layers.window)
-    )
-    tile = stepped(mapping.rows, 1.0 * tile)
-    rows, full_tiles = mapping.rows, mapping.row_tiles - 1
-    last = rows - full_tiles * tile
-    active = array.active_rows
-    in_tile, in_last = floor_div(tile, active), floor_div(last, active)
-    end, last_end = tile - in_tile * active, last - in_last * active
-    return [
-        (active + 0.0 * rows, full_tiles * in_tile + in_last),
-        (at_least(end, 1.0), full_tiles * (end > 0)),
-        (at_least(last_end, 1.0), 1.0 * (last_end > 0)),
-    ]

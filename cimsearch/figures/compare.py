@@ -1,6 +1,5 @@
 """Macros side by side: efficiency over compute density, native and 1-bit-normalised apart."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cimsearch.cost.compare import Comparison
+from cimsearch.figures.html import write_page
 from cimsearch.figures.scale import TIMES, plain, round_ticks
 from cimsearch.figures.style import BLUE, GREEN, LEGEND, ORANGE, PURPLE, SKY, VERMILLION, figure
 
@@ -78,12 +78,7 @@ def write_comparison(rows: Sequence[Comparison], path: Path) -> None:
     Raises:
         OSError: The file cannot be written there.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        compare_figure(rows).write_html(draft, include_plotlyjs=True)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_page(compare_figure(rows).to_html(include_plotlyjs=True), path)
 
 
 def _places(panel: _Panel, row: Comparison) -> list[tuple[str, float, float]]:

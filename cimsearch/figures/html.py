@@ -1,11 +1,27 @@
 """Small HTML: whatever is not known to be HTML is escaped."""
 
 import json
+import os
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from cimsearch.figures.tables import Table
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write an HTML page to ``path``, whole or not at all.
+
+    Raises:
+        OSError: The file cannot be written there.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(page, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 class Html(str):

@@ -1,11 +1,11 @@
 """Predicted against measured energy of chips that the fit has not seen."""
 
-import os
 from pathlib import Path
 
 import plotly.graph_objects as go
 
 from cimsearch.cost.silicon import Band, Prediction
+from cimsearch.figures.html import write_page
 from cimsearch.figures.style import GREY, LEGEND, figure
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up")
@@ -53,12 +53,7 @@ def write_parity(predictions: tuple[Prediction, ...], bands: tuple[Band, ...], p
     Raises:
         OSError: The file cannot be written there.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        parity_figure(predictions, bands).write_html(draft, include_plotlyjs=True)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_page(parity_figure(predictions, bands).to_html(include_plotlyjs=True), path)
 
 
 def _measured(one: Prediction) -> float:

@@ -1,7 +1,6 @@
 """The report: one HTML file with everything in it, which opens without a network."""
 
 import json
-import os
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from cimsearch.figures.describe import bits_summary, weighted
 from cimsearch.figures.gallery import figures
-from cimsearch.figures.html import Html, join, json_script, table, tag
+from cimsearch.figures.html import Html, join, json_script, table, tag, write_page
 from cimsearch.figures.progress import reference_text
 from cimsearch.figures.scale import DASH
 from cimsearch.figures.statement import headline, statements
@@ -44,12 +43,7 @@ def write_report(view: StudyView, path: Path) -> None:
     Raises:
         OSError: The file cannot be written there.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(report_html(view), encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_page(report_html(view), path)
 
 
 def report_html(view: StudyView) -> str:

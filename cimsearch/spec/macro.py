@@ -18,6 +18,7 @@ RangePolicy = Literal["full_scale", "layer", "column"]
 Packing = Literal["dense", "whole_kernel"]
 Gating = Literal["rows", "columns"]
 Corner = Literal["ss", "tt", "ff"]
+CallComponent = Literal["cells", "drivers", "adc", "adder_tree", "shift_add", "control"]
 ConfigurableField = Literal[
     "weight_bits", "activation_bits", "adc_bits", "encoding", "range_policy"
 ]
@@ -259,7 +260,7 @@ class Calibration(Spec):
     """
 
     components: Annotated[
-        tuple[Literal["cells", "drivers", "adc", "adder_tree", "shift_add", "control"], ...],
+        tuple[CallComponent, ...],
         Field(min_length=1),
     ]
     activity_frac: Fraction

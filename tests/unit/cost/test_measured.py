@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from cimsearch.cost import check_calibration, is_calibrated
 from cimsearch.cost.measured import (
-    Component,
     at_supply,
     checked,
     energy_constants,
@@ -23,6 +22,7 @@ from cimsearch.cost.measured_table import COLUMNS, TEMPLATE, read_table
 from cimsearch.errors import SpecError
 from cimsearch.spec import load_hardware
 from cimsearch.spec.catalogue import names
+from cimsearch.spec.hardware import CallComponent
 from tests.unit.cost.measuring import HEADER, fitted, table_of
 from tests.unit.cost.tiny import DIGITAL, hardware
 
@@ -240,7 +240,7 @@ def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
     assert (row.line, row.energy) == (2, 9.0)
 
 
-PARTS: dict[bool, tuple[Component, ...]] = {
+PARTS: dict[bool, tuple[CallComponent, ...]] = {
     False: ("cells", "drivers", "adc"),
     True: ("adder_tree", "shift_add"),
 }

@@ -21,7 +21,7 @@ CAPACITIVE = {
     "ns_per_bit": 2.0,
     "area_um2": 5.0,
 }
-MEASURED = {
+MEASURED: dict[str, Any] = {
     "kind": "measured",
     "points": [
         {"bits": 2, "energy_fj": 10.0, "conversion_ns": 1.0},
@@ -58,7 +58,7 @@ def test_measured_conversions_are_refused_outside_their_range() -> None:
         hardware(
             adc={"model": MEASURED}, configurable={"adc_bits": {"values": [3, 5], "follows": "-"}}
         )
-    holes = MEASURED | {"points": [MEASURED["points"][0]]}  # type: ignore[index]
+    holes = MEASURED | {"points": MEASURED["points"][:1]}
     with pytest.raises(ValidationError, match="found 3; allowed are the measured 2 to 2 bits"):
         hardware(adc={"model": holes})
 

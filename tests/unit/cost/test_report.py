@@ -158,3 +158,14 @@ def test_a_calibration_that_is_not_met_is_none() -> None:
     off = YU.model_copy(update={"macro": YU.macro.model_copy(update={"calibration": strict})})
     assert is_calibrated(YU)
     assert not is_calibrated(off)
+
+
+def test_statistics_of_each_network_of_a_table() -> None:
+    """One value a network, (n, 1), prices each as its own statistics do."""
+    quiet, busy = Statistics(activity_frac=0.1), Statistics(activity_frac=0.9)
+    node, relu = conv(), Node("relu", "relu", ("conv",), (3, 4, 4), (3, 4, 4))
+    network = Blueprint((2, 4, 4), 3, (node, relu))
+    each = NodeStatistics(np.array([[0.1], [0.9]]), np.array([[0.5], [0.5]]))
+    both = estimate_table(layer_table([network, network]), hardware(), each).energy_pj
+    alone = [estimate(network, hardware(), data).energy_pj for data in (quiet, busy)]
+    assert list(both) == alone
