@@ -1,7 +1,8 @@
 """How many ResNet-8 candidates a second are priced on one core, and the memory that it takes.
 
 Each case runs in a process of its own with one thread: processor time, median of several rounds.
-Goals: 100,000 candidates/s from layer arrays and 20,000/s from genes. Beside it, the time of
+Goals: 100,000 candidates/s from layer arrays and 20,000/s from genes. Packed, replicated and
+pipelined figures are those of a chip of 64 macros. Beside it, the time of
 ZigZag (L. Mei et al., IEEE Trans. Computers 2021) for one such network, if it is there:
 ``pip install zigzag-dse six``. Run: ``python benchmarks/cost_speed.py``; about a minute.
 """
@@ -32,6 +33,7 @@ from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 
 HARDWARE = "macros/yu_cicc_2020"
+SYSTEM = "systems/edge_soc"
 WIDTHS = {"stage0.width": 16, "stage1.width": 32, "stage2.width": 64}
 ROUNDS = 5
 MANY, SOME, FEW = 100_000, 20_000, 1_000
@@ -63,6 +65,18 @@ def totals_from_genes(space: Space, n: int) -> Callable[[], object]:
     return lambda: estimate_batch(space, genes, hardware)
 
 
+def on_fixed_chip(**options: str) -> Case:
+    """Return the pricing of whole networks from genes on a chip of 64 macros with ``options``."""
+
+    def case(space: Space, n: int) -> Callable[[], object]:
+        genes, hardware = space.sample_genes(n, 0), load_hardware(SYSTEM)
+        chip = hardware.system.model_copy(update={"macros": 64, **options})
+        machine = hardware.model_copy(update={"system": chip})
+        return lambda: estimate_batch(space, genes, machine)
+
+    return case
+
+
 def arrays_from_genes(space: Space, n: int) -> Callable[[], object]:
     """Return the making of layer arrays from genes."""
     genes = space.sample_genes(n, 0)
@@ -79,6 +93,12 @@ CASES: dict[str, tuple[Case, int]] = {
     "layer arrays to totals": (totals_from_arrays, MANY),
     "layer arrays to the costs of all nodes": (nodes_from_arrays, SOME),
     "genes to totals": (totals_from_genes, MANY),
+    "genes to totals, layers packed": (on_fixed_chip(layers_per_array="many"), MANY),
+    "genes to totals, replicated": (on_fixed_chip(duplicates="fill"), MANY),
+    "genes to totals, pipelined, replicated": (
+        on_fixed_chip(execution="pipelined", duplicates="fill"),
+        MANY,
+    ),
     "genes to layer arrays": (arrays_from_genes, MANY),
     "genes to blueprints": (decoding, FEW),
 }

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cimsearch.api import estimate, load_space
+    from cimsearch.api import estimate, fidelity, load_space
     from cimsearch.orchestrate.launch import launch, pareto_front, resume
     from cimsearch.search.pricing import estimate_batch
     from cimsearch.spec import load_hardware, load_study
@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "estimate": "cimsearch.api",
     "estimate_batch": "cimsearch.search.pricing",
+    "fidelity": "cimsearch.api",
     "launch": "cimsearch.orchestrate.launch",
     "load_hardware": "cimsearch.spec",
     "load_space": "cimsearch.api",
@@ -31,6 +32,7 @@ _HOMES = {
 __all__ = [
     "estimate",
     "estimate_batch",
+    "fidelity",
     "launch",
     "load_hardware",
     "load_space",

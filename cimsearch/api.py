@@ -4,8 +4,9 @@
 """
 
 from cimsearch.blueprint import Blueprint, Node
-from cimsearch.cost import CostReport
+from cimsearch.cost import CostReport, LayerFidelity
 from cimsearch.cost import estimate as _estimate_blueprint
+from cimsearch.cost import fidelity as _fidelity_of_blueprint
 from cimsearch.space import Candidate, Space
 from cimsearch.spec import Hardware, load_space_spec
 from cimsearch.spec.study import Statistics
@@ -38,3 +39,22 @@ def estimate(
     if isinstance(what, Node):
         what = Blueprint(what.in_shape, what.out_shape[0], (what,))
     return _estimate_blueprint(what, hardware, statistics or Statistics())
+
+
+def fidelity(
+    what: Candidate | Blueprint | Node, hardware: Hardware, statistics: Statistics | None = None
+) -> tuple[LayerFidelity, ...]:
+    """Return what ``hardware`` does to each layer with weights before any training.
+
+    Signal to noise in dB, converter bits and clipping, in closed form (docs/snr.md).
+
+    Args:
+        what: What runs on it.
+        hardware: From ``load_hardware``.
+        statistics: Declared data statistics; those of uniform codes if left out.
+
+    Raises:
+        HardwareError: The hardware cannot do what a node asks.
+    """
+    blueprint = what.blueprint if isinstance(what, Candidate) else what
+    return _fidelity_of_blueprint(blueprint, hardware, statistics)

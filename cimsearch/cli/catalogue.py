@@ -1,16 +1,20 @@
 """Verbs on spec files: list, show, check, cost."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from cimsearch.cli.output import json_option, percent, print_json
+from cimsearch.cli.output import json_option, percent, print_json, print_table
 from cimsearch.errors import ExitCode, SpecError, UsageError
 from cimsearch.units import quantity
 from cimsearch.units import show as with_unit
+
+if TYPE_CHECKING:
+    from cimsearch.cost import LayerFidelity
 
 
 @click.command("list")
@@ -143,18 +147,23 @@ def check(files: tuple[Path, ...]) -> int:
 @click.option(
     "--genes", metavar="GENES", help='Choice indices "0,2,1,...", or a JSON file {gene: choice}.'
 )
+@click.option(
+    "--snr", is_flag=True, help="Also signal to noise, converter bits and clipping of each layer."
+)
 @json_option
-def cost(space: str, hardware: str, genes: str | None, as_json: bool) -> None:
+def cost(space: str, hardware: str, genes: str | None, snr: bool, as_json: bool) -> None:
     """Price a network of SPACE: its uniform 8-bit baseline, or the one that --genes names."""
-    from cimsearch.api import estimate, load_space
+    from cimsearch.api import estimate, fidelity, load_space
     from cimsearch.cli.read import print_layers
     from cimsearch.spec import load_hardware
 
     networks, machine = load_space(space), load_hardware(hardware)
     candidate = candidate_of(networks, machine, genes)
     report = estimate(candidate, machine)
+    layers = fidelity(candidate, machine) if snr else ()
     if as_json:
-        print_json(report.to_dict())
+        found = {"fidelity": [asdict(layer) for layer in layers]} if snr else {}
+        print_json(report.to_dict() | found)
         return
     which = "uniform 8 bit" if genes is None else "the given genes"
     click.echo(f"{space} ({which}) on {machine.name} in {machine.system_name}, per inference:")
@@ -173,6 +182,31 @@ def cost(space: str, hardware: str, genes: str | None, as_json: bool) -> None:
         "validated the rest\n"
     )
     print_layers(report.to_dict())
+    if layers:
+        click.echo()
+        _print_fidelity(layers)
+
+
+def _print_fidelity(layers: Sequence["LayerFidelity"]) -> None:
+    """Print what the hardware does to each layer with weights."""
+    header = ["layer", "SNR [dB]", "analog", "ADC", "ADC bits / lossless", "clips"]
+    rows = [
+        [
+            layer.name,
+            *map(_db, (layer.snr_db, layer.snr_db_analog, layer.snr_db_adc)),
+            *(
+                (f"{layer.adc_bits} / {layer.adc_bits_lossless}", percent(layer.adc_clip_fraction))
+                if layer.adc_bits
+                else ("-", "-")
+            ),
+        ]
+        for layer in layers
+    ]
+    print_table(header, rows)
+
+
+def _db(snr_db: float | None) -> str:
+    return "lossless" if snr_db is None else f"{snr_db:.1f}"
 
 
 def _held(report: Any) -> str:

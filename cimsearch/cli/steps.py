@@ -46,13 +46,14 @@ def steps(space: str, hardware: str, genes: str | None, top: int, as_json: bool)
         ("Gains that are free: no boundary, less than 1 % energy", found.free),
     ):
         click.echo(f"\n{title} ({min(top, len(rows))} of {len(rows)}):")
-        _print(rows[:top])
+        _print(rows[:top], pipelined=machine.system.execution == "pipelined")
 
 
-def _print(rows: Sequence["Step"]) -> None:
+def _print(rows: Sequence["Step"], *, pipelined: bool) -> None:
     if not rows:
         return
-    header = ["where", "change", "energy saved", "", "latency", "area", "arrays", "weights"]
+    header = ["where", "change", "energy saved", "", "latency", *(["interval"] * pipelined)]
+    header += ["area", "arrays", "weights", "crosses"]
     lines = [
         [
             step.where,
@@ -60,6 +61,7 @@ def _print(rows: Sequence["Step"]) -> None:
             with_unit("energy_pj", step.energy_saved_pj),
             percent(step.energy_saved_frac),
             with_unit("latency_ns", step.latency_saved_ns),
+            *([with_unit("interval_ns", step.interval_saved_ns)] * pipelined),
             with_unit("area_um2", step.area_saved_um2),
             str(step.arrays_saved),
             percent(step.weights_change_frac),
@@ -67,4 +69,4 @@ def _print(rows: Sequence["Step"]) -> None:
         ]
         for step in rows
     ]
-    print_table([*header, "crosses"], lines)
+    print_table(header, lines)

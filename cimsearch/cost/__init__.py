@@ -14,11 +14,11 @@ from cimsearch.cost.model import (
     UNVALIDATED,
     CostArrays,
     NodeCosts,
-    NodeStatistics,
     Totals,
     estimate_table,
     estimate_totals,
 )
+from cimsearch.cost.parts import NodeStatistics
 from cimsearch.cost.plan import Placement, mapping_plan
 from cimsearch.cost.report import CostReport, LayerCost, estimate, node_statistics
 

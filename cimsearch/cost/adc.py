@@ -89,6 +89,6 @@ def survey_fj(enob: float, node_nm: float, sample_rate_msps: float) -> float:
 
 
 def _between(points: list[tuple[int, float]], bits: int) -> float:
-    """Return a measured value between two points, as a power of the bits; held outside them."""
+    """Return a measured value between two points, exponential in the bits; held outside them."""
     known, values = zip(*sorted(points), strict=True)
     return float(exp(np.interp(bits, known, np.log(values))))

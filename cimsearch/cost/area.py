@@ -1,10 +1,15 @@
 """Area in um2: arrays with their periphery, and what is shared around them."""
 
-from cimsearch.cost.logic import FULL_ADDER_AREAS, REGISTER_AREAS, sum_bits, tree_adders
+from cimsearch.cost.layers import BITS_PER_KIB
+from cimsearch.cost.logic import (
+    FULL_ADDER_AREAS,
+    REGISTER_AREAS,
+    index_bits,
+    sum_bits,
+    tree_adders,
+)
 from cimsearch.cost.mapping import columns_of_output
 from cimsearch.spec.hardware import Hardware, Macro
-
-BITS_PER_KIB = 8192
 
 
 def array_um2(macro: Macro) -> float:
@@ -12,6 +17,9 @@ def array_um2(macro: Macro) -> float:
     array, technology = macro.array, macro.technology
     cells = array.rows * array.cols * array.cell_area_um2
     drivers = array.rows * macro.input.driver_area_um2
+    if macro.input.zero_skipping == "planes":
+        gates = array.active_rows - 1 + index_bits(macro) * REGISTER_AREAS
+        drivers += gates * technology.nand2_area_um2
     adder = FULL_ADDER_AREAS * technology.nand2_area_um2
     register = REGISTER_AREAS * technology.nand2_area_um2
     code_bits = macro.adc_bits or sum_bits(array.active_rows)

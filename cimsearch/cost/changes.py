@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, LayerTable, Node, layer_table
-from cimsearch.cost.mapping import columns_of_output
+from cimsearch.cost.demand import demand_of
+from cimsearch.cost.mapping import columns_of_output, map_table
 from cimsearch.spec.hardware import Encoding, Hardware
 
 Kind = Literal["width", "weight_bits", "activation_bits", "adc_bits"]
@@ -65,6 +66,37 @@ def changed_table(blueprint: Blueprint, changes: Sequence[Change]) -> LayerTable
             }
             bits[change.kind][row, index[change.where]] = change.after
     return table
+
+
+def priced_changes(blueprint: Blueprint, hardware: Hardware) -> tuple[LayerTable, list[Change]]:
+    """Return the table of ``blueprint`` and its changes, and those of them that have a price.
+
+    A width has none if it leaves a row group of rows that a table of array calls does not tell.
+
+    Raises:
+        HardwareError: The network asks what the macro cannot do.
+    """
+    changes = changes_of(blueprint, hardware)
+    table = changed_table(blueprint, changes)
+    told = ~_rows_untold(table, blueprint, hardware)
+    # The network itself is priced, or refused, in any case.
+    told[0] = True
+    kept = [change for change, is_told in zip(changes, told[1:], strict=True) if is_told]
+    return table.map(lambda column: column[told]), kept
+
+
+def _rows_untold(table: LayerTable, blueprint: Blueprint, hardware: Hardware) -> NDArray[np.bool_]:
+    """Return which networks (n,) call arrays with rows outside the table of the macro's calls."""
+    untold, calls = np.zeros(table.shape[0], dtype=bool), hardware.macro.array_call
+    if calls is None:
+        return untold
+    floating = table.map(lambda column: column.astype(np.float64))
+    demand = demand_of(floating, hardware, lambda _, node: blueprint.nodes[node].name)
+    mapping, (_, known, _) = map_table(floating, demand, hardware.macro), calls.axes()
+    for rows, count in mapping.row_group_sizes(hardware.macro.array.active_rows):
+        outside = (rows < known[0]) | (rows > known[-1])
+        untold |= (demand.cim & (count > 0) & outside).any(axis=1)
+    return untold
 
 
 def weights_of(table: LayerTable, blueprint: Blueprint) -> Ints:

@@ -1,12 +1,11 @@
-"""The error of converting a normal partial sum: ranges, rounding, clipping, noise, in closed form.
+"""The error of converting normal partial sums: rounding, clipping, noise, in closed form.
 
-Partial sums and steps are in units of one cell level times one DAC step. All is element by
-element on arrays (n, nodes).
+Partial sums are whole numbers, in units of one cell level times one DAC step. All is element by
+element on arrays.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from math import pi, sqrt
 
 import numpy as np
@@ -15,45 +14,21 @@ from cimsearch.cost.namespace import (
     Array,
     at_least,
     at_most,
+    ceil,
     floor,
     namespace_of,
     pow2,
     stepped,
-    summed,
     values_of,
 )
+from cimsearch.cost.partial_sums import Sums
 
-SEEN_SIGMAS = 4.5
-"""How far from the mean the sums of a calibration sample reach, in standard deviations."""
+STEPS_PER_UNIT = 8
+"""Fitted steps are whole numbers of this part of a unit."""
 
-SHARES = tuple(share / 10 for share in range(10, 1, -1))
-"""Ranges that are tried, as shares of what was seen (see ``cimsearch.cim.converter``)."""
-
-_CODES = range(-7, 8)
+_EDGES = tuple(edge - 0.5 for edge in range(-5, 7))
+_JUMPS = range(1, 10)
 _LEAST = 1e-9
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Alike partial sums: those of equal row groups, planes and slices.
-
-    Attributes:
-        mean: Of a sum.
-        variance: Of a sum, over inputs and columns.
-        column_variance: Of a sum of one column, over inputs alone.
-        least: Smallest possible sum.
-        most: Largest.
-        count: Conversions of one output.
-        power: What the mean square of one conversion's error counts in an output's.
-    """
-
-    mean: Array
-    variance: Array
-    column_variance: Array
-    least: Array
-    most: Array
-    count: Array
-    power: Array
 
 
 @dataclass(frozen=True)
@@ -70,150 +45,126 @@ def bits_for(values: Array) -> Array:
     return stepped(values, np.maximum(exponent, 0).astype(np.float64))
 
 
-def limits(sums: Sequence[Sums]) -> tuple[Array, Array]:
-    """Return the smallest and the largest possible of all sums that there are."""
-    xp = namespace_of(sums[0].mean)
-    least = most = 0.0 * sums[0].most
-    for s in sums:
-        least = xp.where(s.count > 0, xp.minimum(least, s.least), least)
-        most = xp.where(s.count > 0, xp.maximum(most, s.most), most)
-    return least, most
-
-
 def full_range(lowest: Array, full_scale: Array, bits: Array) -> Range:
     """Return the range of a fixed converter: the smallest power-of-two step that spans all."""
     lsb = pow2(bits_for(full_scale) - bits)
     return Range(floor(lowest / lsb) * lsb, lsb)
 
 
-def range_error(sums: Sums, variance: Array, found: Range, bits: Array) -> tuple[Array, Array]:
-    """Return the mean square error of converting ``sums``, and the share of them that clip.
+def squared_error(sums: Sums, found: Range, bits: Array) -> Array:
+    """Return the mean square error of rounding ``sums`` and cutting off what is out of range."""
+    lo, lsb = found.lo, found.lsb
+    hi = lo + lsb * (pow2(bits) - 1)
+    sigma = spread_of(sums)
+    spacing, even = _lattice(lsb)
+    # What whole numbers differ by from the continuum: an even step meets ties.
+    lattice = spacing**2 * namespace_of(lsb).where(even, 1 / 6, -1 / 12)
+    spread = lsb**2 * _rounding((sums.mean - lo) / lsb, sigma / lsb)
+    above = excess((hi - sums.mean) / sigma, sums.skewness, (sums.most - hi) / sigma)
+    below = excess((sums.mean - lo) / sigma, -sums.skewness, (lo - sums.least) / sigma)
+    return (lsb > 1) * at_least(spread + lattice, 0.0) + sigma**2 * (above + below)
 
-    Args:
-        sums: What is converted.
-        variance: Theirs, as the range sees it.
-        found: The range.
-        bits: Converter bits.
-    """
-    sigma = at_least(variance, _LEAST) ** 0.5
+
+def clipped_share(sums: Sums, found: Range, bits: Array) -> Array:
+    """Return the share of ``sums``, which are whole numbers, that are out of range."""
     hi = found.lo + found.lsb * (pow2(bits) - 1)
-    above, over = _tail(hi - sums.mean, sigma, at_least(sums.most - hi, 0.0))
-    below, under = _tail(sums.mean - found.lo, sigma, at_least(found.lo - sums.least, 0.0))
-    rounding = found.lsb**2 * _rounding((sums.mean - found.lo) / found.lsb, sigma / found.lsb)
-    # Sums are whole numbers: a power of two meets ties, and a step of one loses nothing.
-    lattice = (found.lsb >= 2) / 6.0
-    coarse = (found.lsb > 1) * (rounding + lattice)
-    return coarse + above + below, over + under
-
-
-def column_error(sums: Sums, bits: Array) -> tuple[Array, Array]:
-    """Return error and clipped share where each column has a range fitted to its own sums."""
-    seen = _reach(sums, sums.column_variance)
-
-    def error(share: float) -> tuple[Array, Array]:
-        return range_error(sums, sums.column_variance, _fitted(sums.mean, seen, share, bits), bits)
-
-    return reduce(_better, map(error, SHARES))
-
-
-def layer_errors(sums: Sequence[Sums], bits: Array) -> list[tuple[Array, Array]]:
-    """Return errors and clipped shares of all sums of a layer that has one fitted range."""
-    total = at_least(summed(s.power for s in sums), _LEAST)
-    mean = summed(s.power * s.mean for s in sums) / total
-    seen = _seen(sums)
-    tried = []
-    for share in SHARES:
-        fitted = _fitted(mean, seen, share, bits)
-        found = [range_error(s, s.variance, fitted, bits) for s in sums]
-        weighed = summed(s.power * error for s, (error, _) in zip(sums, found, strict=True))
-        tried.append((weighed, found))
-    least, best = tried[0]
-    where = namespace_of(least).where
-    for weighed, found in tried[1:]:
-        better = weighed < least
-        least = where(better, weighed, least)
-        best = [
-            (where(better, new[0], old[0]), where(better, new[1], old[1]))
-            for new, old in zip(found, best, strict=True)
-        ]
-    return best
+    sigma = spread_of(sums)
+    over = _above((floor(hi) + 0.5 - sums.mean) / sigma, sums.skewness)
+    under = _above((sums.mean - ceil(found.lo) + 0.5) / sigma, -sums.skewness)
+    return (sums.most > hi) * over + (sums.least < found.lo) * under
 
 
 def noise_power(sigma: Array, lsb: Array) -> Array:
     """Return what normal noise before rounding adds to the mean square error of a conversion.
 
-    Where the step loses nothing of a whole number, noise well below half a step is rounded away.
+    A threshold at distance t that noise crosses changes the square of the error by 2 t times the
+    step; over the residues of a step that adds up to 4 t Q(t / sigma) a spacing of residues.
     """
-    ratio = at_least(sigma, _LEAST) / lsb
-    jumps = summed((2 * k - 1) * 2 * _upper((k - 0.5) / at_most(ratio, 1.5)) for k in range(1, 16))
-    rounded = lsb**2 * namespace_of(lsb).where(ratio < 1.5, jumps, ratio**2 + 1 / 12)
-    added: Array = namespace_of(lsb).where(lsb <= 1, rounded, sigma**2 + 0.0 * lsb)
-    return added * (sigma > 0)
+    xp = namespace_of(lsb)
+    spacing, even = _lattice(lsb)
+    ratio = at_least(sigma / spacing, _LEAST)
+    t = _along(_JUMPS, ratio) - xp.where(even, 0.0, 0.5)
+    jumps = xp.sum(4 * t * upper(t / at_most(ratio, 1.5)), axis=0)
+    wide = ratio**2 + xp.where(even, -1 / 6, 1 / 12)
+    added: Array = spacing**2 * xp.where(ratio < 1.5, jumps, wide) * (sigma > 0)
+    return added
 
 
-def _better(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
-    where = namespace_of(a[0]).where
-    better = b[0] < a[0]
-    return where(better, b[0], a[0]), where(better, b[1], a[1])
+def spread_of(sums: Sums) -> Array:
+    """Return the standard deviation of ``sums``, above 0."""
+    return at_least(sums.variance, _LEAST) ** 0.5
 
 
-def _reach(sums: Sums, variance: Array) -> tuple[Array, Array]:
-    """Return the smallest and largest sum that a calibration sample has."""
-    xp, reach = namespace_of(variance), SEEN_SIGMAS * at_least(variance, _LEAST) ** 0.5
-    low, high = sums.mean - reach, sums.mean + reach
-    return xp.maximum(low, sums.least), xp.minimum(high, sums.most)
+def _along(values: Sequence[float], like: Array) -> Array:
+    """Return ``values`` along a dimension in front of those of ``like``."""
+    xp = namespace_of(like)
+    return xp.reshape(
+        xp.asarray(values, dtype=like.dtype), (len(values), *(1 for _ in like.shape))
+    )
 
 
-def _seen(sums: Sequence[Sums]) -> tuple[Array, Array]:
-    """Return the smallest and largest sum that a sample of all of a layer's sums has."""
-    xp = namespace_of(sums[0].mean)
-    far = summed(s.most - s.least for s in sums)
-    reaches = [(_reach(s, s.variance), s.count > 0) for s in sums]
-    low = reduce(xp.minimum, [xp.where(real, low, far) for (low, _), real in reaches])
-    high = reduce(xp.maximum, [xp.where(real, high, -far) for (_, high), real in reaches])
-    return low, high
+def _lattice(lsb: Array) -> tuple[Array, Array]:
+    """Return how close sums and thresholds can be, and whether a sum can be on a threshold.
 
-
-def _fitted(mean: Array, seen: tuple[Array, Array], share: float, bits: Array) -> Range:
-    """Return a range of a share of what was seen, around the mean."""
-    low, high = share * (mean - seen[0]), share * (seen[1] - mean)
-    return Range(mean - low, at_least((low + high) / (pow2(bits) - 1), 1.0))
+    A step of p / q in lowest terms (q at most ``STEPS_PER_UNIT``) leaves the residues of whole
+    numbers 1 / q apart; a threshold lies on them where p is even, else halfway between two. Below
+    a step of 1 every whole number is a code, and thresholds are half a step away.
+    """
+    where, spacing = namespace_of(lsb).where, 0.0 * lsb + 1 / STEPS_PER_UNIT
+    parts = STEPS_PER_UNIT
+    while parts > 1:
+        parts //= 2
+        spacing = where(floor(lsb * parts) == lsb * parts, 1 / parts, spacing)
+    return where(lsb < 1, lsb, spacing), floor(lsb / 2) * 2 == lsb
 
 
 def _rounding(mean: Array, sigma: Array) -> Array:
     """Return the mean square error of rounding a normal number to a whole one.
 
-    Exact sum over the codes around the mean; above one step of spread it is 1 / 12 to 1e-9.
+    Sum over the codes around the mean; above one step of spread it is 1 / 12 to 1e-8.
     """
     xp = namespace_of(mean)
-    s = at_most(sigma, 1.0)
-    phase = mean - floor(mean + 0.5)
-    parts = []
-    for code in _CODES:
-        d = code - phase
-        a, b = (d - 0.5) / s, (d + 0.5) / s
-        inside = _upper(a) - _upper(b)
-        at_a, at_b = _density(a), _density(b)
-        parts.append(
-            s**2 * (inside + a * at_a - b * at_b) - 2 * s * d * (at_a - at_b) + d**2 * inside
-        )
-    error: Array = xp.where(sigma < 1, at_least(summed(parts), 0.0), 1 / 12)
-    return error
+    error = 0.0 * (mean + sigma) + 1 / 12
+    if not (values_of(sigma) < 1).any():
+        return error
+    s, phase = at_most(sigma, 1.0), mean - floor(mean + 0.5)
+    z = (_along(_EDGES, error) - phase) / s
+    beyond, density = upper(z), _density(z)
+    d = _along(_EDGES[:-1], error) + 0.5 - phase
+    inside = beyond[:-1] - beyond[1:]
+    first = density[:-1] - density[1:]
+    second = inside + z[:-1] * density[:-1] - z[1:] * density[1:]
+    found = xp.sum(s**2 * second - 2 * s * d * first + d**2 * inside, axis=0)
+    near: Array = xp.where(sigma < 1, at_least(found, 0.0), error)
+    return near
 
 
-def _tail(margin: Array, sigma: Array, most: Array) -> tuple[Array, Array]:
-    """Return the mean square of what is beyond ``margin``, and its probability.
+def skewed(u: Array, skewness: Array) -> Array:
+    """Return what a standard normal ``u`` above 0 becomes with a skewness.
 
-    Args:
-        margin: Distance of the range's end from the mean.
-        sigma: Standard deviation.
-        most: How far beyond the end a sum can be at all.
+    Cornish and Fisher, 1938, up to where their parabola turns.
     """
-    z = margin / sigma
-    beyond = _upper(z)
-    square = (sigma**2 + margin**2) * beyond - margin * sigma * _density(z)
-    xp = namespace_of(z)
-    return xp.minimum(at_least(square, 0.0), most**2 * beyond), (most > 0) * beyond
+    u = namespace_of(u).minimum(u, 3 / at_least(-skewness, _LEAST))
+    return u + skewness * (u**2 - 1) / 6
+
+
+def _normal_of(z: Array, skewness: Array) -> tuple[Array, Array]:
+    """Return the standard normal that becomes ``z``, and how fast that changes there."""
+    slope = at_least(1 + 2 * skewness / 3 * (z + skewness / 6), 1e-4) ** 0.5
+    return 2 * (z + skewness / 6) / (1 + slope), slope
+
+
+def _above(z: Array, skewness: Array) -> Array:
+    """Return the share of sums that are more than ``z`` standard deviations above the mean."""
+    return upper(_normal_of(z, skewness)[0])
+
+
+def excess(z: Array, skewness: Array, most: Array) -> Array:
+    """Return the mean square of what is beyond ``z``, in standard deviations; at most ``most``."""
+    u, slope = _normal_of(z, skewness)
+    share = upper(u)
+    square = slope**2 * at_least((1 + u**2) * share - u * _density(u), 0.0)
+    return namespace_of(z).minimum(square, at_least(most, 0.0) ** 2 * share)
 
 
 def _density(z: Array) -> Array:
@@ -226,7 +177,7 @@ _TAIL = (-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.2788680
 _TAIL_REST = (1.48851587, -0.82215223, 0.17087277)
 
 
-def _upper(z: Array) -> Array:
+def upper(z: Array) -> Array:
     """Return the share of a normal number above ``z``, to a relative 1.2e-7.
 
     The Chebyshev fit of the complementary error function of Press et al., Numerical Recipes.
@@ -238,5 +189,5 @@ def _upper(z: Array) -> Array:
     for factor in reversed(_TAIL + _TAIL_REST):
         polynomial = polynomial * t + factor
     tail = 0.5 * t * xp.exp(polynomial - x**2)
-    upper: Array = xp.where(z >= 0, tail, 1 - tail)
-    return upper
+    share: Array = xp.where(z >= 0, tail, 1 - tail)
+    return share

@@ -1,8 +1,7 @@
 """The price of one layer, explained: every equation with its numbers and where they come from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +9,10 @@ import numpy as np
 
 from cimsearch.blueprint import Blueprint, layer_table
 from cimsearch.cost.credibility import Trust, is_calibrated, trust_in
-from cimsearch.cost.demand import demand_of, no_demand
+from cimsearch.cost.explain_area import explain_leakage
+from cimsearch.cost.explain_call import explain_array_call
+from cimsearch.cost.explain_expression import Term
+from cimsearch.cost.explain_latency import LatencyEquation, explain_latency
 from cimsearch.cost.explain_macro import (
     explain_adc,
     explain_adder_tree,
@@ -19,27 +21,48 @@ from cimsearch.cost.explain_macro import (
     explain_shift_add,
 )
 from cimsearch.cost.explain_mapping import explain_mapping
+from cimsearch.cost.explain_network import (
+    NetworkTerms,
+    copies_of,
+    network_terms,
+    shared_arrays_of,
+)
 from cimsearch.cost.explain_system import (
-    LatencyEquation,
     explain_buffers,
     explain_control,
     explain_digital,
     explain_interconnect,
-    explain_latency,
-    explain_leakage,
-    explain_weight_memory,
+    explain_off_chip,
 )
-from cimsearch.cost.explain_terms import Count, Equation, Term, unit_of, value_at
-from cimsearch.cost.layers import Layers
-from cimsearch.cost.mapping import map_table, unmapped
-from cimsearch.cost.model import COMPONENTS, UNVALIDATED, CostArrays, estimate_table
+from cimsearch.cost.explain_terms import (
+    Count,
+    Equation,
+    is_on_arrays,
+    number,
+    unit_of,
+    value_at,
+    with_inner,
+)
+from cimsearch.cost.layers import Layers, at_node
+from cimsearch.cost.model import COMPONENTS, UNVALIDATED, estimate_table
+from cimsearch.cost.parts import parts_of
+from cimsearch.cost.schedule import Parts
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.provenance import Origin
 from cimsearch.spec.study import Statistics
 
-_MACRO = (explain_cells, explain_drivers, explain_adc, explain_adder_tree, explain_shift_add)
-_SYSTEM = (explain_buffers, explain_interconnect, explain_digital)
+_DYNAMIC = (
+    explain_array_call,
+    explain_cells,
+    explain_drivers,
+    explain_adc,
+    explain_adder_tree,
+    explain_shift_add,
+    explain_buffers,
+    explain_interconnect,
+    explain_digital,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +85,10 @@ class Explanation:
         placement: ``cim`` or ``digital``.
         hardware: Name of the hardware.
         mapping: The integers of the mapping; none off the arrays.
+        copies: How often the layer is on arrays; 0 if it is not on any.
         equations: One for each component of the model, in its order.
         latency: The equation of the latency.
+        network: Latency and interval of the whole network, where its layers are pipelined.
         energies_pj: Energy by component, as the model has it.
         latency_ns: Latency, as the model has it.
         constants: Every constant that the equations read, by path.
@@ -77,14 +102,22 @@ class Explanation:
     placement: str
     hardware: str
     mapping: tuple[Count, ...]
+    copies: int
     equations: tuple[Equation, ...]
     latency: LatencyEquation
+    network: tuple[Term, ...]
     energies_pj: Mapping[str, float]
     latency_ns: float
     constants: Mapping[str, Constant] = field(repr=False)
     statistics: Statistics
     calibrated: bool
     trust: Trust
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Every term of the equations and, after it, of its own formula; each once."""
+        factors = (term for equation in self.equations for term in equation.terms)
+        return tuple(dict.fromkeys(with_inner([*factors, *self.latency.terms, *self.network])))
 
     @property
     def energy_pj(self) -> float:
@@ -122,71 +155,62 @@ def explain(
     if layer not in names:
         raise HardwareError(f"no layer {layer!r}", f"known are {', '.join(names)}")
     index, data = names.index(layer), statistics or Statistics()
-    costs = estimate_table(
-        layer_table([network]), hardware, data, label=lambda _, node: names[node]
-    )
-    layers = _layer(network, hardware, index, data, costs)
+    table = layer_table([network])
+    costs = estimate_table(table, hardware, data, label=lambda _, node: names[node])
+    floating = table.map(lambda column: column.astype(np.float64))
+    parts = parts_of(floating, hardware, data, lambda _, node: names[node])
+    layers, mapping = _layer(parts, index)
     latency_ns = float(costs.nodes.latency_ns[0, index])
-    equations = _equations(layers, float(costs.area_um2[0]), latency_ns)
+    times = network_terms(parts, costs, names)
+    equations = _equations(layers, latency_ns, times)
     latency = explain_latency(layers)
     calibrated, node = is_calibrated(hardware), network.nodes[index]
+    network_times = tuple(term for term in (times.latency, times.interval) if term is not None)
+    factors = [term for equation in equations for term in equation.terms]
     return Explanation(
         layer=layer,
         op=node.op,
         placement=node.placement,
         hardware=hardware.name,
-        mapping=explain_mapping(layers),
+        mapping=mapping,
+        copies=int(number(layers.copies)) if is_on_arrays(layers) else 0,
         equations=equations,
         latency=latency,
+        network=network_times,
         energies_pj={name: float(costs.nodes.components[name][0, index]) for name in COMPONENTS},
         latency_ns=latency_ns,
-        constants=_constants(_terms(equations, latency), hardware, origins),
+        constants=_constants([*factors, *latency.terms, *network_times], hardware, origins),
         statistics=data,
         calibrated=calibrated,
         trust=trust_in(hardware.macro, calibrated=calibrated),
     )
 
 
-def _equations(layers: Layers, area_um2: float, latency_ns: float) -> tuple[Equation, ...]:
-    dynamic = tuple(explained(layers) for explained in (*_MACRO, *_SYSTEM))
+def _equations(layers: Layers, latency_ns: float, network: NetworkTerms) -> tuple[Equation, ...]:
+    dynamic = [explained(layers) for explained in _DYNAMIC]
     return (
         *dynamic,
-        explain_weight_memory(layers),
-        explain_control(layers, sum(equation.value_pj for equation in dynamic)),
-        explain_leakage(layers, area_um2, latency_ns),
+        explain_off_chip(layers),
+        explain_control(layers, dynamic),
+        explain_leakage(layers, latency_ns, network),
     )
 
 
-def _layer(
-    network: Blueprint, hardware: Hardware, index: int, data: Statistics, costs: CostArrays
-) -> Layers:
-    """Return what the equations of one node read, arrays (1, 1)."""
-    columns = itemgetter((slice(None), np.array([index])))
-    table = layer_table([network]).map(columns).map(lambda column: column.astype(np.float64))
-    nothing = np.zeros((1, 1))
-    if network.nodes[index].placement == "cim":
-        demand = demand_of(table, hardware, lambda *_: network.nodes[index].name)
-        mapping = map_table(table, demand, hardware.macro)
-    else:
-        demand, mapping = no_demand(nothing), unmapped(nothing)
-    owned = hardware.system.macros
-    resident = np.array([[owned == "enough" or costs.macros[0] <= owned]])
-    activity, density = nothing + data.activity_frac, nothing + data.density_frac
-    return Layers(table, demand, mapping, hardware, activity, density, resident, data.batch)
-
-
-def _terms(equations: tuple[Equation, ...], latency: LatencyEquation) -> tuple[Term, ...]:
-    timed = [*latency.parts.values(), *([latency.loading] if latency.loading else [])]
-    return (
-        *(term for equation in equations for term in equation.terms),
-        *(term for product in timed for term in product),
-    )
+def _layer(parts: Parts, index: int) -> tuple[Layers, tuple[Count, ...]]:
+    """Return what the equations of one node read, arrays (1, 1), and the integers of it."""
+    columns, part = next(found for found in parts if index in found[0])
+    column = int(np.flatnonzero(columns == index)[0])
+    layers = at_node(part, column)
+    if not is_on_arrays(layers):
+        return layers, ()
+    placed = (*shared_arrays_of(part, column), *copies_of(layers))
+    return layers, (*explain_mapping(layers), *placed)
 
 
 def _constants(
-    terms: tuple[Term, ...], hardware: Hardware, origins: Mapping[str, Origin]
+    terms: Iterable[Term], hardware: Hardware, origins: Mapping[str, Origin]
 ) -> dict[str, Constant]:
-    paths = dict.fromkeys(path for term in terms for path in term.paths)
+    paths = dict.fromkeys(term.path for term in with_inner(terms) if term.path)
     return {
         path: Constant(path, value_at(hardware, path), unit_of(path), origins.get(path))
         for path in paths

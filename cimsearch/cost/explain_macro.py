@@ -3,155 +3,140 @@
 Term by term what ``cimsearch.cost.macro_energy`` computes; tests hold the two equal.
 """
 
-from math import sqrt
+from functools import partial
 
-from cimsearch.cost.adc import conversion_fj
+from cimsearch.cost.explain_adc import conversion_energy
+from cimsearch.cost.explain_call import row_group_counts
+from cimsearch.cost.explain_expression import Expression, Operand, Term, applied, total
+from cimsearch.cost.explain_logic import (
+    AND_GATE,
+    FULL_ADDER,
+    ONE_SIDED,
+    REGISTER,
+    accumulator_bits,
+    activation_bits,
+    adc_bits,
+    adder,
+    executed_of,
+    index_bits,
+    macro_gate,
+    multiplier,
+    pulses_of,
+    supply_v2,
+    unit_gate,
+    weight_bits,
+    word_bits,
+)
 from cimsearch.cost.explain_terms import (
+    NOT_ON_ARRAYS,
     Equation,
     Product,
-    Term,
     constant,
     count,
     data_term,
+    is_on_arrays,
     number,
+    why_nothing,
 )
 from cimsearch.cost.layers import Layers
-from cimsearch.cost.logic import (
-    FULL_ADDER_CAPS,
-    REGISTER_CAPS,
-    adder_caps,
-    macro_cap_fj,
-    multiplier_caps,
-    tree_adders,
-    tree_caps,
-    unit_cap_fj,
-)
-from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE, row_groups
-from cimsearch.cost.namespace import at_least, log2_of, looked_up
+from cimsearch.cost.logic import sum_bits
+from cimsearch.cost.mapping import COLUMN_RANGE
 from cimsearch.spec.hardware import ResistiveCell
-
-_SUPPLY = (
-    "macro.supply_v",
-    "macro.technology.vdd_v",
-    "macro.technology.energy_voltage_exponent",
-)
-_MACRO_GATE = ("macro.technology.nand2_cap_ff", "macro.logic_factor", *_SUPPLY)
-_UNIT_GATE = (
-    "macro.technology.nand2_cap_ff",
-    "macro.technology.vdd_v",
-    "system.digital.activity_frac",
-)
-
-
-def supply_v2(layers: Layers) -> Term:
-    """Return the square of the supply as a term."""
-    how = "vdd_v^2 x (supply_v / vdd_v)^energy_voltage_exponent"
-    return Term("V^2", layers.hardware.macro.energy_v2, "V^2", _SUPPLY, how)
-
-
-def macro_gate(layers: Layers) -> Term:
-    """Return the energy of a NAND input in the macro's logic as a term."""
-    value = macro_cap_fj(layers.hardware)
-    return Term("E_gate", value, "fJ", _MACRO_GATE, "nand2_cap_ff x V^2 x logic_factor")
-
-
-def unit_gate(layers: Layers) -> Term:
-    """Return the energy of a NAND input in the digital unit as a term."""
-    value = unit_cap_fj(layers.hardware)
-    return Term("E_unit", value, "fJ", _UNIT_GATE, "nand2_cap_ff x vdd_v^2 x activity_frac")
-
-
-def pulses_of(layers: Layers) -> Term:
-    """Return the pulses of a wordline for one activation as a term."""
-    how = f"input.drive: {layers.hardware.macro.input.drive}"
-    return Term("pulses", number(layers.pulses), how=how)
 
 
 def explain_cells(layers: Layers) -> Equation:
     """Explain the energy of cells and bitlines."""
-    cell = layers.hardware.macro.cell
+    if why := why_nothing(layers, "cells"):
+        return Equation("cells", (), why_zero=why)
+    hardware, cell = layers.hardware, layers.hardware.macro.cell
+    given = partial(constant, hardware)
     activity, density = data_term(layers, "activity"), data_term(layers, "density")
     if isinstance(cell, ResistiveCell):
-        paths = ("macro.cell.g_on_us", "macro.cell.on_off_ratio")
-        share = density.value
-        conductance = cell.g_on_us * (share + (1 - share) / cell.on_off_ratio)
-        how = "g_on_us x (density + (1 - density) / on_off_ratio)"
-        read = constant(layers, "macro.cell.v_read_v")
+        read = given("macro.cell.v_read_v")
+        leaks = (1 - density) / given("macro.cell.on_off_ratio")
+        conductance = (given("macro.cell.g_on_us") * (density + leaks)).named("G", "uS")
         swing = read, read
-        per_cell: Product = (
-            *swing,
-            constant(layers, "macro.cell.t_read_ns"),
-            Term("G", conductance, "uS", paths, how),
-            activity,
-        )
+        time = given("macro.cell.t_read_ns")
+        per_cell: Product = (*swing, time, conductance, activity)
     else:
         cap = "macro.cell.cap_ff" if cell.kind == "charge" else "macro.cell.gate_cap_ff"
-        swing_v = Term("V", sqrt(layers.hardware.macro.energy_v2), "V", _SUPPLY, "sqrt(V^2)")
+        squared = supply_v2(hardware)
+        swing_v = applied("sqrt", squared).named("V", "V")
         swing = swing_v, swing_v
-        per_cell = (constant(layers, cap), supply_v2(layers), activity, density)
+        per_cell = (given(cap), squared, activity, density)
     pulsed = (count(layers, "vectors"), pulses_of(layers))
     bitlines = (
         *pulsed,
         count(layers, "row_groups"),
+        *executed_of(layers),
         count(layers, "columns"),
-        constant(layers, "macro.array.rows"),
-        constant(layers, "macro.array.bitline_cap_ff_per_cell"),
+        given("macro.array.rows"),
+        given("macro.array.bitline_cap_ff_per_cell"),
         *swing,
     )
     return Equation("cells", ((*pulsed, count(layers, "used_cells"), *per_cell), bitlines))
 
 
 def explain_drivers(layers: Layers) -> Equation:
-    """Explain the energy of wordlines, level shifters and DACs."""
-    macro = layers.hardware.macro
+    """Explain the energy of wordlines, level shifters, DACs and zero skipping."""
+    if not is_on_arrays(layers):
+        return Equation("drivers", (), why_zero=NOT_ON_ARRAYS)
+    why = why_nothing(layers, "drivers")
+    products = [*([] if why else _lines(layers)), *_zero_detector(layers)]
+    return Equation("drivers", tuple(products), why_zero="" if products else why)
+
+
+def _lines(layers: Layers) -> list[Product]:
+    """Return what wordlines, level shifters and DACs take."""
+    macro, given = layers.hardware.macro, partial(constant, layers.hardware)
     vectors = count(layers, "vectors")
     rows = (vectors, *(count(layers, name) for name in ("rows", "groups", "column_tiles")))
-    wide = constant(layers, "macro.array.cols")
     gated = "columns" in macro.array.gating
-    cells = (vectors, count(layers, "used_cells")) if gated else (*rows, wide)
-    volts = constant(layers, "macro.input.wordline_v")
+    cells = (vectors, count(layers, "used_cells")) if gated else (*rows, given("macro.array.cols"))
+    volts = given("macro.input.wordline_v")
     pulsed = (pulses_of(layers), volts, volts, data_term(layers, "activity"))
     products: list[Product] = [
-        (*cells, constant(layers, "macro.input.wordline_cap_ff_per_cell"), *pulsed),
-        (*rows, constant(layers, "macro.input.level_shifter_cap_ff"), *pulsed),
+        (*cells, given("macro.input.wordline_cap_ff_per_cell"), *pulsed),
+        (*rows, given("macro.input.level_shifter_cap_ff"), *pulsed),
     ]
     if macro.input.dac_bits > 1:
-        dac = constant(layers, "macro.input.dac_cap_ff_per_bit")
-        bits = Term("activation bits", number(layers.demand.x_bits))
-        products.append((*rows, bits, dac, supply_v2(layers)))
-    return Equation("drivers", tuple(products))
+        dac = given("macro.input.dac_cap_ff_per_bit")
+        products.append((*rows, activation_bits(layers), dac, supply_v2(layers.hardware)))
+    return products
+
+
+def _zero_detector(layers: Layers) -> list[Product]:
+    """Return what looking for zero planes takes, and the index of those carried out."""
+    if layers.hardware.macro.input.zero_skipping == "none":
+        return []
+    gate = macro_gate(layers.hardware)
+    calls = (count(layers, "array_calls"), *executed_of(layers))
+    return [
+        (count(layers, "driven_rows"), AND_GATE, gate),
+        (*calls, index_bits(layers.hardware), REGISTER, gate),
+    ]
 
 
 def explain_adc(layers: Layers) -> Equation:
     """Explain the energy of sampling and converting."""
-    macro = layers.hardware.macro
-    if macro.adc is None:
+    adc, given = layers.hardware.macro.adc, partial(constant, layers.hardware)
+    if adc is None:
         return Equation("adc", (), why_zero="a digital macro has no converters")
-    full_scale = number(1.0 * (layers.demand.range_policy == FULL_SCALE)) == 1
-    full, ranged = conversion_fj(macro)
-    bits = layers.demand.adc_bits
-    energy = number(looked_up(full if full_scale else ranged, bits))
-    fields = type(macro.adc.model).model_fields
-    paths = tuple(
-        f"macro.adc.model.{field}"
-        for field in fields
-        if field not in ("kind", "area_um2", "ns_per_bit", "step_ns")
-    )
-    if not full_scale and macro.adc.range_policy == "full_scale":
-        paths = (*paths, "macro.adc.range_frac")
-    how = f"a conversion of {number(bits):g} bits, model {macro.adc.model.kind}"
-    swept = count(layers, "swept_conversions")
-    products: list[Product] = [(swept, Term("E_conversion", energy, "fJ", paths, how))]
+    if why := why_nothing(layers, "adc"):
+        return Equation("adc", (), why_zero=why)
+    swept = (count(layers, "swept_conversions"), *executed_of(layers))
+    products: list[Product] = [(*swept, conversion_energy(layers, adc))]
     ranged_columns = number(1.0 * (layers.demand.range_policy == COLUMN_RANGE)) == 1
-    if ranged_columns and macro.adc.columns_per_adc > 1:
-        products.append((swept, constant(layers, "macro.adc.range_switch_fj")))
+    if ranged_columns and adc.columns_per_adc > 1:
+        products.append((*swept, given("macro.adc.range_switch_fj")))
     sampled = ("vectors", "row_groups", "outputs", "lines_per_output", "groups")
     products.append(
         (
             *(count(layers, name) for name in sampled),
             pulses_of(layers),
-            constant(layers, "macro.adc.sample_cap_ff"),
-            supply_v2(layers),
+            *executed_of(layers),
+            given("macro.adc.sample_cap_ff"),
+            supply_v2(layers.hardware),
         )
     )
     return Equation("adc", tuple(products))
@@ -162,68 +147,67 @@ def explain_adder_tree(layers: Layers) -> Equation:
     macro = layers.hardware.macro
     if macro.adc is not None:
         return Equation("adder_tree", (), why_zero="an analog macro has no adder trees")
-    activity, density = data_term(layers, "activity"), data_term(layers, "density")
-    results, gate = count(layers, "results"), macro_gate(layers)
-    bits = Term("activation bits", number(layers.demand.x_bits))
-    active_rows = ("macro.array.active_rows",)
+    if why := why_nothing(layers, "adder_tree"):
+        return Equation("adder_tree", (), why_zero=why)
     if "rows" in macro.array.gating:
-        how = "NAND inputs of the adders that a row comes into, summed over row groups"
-        switched: Product = (
-            Term("gated tree", _gated_tree(layers), "NAND", ("macro.array.active_rows",), how),
-        )
+        switched: Product = (_gated_tree(layers),)
     else:
-        adders = number(tree_adders(macro.array.active_rows, layers.demand.w_bits))
-        how = "R x (weight bits + 1) - (weight bits + log2(R) + 1), R = active_rows"
-        switched = (
-            count(layers, "row_groups"),
-            Term("tree adders", adders, "", active_rows, how),
-            Term("adder", FULL_ADDER_CAPS, "NAND", how="a full adder in NAND inputs"),
-        )
-    return Equation("adder_tree", ((results, bits, *switched, activity, density, gate),))
+        rows, bits = constant(layers.hardware, "macro.array.active_rows"), weight_bits(layers)
+        adders = rows * (bits + 1) - (bits + applied("log2", rows) + 1)
+        switched = (count(layers, "row_groups"), adders.named("tree adders"), FULL_ADDER)
+    data = data_term(layers, "activity"), data_term(layers, "density")
+    trees = count(layers, "results"), activation_bits(layers)
+    return Equation("adder_tree", ((*trees, *switched, *data, macro_gate(layers.hardware)),))
 
 
-def _gated_tree(layers: Layers) -> float:
+def _gated_tree(layers: Layers) -> Term:
     """Return the NAND inputs that an output's tree switches over all of its row groups."""
-    mapping, active = layers.mapping, layers.hardware.macro.array.active_rows
-    rows, tile, tiles = (
-        int(number(value)) for value in (mapping.rows, mapping.tile_rows, mapping.row_tiles)
-    )
-    if not tiles:
-        return 0.0
-    nothing = 0.0 * layers.demand.w_bits
-    return sum(
-        number(tree_caps(nothing + (stop - start), layers.demand.w_bits, active))
-        for start, stop in row_groups(rows, tile, active)
-    )
+    trees: list[Operand] = [
+        Term(f"groups of {rows} rows", float(groups)) * _tree(layers, rows)
+        for rows, groups in row_group_counts(layers)
+    ]
+    return total(*trees).named("gated tree", "NAND", how="over the row groups of an output")
+
+
+def _tree(layers: Layers, rows: int) -> Term:
+    """Return what a tree switches for ``rows`` operands: an adder of one operand only half."""
+    bits, levels = weight_bits(layers), sum_bits(layers.hardware.macro.array.active_rows)
+    switched: list[Operand] = []
+    for level in range(levels):
+        span = 2 << level
+        fed, full = -(-rows // span), max(-(-(rows - span // 2) // span), 0)
+        switched.append((bits + level) * (full * FULL_ADDER + (fed - full) * ONE_SIDED))
+    how = "level by level: bits, adders of two operands, adders of one"
+    return total(*switched).named(f"tree of {rows} rows", "NAND", how=how)
 
 
 def explain_shift_add(layers: Layers) -> Equation:
     """Explain the energy of putting codes together."""
-    if not number(1.0 * layers.demand.cim):
-        return Equation("shift_add", (), why_zero="the layer is not on arrays")
-    word = layers.hardware.system.digital.word_bits
-    width = number(layers.accumulator_bits)
-    codes = [count(layers, name) for name in ("results", "planes", "row_groups")]
-    gate, unit = macro_gate(layers), unit_gate(layers)
-    adder = Term("adder", FULL_ADDER_CAPS, "NAND", how="a full adder in NAND inputs")
-    how = "lines x (log2(lines) - 0.5) + code bits x (lines - 1); 0 in a digital macro"
-    places = Term("place adders", _place_adders(layers), "", (), how)
-    wide = f"{width:g} bits x {adder_caps(1):g}: code + activation + weight bits"
-    add = Term("accumulate", number(adder_caps(width)), "NAND", (), wide)
-    products: list[Product] = [(*codes, places, adder, gate), (*codes, add, gate)]
+    if not is_on_arrays(layers):
+        return Equation("shift_add", (), why_zero=NOT_ON_ARRAYS)
+    word, width = word_bits(layers.hardware), accumulator_bits(layers)
+    unit = unit_gate(layers.hardware)
+    add = adder(width).named("accumulate", "NAND")
+    products = [] if why_nothing(layers, "shift_add") else _codes_added(layers, add)
     products += [
         (count(layers, name), add, unit) for name in ("tile_adds", "input_sums", "corrections")
     ]
-    caps = number(multiplier_caps(width, word)) + word * REGISTER_CAPS
-    how = "a multiplier of accumulator bits x word_bits and a register of word_bits"
-    scale = Term("scale", caps, "NAND", ("system.digital.word_bits",), how)
+    scale = (multiplier(width, word) + word * REGISTER).named("scale", "NAND")
     products.append((count(layers, "scale_multiplies"), scale, unit))
     return Equation("shift_add", tuple(products))
 
 
-def _place_adders(layers: Layers) -> float:
+def _codes_added(layers: Layers, add: Term) -> list[Product]:
+    """Return what putting the codes of an output together takes in the macro."""
+    codes: Product = tuple(count(layers, name) for name in ("results", "planes", "row_groups"))
+    codes, gate = (*codes, *executed_of(layers)), macro_gate(layers.hardware)
     if layers.hardware.macro.adc is None:
-        return 0.0
-    lines = layers.mapping.lines_per_output
-    wider = lines * (log2_of(lines) - 0.5)
-    return number(at_least(wider + layers.code_bits * (lines - 1), 0.0))
+        return [(*codes, add, gate)]
+    places = _place_adders(layers).named("place adders", how="add the lines of an output")
+    return [(*codes, places, FULL_ADDER, gate), (*codes, add, gate)]
+
+
+def _place_adders(layers: Layers) -> Expression:
+    lines = count(layers, "lines_per_output")
+    wider = lines * (applied("log2", lines) - 0.5)
+    return applied("max", wider + adc_bits(layers) * (lines - 1), 0)

@@ -8,8 +8,6 @@ from cimsearch.cost.mapping import lines_per_adc
 
 def explain_mapping(layers: Layers) -> tuple[Count, ...]:
     """Return the integers of one layer on arrays, in the order in which they follow."""
-    if not number(1.0 * layers.demand.cim):
-        return ()
     return (*_shape(layers), *_tiles(layers), *_converted(layers), *_totals(layers))
 
 

@@ -1,247 +1,196 @@
-"""The energy equations of what happens around the macros, and latency, with their numbers.
+"""The energy equations of what happens around the macros, with their numbers.
 
-Term by term what ``cimsearch.cost.system_energy``, ``timing`` and ``model`` compute; tests hold
-them equal.
+Term by term what ``cimsearch.cost.system_energy`` and ``model`` compute; tests hold them equal.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import ceil
+from collections.abc import Iterable
+from functools import partial
+from itertools import pairwise
 
 from cimsearch.blueprint import OPS
-from cimsearch.cost.area import array_um2
-from cimsearch.cost.explain_macro import unit_gate
+from cimsearch.cost.explain_expression import Expression, Operand, Term, applied, total
+from cimsearch.cost.explain_logic import (
+    REGISTER,
+    SELECTION,
+    activation_bits,
+    adder,
+    input_values,
+    multiplier,
+    output_values,
+    positions,
+    unit_gate,
+    weight_bits,
+    weights,
+    window,
+    word_bits,
+)
 from cimsearch.cost.explain_terms import (
+    NOT_ON_ARRAYS,
     Equation,
     Product,
-    Term,
     constant,
     count,
+    is_on_arrays,
     number,
-    product_of,
+    shape,
 )
-from cimsearch.cost.layers import Layers
-from cimsearch.cost.logic import (
-    REGISTER_CAPS,
-    adder_caps,
-    leakage_uw_per_mm2,
-    multiplier_caps,
+from cimsearch.cost.explain_traffic import (
+    bits_of_macros,
+    bus_bits,
+    is_weighted,
+    off_chip_bits,
+    read_bits,
+    written_bits,
 )
-from cimsearch.cost.system_energy import lane_operations
-from cimsearch.cost.timing import call_ns
+from cimsearch.cost.layers import FJ_PER_PJ, Layers
+from cimsearch.spec.hardware import BufferRead, Hardware
 
-_BUFFER = (
-    "system.buffers.read_pj_per_bit_2kib",
-    "system.buffers.size_kib",
-    "system.buffers.size_exponent",
-    "system.buffers.reference_node_nm",
-    "system.buffers.reference_vdd_v",
-    "macro.technology.node_nm",
-    "macro.technology.vdd_v",
-)
+_FJ = Term("1 pJ", FJ_PER_PJ, "fJ")
 
 
 def explain_buffers(layers: Layers) -> Equation:
     """Explain the energy of reading and writing the activation buffer."""
-    technology, buffers = layers.hardware.macro.technology, layers.hardware.system.buffers
-    scale = (buffers.size_kib / 2) ** buffers.size_exponent
-    scale *= technology.node_nm / buffers.reference_node_nm
-    scale *= (technology.vdd_v / buffers.reference_vdd_v) ** 2
-    how = (
-        "read_pj_per_bit_2kib x (size_kib / 2)^size_exponent x (node_nm / reference_node_nm) "
-        "x (vdd_v / reference_vdd_v)^2"
-    )
-    per_bit = Term("E_read", buffers.read_pj_per_bit_2kib * scale, "pJ/bit", _BUFFER, how)
-    read = Term("bits read", number(layers.traffic.read), "bit", how="im2col patches and weights")
-    written = Term("bits written", number(layers.traffic.written), "bit", how="the layer's input")
-    ratio = constant(layers, "system.buffers.write_ratio_frac")
+    given = partial(constant, layers.hardware)
+    node = given("macro.technology.node_nm") / given("system.buffers.reference_node_nm")
+    supply = given("macro.technology.vdd_v") / given("system.buffers.reference_vdd_v")
+    per_bit = (_at_size(layers.hardware) * node * supply**2).named("E_read", "pJ/bit")
+    read, written = read_bits(layers), written_bits(layers)
+    ratio = given("system.buffers.write_ratio_frac")
     return Equation("buffers", ((read, per_bit), (written, ratio, per_bit)), per_pj=1.0)
 
 
+def _at_size(hardware: Hardware) -> Term:
+    """Return the energy of a read at the buffer's size: between two sizes a power of it."""
+    buffers = hardware.system.buffers
+    if len(buffers.reads) == 1:
+        return _read_at(buffers.reads[0])
+    size = constant(hardware, "system.buffers.size_kib")
+    low, high = next(
+        (low, high)
+        for low, high in pairwise(buffers.reads)
+        if low.size_kib <= buffers.size_kib <= high.size_kib
+    )
+    below, above = _read_at(low), _read_at(high)
+    smaller, larger = (
+        Term(f"reads.size_kib of {read.size_kib:g}", read.size_kib, "KiB", _READS + "size_kib")
+        for read in (low, high)
+    )
+    exponent = applied("log", above / below) / applied("log", larger / smaller)
+    how = "between two sizes of the table a power of the size"
+    power = exponent.named("size exponent", how=how)
+    return (below * (size / smaller) ** power).named("read at size_kib", "pJ/bit")
+
+
+_READS = "system.buffers.reads."
+
+
+def _read_at(read: BufferRead) -> Term:
+    symbol = f"reads.pj_per_bit at {read.size_kib:g} KiB"
+    return Term(symbol, read.pj_per_bit, "pJ/bit", _READS + "pj_per_bit")
+
+
 def explain_interconnect(layers: Layers) -> Equation:
-    """Explain the energy of the bus."""
-    moved = Term("bits moved", number(layers.traffic.bus), "bit", how="to the macros and back")
-    volts = constant(layers, "macro.technology.vdd_v")
-    length = constant(layers, "system.interconnect.length_mm")
-    cap = constant(layers, "system.interconnect.cap_ff_per_mm")
-    return Equation("interconnect", ((moved, length, cap, volts, volts),))
+    """Explain the energy of the bus, of the mesh, and of choosing among copies."""
+    hardware, given = layers.hardware, partial(constant, layers.hardware)
+    volts = given("macro.technology.vdd_v")
+    cap = given("system.interconnect.cap_ff_per_mm")
+    bus: Product = (bus_bits(layers), given("system.interconnect.length_mm"), cap, volts, volts)
+    products = [bus]
+    if not is_on_arrays(layers):
+        return Equation("interconnect", (bus,))
+    moved = bits_of_macros(layers)
+    if number(layers.copies) > 1:
+        copies = Term("copies", number(layers.copies))
+        levels = applied("ceil", applied("log2", copies)).named("selection levels")
+        products.append((moved, levels, SELECTION, unit_gate(hardware)))
+    if hardware.system.interconnect.mesh is not None:
+        way = (moved, mean_hops(layers))
+        hop = given("system.interconnect.mesh.hop_mm")
+        router = given("system.interconnect.mesh.router_pj_per_bit")
+        products += [(*way, hop, cap, volts, volts), (*way, router, _FJ)]
+    return Equation("interconnect", tuple(products))
+
+
+def mean_hops(layers: Layers) -> Term:
+    """Return the mean hops between two tiles of the chip's square mesh."""
+    per_tile = constant(layers.hardware, "system.interconnect.mesh.macros_per_tile")
+    tiles = applied("max", applied("ceil", chip_macros(layers) / per_tile), 1)
+    side = applied("sqrt", tiles).named("mesh side", how="tiles along one side of a square")
+    return ((side - 1 / side) * 2 / 3).named("hops", how="mean of two tiles of the mesh")
+
+
+def chip_macros(layers: Layers) -> Term:
+    """Return the macros of the chip: all that it has, or as many as the network needs."""
+    if layers.hardware.system.macros != "enough":
+        return constant(layers.hardware, "system.macros")
+    shared = layers.hardware.system.layers_per_array == "many"
+    how = "arrays of all layers" + (", last columns in shared ones" if shared else "")
+    return Term("macros", number(layers.chip_macros), how=how)
 
 
 def explain_digital(layers: Layers) -> Equation:
     """Explain the energy of the digital unit."""
-    word = layers.hardware.system.digital.word_bits
-    unit = unit_gate(layers)
+    word, unit = word_bits(layers.hardware), unit_gate(layers.hardware)
     products: list[Product] = []
-    if number(1.0 * layers.digital_weighted):
-        caps = number(multiplier_caps(layers.w_bits, layers.x_bits)) + adder_caps(word)
-        how = "a multiplier of weight x activation bits and an addition of word_bits"
-        mac = Term("multiply-add", float(caps), "NAND", ("system.digital.word_bits",), how)
-        products.append((Term("macs", number(layers.macs)), mac, unit))
-    values = number(layers.out_values)
-    if number(1.0 * layers.weighted):
-        values += number(layers.in_values)
-    caps, how = _per_value(layers, word)
-    each = Term("a value", caps, "NAND", ("system.digital.word_bits",), how)
-    products.append((Term("values", values, how="outputs, and inputs to quantise"), each, unit))
+    values: Operand = output_values(layers)
+    if is_weighted(layers) and not is_on_arrays(layers):
+        gates = multiplier(weight_bits(layers), activation_bits(layers)) + adder(word)
+        products.append((macs(layers), gates.named("multiply-add", "NAND"), unit))
+    if is_weighted(layers):
+        values = values + input_values(layers)
+    how = "outputs, and inputs to quantise" if is_weighted(layers) else "outputs"
+    each = _per_value(layers, word).named("a value", "NAND")
+    products.append((values.expression.named("values", how=how), each, unit))
     return Equation("digital", tuple(products))
 
 
-def _per_value(layers: Layers, word: int) -> tuple[float, str]:
-    """Return the NAND inputs that one value of this operation switches, and what they are."""
-    add, multiply = float(adder_caps(word)), float(multiplier_caps(word, word))
-    register, others = word * REGISTER_CAPS, number(layers.window) - 1
-    fan_in = number(layers.table.fan_in)
-    per_value: Mapping[str, tuple[float, str]] = {
-        "conv": (add, "an addition"),
-        "linear": (add, "an addition"),
-        "batchnorm": (multiply + add, "a multiplication and an addition"),
-        "relu": (word + register, "word_bits gates and a register"),
-        "maxpool": (others * add + register, f"{others:g} comparisons and a register"),
-        "avgpool": (
-            others * add + multiply + register,
-            f"{others:g} additions, a multiplication and a register",
-        ),
-        "add": ((fan_in - 1) * add + register, f"{fan_in - 1:g} additions and a register"),
-        "flatten": (register, "a register"),
+def macs(layers: Layers) -> Term:
+    """Return the multiply-accumulates of a layer."""
+    return (weights(layers) * positions(layers)).named("macs")
+
+
+def _per_value(layers: Layers, word: Term) -> Expression:
+    """Return the NAND inputs that one value of this operation switches."""
+    add, register = adder(word).named("addition", "NAND"), word * REGISTER
+    multiply = multiplier(word, word).named("multiplication", "NAND")
+    others, others_added = window(layers) - 1, shape(layers, "fan_in") - 1
+    per_value: dict[str, Operand] = {
+        "batchnorm": multiply + add,
+        "relu": word + register,
+        "maxpool": others * add + register,
+        "avgpool": others * add + multiply + register,
+        "add": others_added * add + register,
+        "flatten": register,
     }
-    return per_value[OPS[int(number(layers.table.op))]]
+    return per_value.get(OPS[int(number(layers.table.op))], add).expression
 
 
-def explain_weight_memory(layers: Layers) -> Equation:
-    """Explain the energy of loading weights into the macros."""
-    if number(1.0 * layers.resident):
-        return Equation("weight_memory", (), why_zero="all weights of the network stay in macros")
-    if not number(1.0 * layers.demand.cim):
-        return Equation("weight_memory", (), why_zero="the layer is not on arrays")
-    batch = Term("1 / batch", 1 / layers.batch, how=f"1 / {layers.batch}")
-    weights = Term("weights", number(layers.weights))
-    bits = Term("weight bits", number(layers.w_bits))
-    read = constant(layers, "system.weight_memory.read_pj_per_bit")
-    write = constant(layers, "macro.array.write_pj_per_cell")
-    loaded = (weights, bits, read, batch)
-    return Equation(
-        "weight_memory", (loaded, (count(layers, "used_cells"), write, batch)), per_pj=1.0
-    )
+def explain_off_chip(layers: Layers) -> Equation:
+    """Explain the energy of the memory off the chip, and of writing weights into the macros."""
+    given = partial(constant, layers.hardware)
+    read, spilled = given("system.off_chip.read_pj_per_bit"), off_chip_bits(layers)
+    products: list[Product] = []
+    stays = bool(number(1.0 * layers.resident))
+    if is_on_arrays(layers) and not stays:
+        batch = inverse_batch(layers)
+        write = given("macro.array.write_pj_per_cell")
+        products.append((weights(layers), weight_bits(layers), read, batch))
+        products.append((count(layers, "used_cells"), write, batch))
+    if spilled is not None:
+        products.append((spilled, read))
+    why = "all weights of the network stay in macros" if stays else NOT_ON_ARRAYS
+    why = f"{why}, and the buffer holds the layer's activations"
+    return Equation("off_chip", tuple(products), per_pj=1.0, why_zero="" if products else why)
 
 
-def explain_control(layers: Layers, dynamic_pj: float) -> Equation:
-    """Explain the energy of control: a share of the components before it but weight memory."""
-    dynamic = Term("dynamic energy", dynamic_pj, "pJ", how="cells to digital, summed")
-    share = constant(layers, "macro.control_frac")
-    return Equation("control", ((dynamic, share),), per_pj=1.0)
+def inverse_batch(layers: Layers) -> Term:
+    """Return one over the inferences that share a loading of weights."""
+    batch = Term("batch", float(layers.batch), how="from the data statistics")
+    return (1 / batch).named("1 / batch")
 
 
-def explain_leakage(layers: Layers, area_um2: float, latency_ns: float) -> Equation:
-    """Explain the leakage of the whole system while the layer runs."""
-    paths = ("macro.technology.leakage_uw_per_mm2", "macro.technology.leakage_doubling_c")
-    density = leakage_uw_per_mm2(layers.hardware.macro)
-    how = "leakage_uw_per_mm2 at the macro's corner and temperature"
-    array = f"arrays of {array_um2(layers.hardware.macro):.6g} um2, buffers, digital unit"
-    return Equation(
-        "leakage",
-        (
-            (
-                Term("leakage", density, "uW/mm2", (*paths, "macro.temperature_c"), how),
-                Term("area", area_um2 / 1e6, "mm2", how=array),
-                Term("latency", latency_ns, "ns", how="of this layer"),
-            ),
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyEquation:
-    """The latency of a layer: the slowest of what overlaps, and the loading of weights.
-
-    Attributes:
-        parts: What overlaps, by name: terms that are multiplied to ns.
-        loading: Likewise of loading weights; None if they stay in the macros.
-        overlaps: Whether loading overlaps with the rest (ping-pong).
-    """
-
-    parts: Mapping[str, Product]
-    loading: Product | None
-    overlaps: bool
-
-    @property
-    def value_ns(self) -> float:
-        """The terms put together, ns."""
-        slowest = max(product_of(part) for part in self.parts.values())
-        loading = product_of(self.loading) if self.loading else 0.0
-        return max(slowest, loading) if self.overlaps else slowest + loading
-
-
-def explain_latency(layers: Layers) -> LatencyEquation:
-    """Explain the latency of a layer."""
-    system, traffic = layers.hardware.system, layers.traffic
-    lanes = system.digital.lanes
-    steps = ceil(number(lane_operations(layers)) / lanes)
-    buffered = number(traffic.read) + number(traffic.written)
-    parts: dict[str, Product] = {
-        "macros": _arrays(layers),
-        "digital unit": (
-            Term("steps", steps, "", ("system.digital.lanes",), "ceil(operations / lanes)"),
-            _inverse("cycle", 1e3, layers, "system.digital.clock_mhz", "ns"),
-        ),
-        "buffer": (
-            Term("bits", buffered, "bit", how="read and written"),
-            _inverse("1 / bandwidth", 1.0, layers, "system.buffers.bandwidth_gbps", "ns/bit"),
-        ),
-        "bus": (
-            Term("bits", number(traffic.bus), "bit", how="moved"),
-            _inverse("1 / bandwidth", 1.0, layers, "system.interconnect.bandwidth_gbps", "ns/bit"),
-        ),
-    }
-    resident = bool(number(1.0 * layers.resident)) or not number(1.0 * layers.demand.cim)
-    loading = None if resident else _loading(layers)
-    return LatencyEquation(parts, loading, system.weight_memory.ping_pong)
-
-
-def _inverse(symbol: str, over: float, layers: Layers, path: str, unit: str) -> Term:
-    below = constant(layers, path)
-    return Term(symbol, over / below.value, unit, (path,), f"{over:g} / {below.value:g}")
-
-
-def _rounds(layers: Layers) -> float:
-    """Return how often the macros are filled to run the layer."""
-    macros = layers.hardware.system.macros
-    if macros == "enough":
-        return 1.0
-    halved = layers.hardware.system.weight_memory.ping_pong
-    filled = max(macros // 2, 1) if halved else macros
-    return float(ceil(number(layers.mapping.arrays) / filled))
-
-
-def _arrays(layers: Layers) -> Product:
-    serial, rounds = number(layers.mapping.serial_calls), _rounds(layers)
-    calls = min(serial * rounds, number(layers.mapping.array_calls))
-    macro = layers.hardware.macro
-    paths = ["macro.input.settle_ns", "macro.technology.nand2_delay_ps"]
-    paths += ["macro.technology.delay_voltage_exponent", "macro.supply_v"]
-    if macro.adc is not None:
-        paths += [
-            f"macro.adc.model.{name}"
-            for name in ("ns_per_bit", "step_ns", "points", "sample_rate_msps")
-            if hasattr(macro.adc.model, name)
-        ]
-        paths.append("macro.adc.columns_per_adc")
-    how = f"min(serial_calls x {rounds:g} fillings of the macros, array_calls)"
-    called = "the longer of settling and converting, and of shift-and-add"
-    return (
-        Term("calls in sequence", calls, how=how),
-        Term("call", number(call_ns(layers)), "ns", tuple(paths), called),
-    )
-
-
-def _loading(layers: Layers) -> Product:
-    memory, array = layers.hardware.system.weight_memory, layers.hardware.macro.array
-    bits = number(layers.weights * layers.w_bits)
-    rows = min(number(layers.mapping.rows * layers.mapping.diagonal), array.rows)
-    batch = Term("1 / batch", 1 / layers.batch, how=f"1 / {layers.batch}")
-    written = rows * _rounds(layers)
-    if bits / memory.bandwidth_gbps >= written * array.write_ns_per_row:
-        path = "system.weight_memory.bandwidth_gbps"
-        bandwidth = _inverse("1 / bandwidth", 1.0, layers, path, "ns/bit")
-        return (Term("weight bits", bits, "bit", how="read from weight memory"), bandwidth, batch)
-    per_row = constant(layers, "macro.array.write_ns_per_row")
-    return (Term("rows written", written, how="rows of an array x fillings"), per_row, batch)
+def explain_control(layers: Layers, dynamic: Iterable[Equation]) -> Equation:
+    """Explain the energy of control: a share of the components before it but ``off_chip``."""
+    parts = [Term(equation.component, equation.value_pj, "pJ") for equation in dynamic]
+    share = constant(layers.hardware, "macro.control_frac")
+    return Equation("control", ((total(*parts).named("dynamic energy", "pJ"), share),), per_pj=1.0)

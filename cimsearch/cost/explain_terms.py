@@ -1,38 +1,19 @@
-"""What an explanation is made of: terms with values, their products, and sums of those."""
+"""What an explanation is made of: products of terms and sums of those, counts, constants."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from cimsearch.cost.explain_expression import Term
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.namespace import values_of
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One factor of an equation.
-
-    Attributes:
-        symbol: Its name.
-        value: Its number, in ``unit``.
-        unit: Its unit; empty for a count.
-        paths: The constants that it is, or is computed from, as paths in ``Hardware``.
-        how: How it is computed, if it is neither a constant nor an integer of the mapping.
-    """
-
-    symbol: str
-    value: float
-    unit: str = ""
-    paths: tuple[str, ...] = ()
-    how: str = ""
-
-    @property
-    def filled(self) -> str:
-        """The number with its unit."""
-        return f"{self.value:.10g} {self.unit}".rstrip()
-
+from cimsearch.spec.hardware import Hardware
 
 Product = tuple[Term, ...]
+
+NOT_ON_ARRAYS = "the layer is not on arrays"
+_SIMULATED = "the table array_call covers it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +35,11 @@ class Equation:
     @property
     def value_pj(self) -> float:
         """The terms multiplied out, pJ."""
-        return sum(product_of(product) for product in self.products) / self.per_pj
+        return sum_of(self.products) / self.per_pj
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """All terms, each once."""
+        """The factors, each once."""
         return tuple(dict.fromkeys(term for product in self.products for term in product))
 
     @property
@@ -89,9 +70,16 @@ class Count:
     arithmetic: str
 
 
-def product_of(product: Product) -> float:
-    """Return the terms of a product multiplied."""
-    return prod(term.value for term in product)
+def sum_of(products: Iterable[Product]) -> float:
+    """Return products multiplied out and added."""
+    return sum(prod(term.value for term in product) for product in products)
+
+
+def with_inner(terms: Iterable[Term]) -> Iterator[Term]:
+    """Yield terms, each before the terms of its formula; those of several come again."""
+    for term in terms:
+        yield term
+        yield from with_inner(term.inner)
 
 
 def number(array: Any) -> float:
@@ -99,32 +87,52 @@ def number(array: Any) -> float:
     return float(values_of(array)[0, 0]) if hasattr(array, "shape") else float(array)
 
 
+def is_on_arrays(layers: Layers) -> bool:
+    """Return whether the one layer is on arrays."""
+    return bool(number(1.0 * layers.demand.cim))
+
+
+def why_nothing(layers: Layers, component: str) -> str:
+    """Return why a component of the macro costs nothing by its equation; empty if it does."""
+    if not is_on_arrays(layers):
+        return NOT_ON_ARRAYS
+    return _SIMULATED if component in layers.hardware.macro.simulated else ""
+
+
 def count(layers: Layers, name: str) -> Term:
     """Return an integer of the mapping as a term."""
     return Term(name, number(getattr(layers.mapping, name)))
 
 
-def constant(layers: Layers, path: str, *, symbol: str = "") -> Term:
+def shape(layers: Layers, name: str) -> Term:
+    """Return a size of the layer, a column of the layer table, as a term."""
+    symbol = name.replace("in_", "input ").replace("out_", "output ").replace("_", " ")
+    return Term("fan-in" if name == "fan_in" else symbol, number(getattr(layers.table, name)))
+
+
+def constant(hardware: Hardware, path: str) -> Term:
     """Return a constant of the hardware as a term."""
-    value = float(value_at(layers.hardware, path))
-    return Term(symbol or path.split(".", 1)[1], value, unit_of(path), (path,))
+    value = float(value_at(hardware, path))
+    return Term(path.split(".", 1)[1], value, unit_of(path), path)
 
 
 def data_term(layers: Layers, name: str) -> Term:
-    """Return ``activity`` or ``density`` as a term."""
-    return Term(name, number(getattr(layers, name)), how="data statistics")
+    """Return ``activity``, ``density`` or ``zero_planes`` as a term."""
+    return Term(
+        name.replace("_", " "), number(getattr(layers, name)), how="from the data statistics"
+    )
 
 
 def value_at(owner: Any, path: str) -> Any:
-    """Return what stands at a dotted path of ``Hardware``."""
+    """Return what stands at a dotted path of ``Hardware``; a tuple of it below a list."""
     found = owner
     for part in path.split("."):
-        found = getattr(found, part)
+        listed = isinstance(found, tuple)
+        found = tuple(getattr(each, part) for each in found) if listed else getattr(found, part)
     return found
 
 
 _UNITS = {
-    "pj_per_bit_2kib": "pJ/bit",
     "pj_per_bit": "pJ/bit",
     "pj_per_cell": "pJ/cell",
     "ns_per_row": "ns/row",
@@ -137,6 +145,7 @@ _UNITS = {
     "mm": "mm",
     "ff": "fF",
     "fj": "fJ",
+    "pj": "pJ",
     "ps": "ps",
     "ns": "ns",
     "nm": "nm",
@@ -152,5 +161,6 @@ _UNITS = {
 
 def unit_of(path: str) -> str:
     """Return the unit that the name of a constant ends in; empty for none."""
-    ending = (unit for suffix, unit in _UNITS.items() if path.endswith(f"_{suffix}"))
+    name = path.rsplit(".", 1)[-1]
+    ending = (unit for suffix, unit in _UNITS.items() if f"_{name}".endswith(f"_{suffix}"))
     return next(ending, "")

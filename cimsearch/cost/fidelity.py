@@ -2,8 +2,8 @@
 
 The reference is the integer product of the layer's codes, so a digital layer is lossless. Input
 and stored bits are independent, 1 with the shares ``activity_frac`` and ``density_frac``; a
-partial sum is then normal by the central limit theorem. Errors of cells and of conversions are
-independent and add up through the weights of planes, slices and row groups. Equations,
+partial sum is then nearly normal by the central limit theorem. Errors of cells and of conversions
+are independent and add up through the weights of planes, slices and row groups. Equations,
 assumptions and measured agreement are in docs/snr.md.
 """
 
@@ -15,26 +15,29 @@ from operator import itemgetter
 import numpy as np
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.cost.codes import Converted, codes_of, range_of
 from cimsearch.cost.conversion import (
+    Range,
     bits_for,
-    column_error,
+    clipped_share,
     full_range,
-    layer_errors,
-    limits,
     noise_power,
-    range_error,
+    squared_error,
 )
-from cimsearch.cost.demand import demand_of
-from cimsearch.cost.layers import Layers
-from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE, map_table
-from cimsearch.cost.model import NodeStatistics
-from cimsearch.cost.namespace import Array, at_least, summed
-from cimsearch.cost.partial_sums import codes_of, range_of, sums_of
+from cimsearch.cost.demand import DIFFERENTIAL, DIFFERENTIAL_DIGITAL, demand_of
+from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE, LAYER_RANGE, map_table
+from cimsearch.cost.namespace import Array, Mask, at_least, namespace_of
+from cimsearch.cost.partial_sums import Sums, column_sums, layer_sums, limits
+from cimsearch.cost.parts import NodeStatistics
+from cimsearch.cost.ranges import fitted_range, unseen_error
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 
-LOSSLESS_NOISE = 1e-12
-"""A share of the output's variance that counts as no error at all: 120 dB."""
+LOSSLESS_NOISE = 1e-8
+"""A share of the output's variance that counts as no error at all: 80 dB.
+
+What is left there are sums too rare for the model, and for a data set, to know of.
+"""
 
 _LEAST_POWER = 1e-12
 """Signal power that stands for none, so that ratios stay finite."""
@@ -44,7 +47,7 @@ _LEAST_POWER = 1e-12
 class LayerFidelity:
     """What the hardware does to one layer's output.
 
-    Signal to noise is that of the integer product, dB; None where it is above 120 dB: lossless.
+    Signal to noise is that of the integer product, dB; None where it is above 80 dB: lossless.
 
     Attributes:
         name: Of the node.
@@ -95,7 +98,7 @@ def fidelity(
         network: The network, or a single layer.
         hardware: What it runs on.
         statistics: Data statistics of the network, or of each node (arrays that broadcast to
-            (1, nodes)); the defaults if left out.
+            (1, nodes)); those of uniform codes if left out.
 
     Raises:
         HardwareError: A node asks what the macro cannot do; the node is named.
@@ -107,8 +110,7 @@ def fidelity(
     ]
     found: dict[int, LayerFidelity] = {}
     if converted:
-        layers = _layers(blueprint, converted, hardware, statistics or Statistics())
-        arrays = node_fidelity(layers)
+        arrays = node_fidelity(_converted(blueprint, converted, hardware, statistics))
         found = {
             index: _of_layer(arrays, column, nodes[index].name)
             for column, index in enumerate(converted)
@@ -120,24 +122,27 @@ def fidelity(
     )
 
 
-def _layers(
+def _converted(
     network: Blueprint,
     columns: list[int],
     hardware: Hardware,
-    data: Statistics | NodeStatistics,
-) -> Layers:
+    data: Statistics | NodeStatistics | None,
+) -> Converted:
     """Return the nodes of ``network`` at ``columns``."""
     nodes = network.nodes
     table = layer_table([network]).map(partial(np.asarray, dtype=np.float64))
     part = table.map(itemgetter((slice(None), columns)))
     demand = demand_of(part, hardware, lambda _, column: nodes[columns[column]].name)
+    mapping = map_table(part, demand, hardware.macro)
+    if data is None:
+        # Of the columns of a pair one at most holds a bit of a magnitude.
+        pair = np.isin(demand.encoding, (DIFFERENTIAL, DIFFERENTIAL_DIGITAL))
+        return Converted(part, demand, mapping, hardware.macro, 0.5 + 0 * pair, 0.5 - 0.25 * pair)
     activity, density = (
         np.broadcast_to(np.asarray(share, dtype=np.float64), (1, len(nodes)))[:, columns]
         for share in (data.activity_frac, data.density_frac)
     )
-    mapping = map_table(part, demand, hardware.macro)
-    resident = np.ones((1, 1), dtype=np.bool_)
-    return Layers(part, demand, mapping, hardware, activity, density, resident, data.batch)
+    return Converted(part, demand, mapping, hardware.macro, activity, density)
 
 
 def _of_layer(arrays: NodeFidelity, column: int, name: str) -> LayerFidelity:
@@ -159,40 +164,65 @@ def _db(noise: float) -> float | None:
     return -10 * log10(noise) if noise > LOSSLESS_NOISE else None
 
 
-def node_fidelity(layers: Layers) -> NodeFidelity:
+def node_fidelity(nodes: Converted) -> NodeFidelity:
     """Return the fidelity of nodes that are all on arrays of a macro with converters."""
-    xp, demand, noise = layers.xp, layers.demand, layers.hardware.macro.noise
-    codes, bits, policy = codes_of(layers), demand.adc_bits, demand.range_policy
-    scale, lowest = range_of(layers)
-    sums = sums_of(layers, codes)
-    fixed = full_range(lowest, scale, bits)
-    by_layer = layer_errors(sums, bits)
-    errors = []
-    for s, shared in zip(sums, by_layer, strict=True):
-        full, own = range_error(s, s.variance, fixed, bits), column_error(s, bits)
-        errors.append(
-            tuple(
-                xp.where(policy == FULL_SCALE, a, xp.where(policy == COLUMN_RANGE, b, c))
-                for a, b, c in zip(full, own, shared, strict=True)
-            )
-        )
-    step = xp.where(policy == FULL_SCALE, fixed.lsb, 1.0)
-    conversion = noise_power(noise.adc_sigma_frac * scale, step)
-    power = summed(s.power for s in sums)
-    count = summed(s.count for s in sums)
-    adc = summed(s.power * error for s, (error, _) in zip(sums, errors, strict=True))
-    clipped = summed(s.count * share for s, (_, share) in zip(sums, errors, strict=True))
-    rows = layers.mapping.rows
-    cells = rows * codes.input_power * codes.cell_power * noise.cell_sigma_frac**2
+    xp, bits, policy, macro = (
+        nodes.xp,
+        nodes.demand.adc_bits,
+        nodes.demand.range_policy,
+        nodes.macro,
+    )
+    codes = codes_of(nodes)
+    scale, lowest = range_of(nodes, codes)
+    noise, sums = macro.noise.adc_sigma_frac * scale, layer_sums(nodes, codes)
+    converted = _Conversions(0.0 * bits, 0.0 * bits, 0.0 * bits)
+    if (fixed := policy == FULL_SCALE).any():
+        found = full_range(lowest, scale, bits)
+        errors = squared_error(sums, found, bits)
+        converted = converted.where(fixed, _conversions(sums, found, errors, bits, noise))
+    for index, of_range in ((LAYER_RANGE, layer_sums), (COLUMN_RANGE, column_sums)):
+        if (fitted := policy == index).any():
+            own = of_range(nodes, codes)
+            found = fitted_range(own, bits)
+            errors = xp.maximum(squared_error(own, found, bits), unseen_error(own))
+            converted = converted.where(fitted, _conversions(own, found, errors, bits, noise))
+    rows = nodes.mapping.rows
+    cells = rows * codes.input_power * codes.cell_power * macro.noise.cell_sigma_frac**2
     signal = at_least(rows * codes.input_power * codes.weight_power, _LEAST_POWER)
     least, most = limits(sums)
     fixed_bits = xp.maximum(bits_for(scale), bits_for(most - lowest + 1))
     return NodeFidelity(
-        analog_noise=(cells + power * conversion) / signal,
-        adc_noise=adc / signal,
+        analog_noise=(cells + converted.noise) / signal,
+        adc_noise=converted.rounded / signal,
         adc_bits=bits,
-        adc_bits_lossless=at_least(
-            xp.where(policy == FULL_SCALE, fixed_bits, bits_for(most - least + 1)), 1.0
-        ),
-        adc_clip_fraction=clipped / count,
+        adc_bits_lossless=at_least(xp.where(fixed, fixed_bits, bits_for(most - least + 1)), 1.0),
+        adc_clip_fraction=converted.clipped,
     )
+
+
+@dataclass(frozen=True)
+class _Conversions:
+    """What conversions do to outputs (n, nodes): mean squares, and the share that clips."""
+
+    rounded: Array
+    clipped: Array
+    noise: Array
+
+    def where(self, chosen: Mask, new: "_Conversions") -> "_Conversions":
+        """Return this, but ``new`` where ``chosen``."""
+        xp = namespace_of(self.noise)
+        return _Conversions(
+            xp.where(chosen, new.rounded, self.rounded),
+            xp.where(chosen, new.clipped, self.clipped),
+            xp.where(chosen, new.noise, self.noise),
+        )
+
+
+def _conversions(
+    sums: Sums, found: Range, errors: Array, bits: Array, noise: Array
+) -> _Conversions:
+    """Return what converting ``sums`` with a range does to outputs."""
+    sum_of = partial(namespace_of(bits).sum, axis=(0, 1))
+    clipped = sum_of(sums.count * clipped_share(sums, found, bits)) / sum_of(sums.count)
+    added = sum_of(sums.power * noise_power(noise, found.lsb))
+    return _Conversions(sum_of(sums.power * errors), clipped, added)

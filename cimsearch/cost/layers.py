@@ -1,16 +1,32 @@
 """What the equations of a price read: the nodes, their mapping, their data, their bit traffic."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cimsearch.blueprint import OPS, LayerTable, Op
 from cimsearch.cost.demand import Demand
 from cimsearch.cost.logic import sum_bits
 from cimsearch.cost.mapping import Mapping
-from cimsearch.cost.namespace import Array, Mask, at_least, ceil_div, namespace_of
+from cimsearch.cost.namespace import (
+    Array,
+    Mask,
+    at_least,
+    ceil_div,
+    namespace_of,
+    values_of,
+)
 from cimsearch.spec.hardware import Hardware
 
+Columns = NDArray[np.intp]
+"""Columns of a table of nodes that a part of it has."""
+
+BITS_PER_KIB = 8192
+FJ_PER_PJ = 1e3
 FLOAT_BITS = 32
 """A float digital layer is priced as integers of this many bits."""
 
@@ -26,8 +42,12 @@ class Layers:
         hardware: What they are priced on.
         activity: Share of input bits that are 1.
         density: Share of stored weight bits that are 1.
-        resident: Which networks (n, 1) have all their weights in the macros at once.
+        zero_planes: Share of input planes of a row group that are all 0.
         batch: Inferences that share one loading of weights.
+        resident: Which networks (n, 1) have all their weights in the macros at once.
+        needed_macros: Macros (n, 1) that hold all weights at once.
+        chip_macros: Macros (n, 1) that the chip has.
+        copies: How often a layer is on arrays: copies share its input vectors.
     """
 
     table: LayerTable
@@ -36,8 +56,12 @@ class Layers:
     hardware: Hardware
     activity: Array
     density: Array
-    resident: Mask
+    zero_planes: Array
     batch: int
+    resident: Mask
+    needed_macros: Array
+    chip_macros: Array
+    copies: Array
 
     @cached_property
     def xp(self) -> Any:
@@ -121,6 +145,19 @@ class Layers:
         return self.mapping.planes
 
     @cached_property
+    def executed(self) -> Array | float:
+        """Share of array calls that are carried out: zero skipping leaves some out."""
+        skips = self.hardware.macro.input.zero_skipping == "planes"
+        return 1.0 - self.zero_planes if skips else 1.0
+
+    @cached_property
+    def copy_levels(self) -> Array:
+        """Two-way selections between the copies of a layer: log2 of their number, rounded up."""
+        levels = np.frexp(values_of(at_least(self.copies, 1)) - 1)[1].astype(np.float64)
+        like: Array = self.xp.asarray(levels)
+        return like
+
+    @cached_property
     def code_bits(self) -> Array:
         """Bits of one code: of the converter, or of a digital macro's sum over active rows."""
         if self.hardware.macro.adc is not None:
@@ -139,6 +176,33 @@ class Layers:
         return _traffic(self)
 
 
+def joined(parts: list[tuple[Columns, Layers]], quantity: Callable[[Layers], Array]) -> Array:
+    """Return a quantity of the parts of a table as one array (n, nodes)."""
+    xp = parts[0][1].xp
+    wide = [xp.broadcast_to(quantity(layers), layers.table.shape) for _, layers in parts]
+    order = np.argsort(np.concatenate([columns for columns, _ in parts]))
+    nodes: Array = xp.concat(wide, axis=1)[:, order]
+    return nodes
+
+
+def at_node(layers: Layers, node: int) -> Layers:
+    """Return the one node in column ``node``, arrays (n, 1)."""
+
+    def pick(values: Any) -> Any:
+        wide = getattr(values, "ndim", 0) == 2 and values.shape[1] > 1
+        return values[:, node : node + 1] if wide else values
+
+    def picked(part: Any) -> dict[str, Any]:
+        return {field.name: pick(getattr(part, field.name)) for field in fields(part)}
+
+    of_node = picked(layers) | {
+        "table": layers.table.map(pick),
+        "demand": Demand(**picked(layers.demand)),
+        "mapping": Mapping(**picked(layers.mapping)),
+    }
+    return Layers(**of_node)
+
+
 @dataclass(frozen=True)
 class Traffic:
     """Bits moved in one inference, arrays (n, nodes).
@@ -147,11 +211,15 @@ class Traffic:
         written: Into the buffer.
         read: Out of the buffer.
         bus: Over the bus between buffer, macros and digital unit.
+        to_macros: Those of them that go to or come from macros.
+        off_chip: Activations that the buffer cannot hold: written and read again.
     """
 
     written: Array
     read: Array
     bus: Array
+    to_macros: Array
+    off_chip: Array
 
 
 def _traffic(layers: Layers) -> Traffic:
@@ -160,7 +228,8 @@ def _traffic(layers: Layers) -> Traffic:
     The reader of a tensor pays for storing it, at its own precision: nodes with windows or weights
     their input, an addition every input but the first. Nodes in a stream (batch norm, activation,
     flatten) store nothing. A weight of the digital unit is read once for as many output positions
-    as the unit has lanes.
+    as the unit has lanes. One half of the buffer is read while the other is written: what a node
+    stores beyond one half is moved off the chip and back.
     """
     table, mapping = layers.table, layers.mapping
     digital = layers.hardware.system.digital
@@ -178,6 +247,8 @@ def _traffic(layers: Layers) -> Traffic:
     window_reads = layers.out_values * layers.window * word
     read = read + pooling * window_reads + adding * kept
     sums = mapping.results * mapping.row_tiles * layers.accumulator_bits
-    to_macros = patches * mapping.column_tiles + sums
+    to_macros = layers.demand.cim * (patches * mapping.column_tiles + sums)
     bus = layers.xp.where(layers.demand.cim, to_macros, written + read)
-    return Traffic(written, read, bus)
+    half = layers.hardware.system.buffers.size_kib * (BITS_PER_KIB / 2)
+    beyond = at_least(written - half, 0.0)
+    return Traffic(written, read, bus, to_macros, off_chip=2 * beyond)

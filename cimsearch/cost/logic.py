@@ -17,6 +17,8 @@ REGISTER_CAPS = 3.0
 FULL_ADDER_AREAS = 7.8
 REGISTER_AREAS = 6.0
 AND_CAPS = 0.5
+SELECT_CAPS = 1.5
+"""A two-way selection of one bit: taken to switch like an XOR (assumed)."""
 XOR_DELAYS = 2.4
 CARRY_DELAYS = 2.0
 
@@ -56,6 +58,13 @@ def tree_caps(operands: Array, bits: Array, inputs: int) -> Array:
 def sum_bits(rows: int) -> int:
     """Return the bits that a sum over ``rows`` adds to its operands."""
     return ceil(log2(rows))
+
+
+def index_bits(macro: Macro) -> int:
+    """Return the bits of the index of a plane and row group that zero skipping carries."""
+    planes = -(-macro.input.max_bits // macro.input.dac_bits)
+    row_groups = -(-macro.array.rows // macro.array.active_rows)
+    return max((planes * row_groups - 1).bit_length(), 1)
 
 
 def macro_cap_fj(hardware: Hardware) -> float:

@@ -9,9 +9,11 @@ from math import sqrt
 from cimsearch.cost.adc import conversion_fj
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import (
+    AND_CAPS,
     FULL_ADDER_CAPS,
     REGISTER_CAPS,
     adder_caps,
+    index_bits,
     macro_cap_fj,
     multiplier_caps,
     tree_adders,
@@ -41,25 +43,44 @@ def cells_fj(layers: Layers) -> Array:
         per_cell = cap * macro.energy_v2 * layers.activity * layers.density
         swing_v = sqrt(macro.energy_v2)
     pulses = mapping.vectors * layers.pulses
-    bitline_cells = pulses * mapping.row_groups * mapping.columns * macro.array.rows
+    driven = pulses * mapping.row_groups * layers.executed
+    bitline_cells = driven * mapping.columns * macro.array.rows
     bitline_fj = macro.array.bitline_cap_ff_per_cell * swing_v**2
     return pulses * mapping.used_cells * per_cell + bitline_cells * bitline_fj
 
 
 def drivers_fj(layers: Layers) -> Array:
-    """Return the energy of wordlines (over all columns of an array, used or not) and DACs."""
+    """Return the energy of wordlines (over all columns of an array, used or not) and DACs.
+
+    And of zero skipping, which no table of array calls covers.
+    """
     macro, mapping = layers.hardware.macro, layers.mapping
     given = macro.input
+    detector = _zero_detector_fj(layers)
+    if "drivers" in macro.simulated:
+        return detector
     rows = mapping.vectors * mapping.rows * mapping.groups * mapping.column_tiles
     if "columns" in macro.array.gating:
         cells = mapping.vectors * mapping.used_cells
     else:
         cells = rows * macro.array.cols
     line_ff = cells * given.wordline_cap_ff_per_cell + rows * given.level_shifter_cap_ff
-    wordlines = line_ff * layers.pulses * given.wordline_v**2 * layers.activity
+    wordlines = line_ff * layers.pulses * given.wordline_v**2 * layers.activity + detector
     if given.dac_bits == 1:
         return wordlines
     return wordlines + rows * layers.demand.x_bits * given.dac_cap_ff_per_bit * macro.energy_v2
+
+
+def _zero_detector_fj(layers: Layers) -> Array:
+    """Return the energy of zero skipping.
+
+    A gate a row at every plane, and a register of the index of every plane that is carried out.
+    """
+    macro, mapping = layers.hardware.macro, layers.mapping
+    if macro.input.zero_skipping == "none":
+        return 0.0 * mapping.rows
+    index = mapping.array_calls * layers.executed * (index_bits(macro) * REGISTER_CAPS)
+    return (mapping.driven_rows * AND_CAPS + index) * macro_cap_fj(layers.hardware)
 
 
 def adc_fj(layers: Layers) -> Array:
@@ -77,7 +98,7 @@ def adc_fj(layers: Layers) -> Array:
     lines = mapping.outputs * mapping.lines_per_output * mapping.groups
     samples = mapping.vectors * layers.pulses * mapping.row_groups * lines
     sampled = samples * (macro.adc.sample_cap_ff * macro.energy_v2)
-    return mapping.swept_conversions * conversion + sampled
+    return layers.executed * (mapping.swept_conversions * conversion + sampled)
 
 
 def adder_tree_fj(layers: Layers) -> Array:
@@ -117,9 +138,11 @@ def shift_add_fj(layers: Layers) -> Array:
     """
     mapping = layers.mapping
     width = layers.accumulator_bits
-    accumulations = mapping.results * mapping.planes * mapping.row_groups
+    accumulations = mapping.results * mapping.planes * mapping.row_groups * layers.executed
     caps = _place_adders(layers) * FULL_ADDER_CAPS + adder_caps(width)
     in_macro = accumulations * caps * macro_cap_fj(layers.hardware)
+    if "shift_add" in layers.hardware.macro.simulated:
+        in_macro = 0.0 * in_macro
 
     word = layers.hardware.system.digital.word_bits
     adds = mapping.tile_adds + mapping.input_sums + mapping.corrections

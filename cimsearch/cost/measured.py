@@ -148,8 +148,14 @@ def fit(table: MeasuredTable, hardware: Hardware) -> Fit:
     model over measured. All other points are predicted.
 
     Raises:
-        SpecError: Rows that the macro cannot run, no row at its supply, or no factor that fits.
+        SpecError: Rows that the macro cannot run, no row at its supply, no factor that fits, or
+            a macro with a table of simulated calls.
     """
+    if hardware.macro.array_call:
+        raise SpecError(
+            f"{hardware.name} has a table of simulated array calls; found measured ones beside it",
+            "import onto a macro without array_call: a measurement scales equations",
+        )
     points = measured_points(table, hardware.macro)
     before = [checked(hardware, point) for point in points]
     fitted = _calibrating(table, points, hardware.macro)

@@ -7,37 +7,38 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cimsearch.blueprint import LayerTable
 from cimsearch.cost.area import array_um2, shared_um2
-from cimsearch.cost.demand import Label, demand_of, no_demand
-from cimsearch.cost.layers import Layers
+from cimsearch.cost.array_call import array_call_fj
+from cimsearch.cost.demand import Label
+from cimsearch.cost.layers import FJ_PER_PJ, Columns, Layers, joined
 from cimsearch.cost.logic import leakage_uw_per_mm2
 from cimsearch.cost.macro_energy import adc_fj, adder_tree_fj, cells_fj, drivers_fj, shift_add_fj
-from cimsearch.cost.mapping import COUNTS, Mapping, map_table, unmapped
+from cimsearch.cost.mapping import COUNTS, Mapping
 from cimsearch.cost.namespace import (
     Array,
-    Mask,
     at_least,
     namespace_of,
     node_sum,
     summed,
     values_of,
 )
+from cimsearch.cost.parts import NodeStatistics, parts_of
+from cimsearch.cost.schedule import network_times
 from cimsearch.cost.system_energy import (
-    FJ_PER_PJ,
     buffers_fj,
     digital_fj,
     interconnect_fj,
-    weight_memory_fj,
+    off_chip_fj,
 )
 from cimsearch.cost.timing import call_ns, latency_ns
 from cimsearch.errors import HardwareError
-from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.hardware import Hardware, Macro
 from cimsearch.spec.study import Statistics
 
 _DYNAMIC = {
+    "array_call": array_call_fj,
     "cells": cells_fj,
     "drivers": drivers_fj,
     "adc": adc_fj,
@@ -48,16 +49,22 @@ _DYNAMIC = {
     "digital": digital_fj,
 }
 
-COMPONENTS = (*_DYNAMIC, "weight_memory", "control", "leakage")
+COMPONENTS = (*_DYNAMIC, "off_chip", "control", "leakage")
 """What the energy is split into, in order."""
 
-UNVALIDATED = ("buffers", "interconnect", "digital", "weight_memory", "control", "leakage")
+UNVALIDATED = (
+    "array_call",
+    "buffers",
+    "interconnect",
+    "digital",
+    "off_chip",
+    "control",
+    "leakage",
+)
 """Components that no chip has validated."""
 
 PIECE = 1024
 """Networks priced at a time where only totals are wanted."""
-
-Columns = NDArray[np.intp]
 
 _LABEL = "network {}, node {}".format
 _UM2_PER_MM2 = 1e6
@@ -65,23 +72,12 @@ _PJ_PER_UW_NS = 1e-3
 
 
 @dataclass(frozen=True)
-class NodeStatistics:
-    """Data statistics of every node, as ``Statistics`` has them of a whole network.
-
-    Arrays that broadcast to (n, nodes): measured ones price what a network really does.
-    """
-
-    activity_frac: Array
-    density_frac: Array
-    batch: int = 1
-
-
-@dataclass(frozen=True)
 class NodeCosts:
     """Costs of every node, arrays (n, nodes); 0 where a shorter network is padded.
 
-    ``area_um2`` is that of the arrays the node touches; buffers and digital unit are shared.
-    ``call_ns`` is the time of one array call.
+    ``area_um2`` is that of the arrays one copy of the node touches, which it may share with other
+    nodes; buffers and digital unit are shared. ``call_ns`` is the time of one array call.
+    ``copies`` is how often a layer is on arrays.
     """
 
     energy_pj: Array
@@ -91,6 +87,7 @@ class NodeCosts:
     arrays: Array
     macs: Array
     call_ns: Array
+    copies: Array
     components: dict[str, Array]
 
 
@@ -100,15 +97,18 @@ class Totals:
 
     Attributes:
         energy_pj: Sum over nodes and over components.
-        latency_ns: Sum over nodes.
+        latency_ns: From input to output: the sum over nodes, less where they are pipelined.
+        interval_ns: From one inference to the next in steady state: the latency, less where
+            nodes are pipelined. The chip leaks for so long.
         area_um2: Arrays (all that the system has, or as many as needed), buffers, digital unit.
         utilization: Used cells as a share of the cells of the arrays touched; 0 if there are none.
-        macros: Macros that hold all weights at once, whether the system has them or not.
+        macros: Macros that hold all weights once, whether the system has them or not.
         components: Energy in pJ by component.
     """
 
     energy_pj: Array
     latency_ns: Array
+    interval_ns: Array
     area_um2: Array
     utilization: Array
     macros: Array
@@ -193,6 +193,7 @@ def estimate_table(
         arrays=mapping.arrays,
         macs=price.of_nodes(lambda part: part.macs),
         call_ns=price.of_nodes(call_ns),
+        copies=price.of_nodes(lambda part: part.demand.cim * part.copies),
         components=price.components,
     )
     parts = {field.name: getattr(price.totals, field.name) for field in fields(Totals)}
@@ -204,7 +205,6 @@ class _Price:
     """The price of all nodes (n, nodes), and the parts of the table it was computed in."""
 
     parts: list[tuple[Columns, Layers]]
-    shape: tuple[int, int]
     energy_pj: Array
     latency_ns: Array
     components: dict[str, Array]
@@ -212,7 +212,7 @@ class _Price:
 
     def of_nodes(self, quantity: Callable[[Layers], Array]) -> Array:
         """Return a quantity of the parts, put together (n, nodes)."""
-        return _joined(self.parts, self.shape, quantity)
+        return joined(self.parts, quantity)
 
 
 def _price(
@@ -222,43 +222,54 @@ def _price(
     label: Label,
 ) -> _Price:
     network, macro = table.map(_floating), hardware.macro
-    parts = _parts(network, hardware, statistics or Statistics(), label)
-    shape = network.shape
-    on_arrays = [layers.mapping for _, layers in parts]
-    macros = summed(node_sum(mapping.arrays) for mapping in on_arrays)
-    used_cells = summed(node_sum(mapping.used_cells) for mapping in on_arrays)
-    area = _area_um2(macros, hardware)
-    latency = _joined(parts, shape, latency_ns)
+    parts = parts_of(network, hardware, statistics or Statistics(), label)
+    layers = [part for _, part in parts]
+    needed = layers[0].needed_macros[:, 0]
+    used_cells = summed(node_sum(part.mapping.used_cells) for part in layers)
+    area = layers[0].chip_macros[:, 0] * array_um2(macro) + shared_um2(hardware)
+    latency = joined(parts, latency_ns)
+    times = network_times(parts, latency)
     dynamic = {
-        name: _joined(parts, shape, partial(_real_pj, price)) for name, price in _DYNAMIC.items()
+        name: joined(parts, partial(_real_pj, price)) for name, price in _equations(macro).items()
     }
+    # The whole system leaks from one inference to the next: nodes share that by their times.
     leaking_uw = leakage_uw_per_mm2(macro) * (area / _UM2_PER_MM2)
+    leaking_uw = leaking_uw * (times.interval_ns / node_sum(latency))
     components = dynamic | {
-        "weight_memory": _joined(parts, shape, partial(_real_pj, weight_memory_fj)),
-        # A share of the dynamic energy of each node; the loading of weights is not counted.
+        "off_chip": joined(parts, partial(_real_pj, off_chip_fj)),
+        # A share of the dynamic energy of each node; what comes from off the chip is not counted.
         "control": summed(dynamic.values()) * macro.control_frac,
-        # The whole system leaks while a node runs.
         "leakage": leaking_uw[:, None] * latency * _PJ_PER_UW_NS,
     }
     energy = summed(components.values())
     _check_priced(network, components["digital"], latency, hardware, label)
     totals = Totals(
         energy_pj=node_sum(energy),
-        latency_ns=node_sum(latency),
+        latency_ns=times.latency_ns,
+        interval_ns=times.interval_ns,
         area_um2=area,
-        utilization=used_cells / at_least(macros * _cells_per_array(hardware), 1),
-        macros=macros,
+        utilization=used_cells / at_least(needed * _cells_per_array(hardware), 1),
+        macros=needed,
         components={name: node_sum(part) for name, part in components.items()},
     )
-    return _Price(parts, shape, energy, latency, components, totals)
+    return _Price(parts, energy, latency, components, totals)
+
+
+def _equations(macro: Macro) -> dict[str, Callable[[Layers], Array]]:
+    """Return what prices each dynamic component: nothing what a table of array calls covers.
+
+    Drivers and shift-and-add have parts that no such table covers, and see to it themselves.
+    """
+    simulated = macro.simulated - {"drivers", "shift_add"}
+    return {name: _nothing if name in simulated else price for name, price in _DYNAMIC.items()}
+
+
+def _nothing(layers: Layers) -> Array:
+    return 0.0 * layers.mapping.rows
 
 
 def _at(label: Label, start: int, n: int, node: int) -> str:
     return label(start + n, node)
-
-
-def _of_column(label: Label, columns: Columns, n: int, node: int) -> str:
-    return label(n, int(columns[node]))
 
 
 def _real_pj(price_fj: Callable[[Layers], Array], layers: Layers) -> Array:
@@ -269,78 +280,8 @@ def _floating(column: Any) -> Any:
     return column.astype(np.float64) if isinstance(column, np.ndarray) else column.double()
 
 
-def _parts(
-    table: LayerTable, hardware: Hardware, data: Statistics | NodeStatistics, label: Label
-) -> list[tuple[Columns, Layers]]:
-    """Return the nodes that any network has on arrays, and the others, which map to nothing.
-
-    Most nodes of a network are never on arrays: apart, they skip the equations of those that are.
-    """
-    on_arrays = (values_of(table.cim) == 1).any(axis=0)
-    parts = []
-    resident: Mask = np.ones((1, 1), dtype=np.bool_)
-    for columns in (np.flatnonzero(on_arrays), np.flatnonzero(~on_arrays)):
-        if not columns.size:
-            continue
-        part = table.map(itemgetter((slice(None), columns)))
-        if on_arrays[columns[0]]:
-            demand = demand_of(part, hardware, partial(_of_column, label, columns))
-            mapping = map_table(part, demand, hardware.macro)
-            resident = _resident(mapping, hardware)
-        else:
-            nothing = 0.0 * part.op[:1, :1]
-            demand, mapping = no_demand(nothing), unmapped(nothing)
-        activity, density = (
-            _of_columns(values, part, columns)
-            for values in (data.activity_frac, data.density_frac)
-        )
-        layers = Layers(part, demand, mapping, hardware, activity, density, resident, data.batch)
-        parts.append((columns, layers))
-    return parts
-
-
-def _of_columns(values: Array | float, part: LayerTable, columns: Columns) -> Array:
-    """Return data statistics, of a network or of each node, for the nodes of a part."""
-    given = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    chosen = given[:, columns] if given.shape[1] > 1 else given
-    like: Array = namespace_of(part.op).asarray(chosen)
-    return like
-
-
-def _resident(mapping: Mapping, hardware: Hardware) -> Mask:
-    """Return which networks (n, 1) have all their weights in the macros at once."""
-    macros = hardware.system.macros
-    needed = node_sum(mapping.arrays)[:, None]
-    fits: Mask = needed >= 0 if macros == "enough" else needed <= macros
-    return fits
-
-
-def _joined(
-    parts: list[tuple[Columns, Layers]],
-    shape: tuple[int, int],
-    quantity: Callable[[Layers], Array],
-) -> Array:
-    """Return a quantity of the parts of a table as one array (n, nodes)."""
-    found = [quantity(layers) for _, layers in parts]
-    xp = namespace_of(found[0])
-    wide = [
-        xp.broadcast_to(part, (shape[0], len(columns)))
-        for part, (columns, _) in zip(found, parts, strict=True)
-    ]
-    order = np.argsort(np.concatenate([columns for columns, _ in parts]))
-    nodes: Array = xp.concat(wide, axis=1)[:, order]
-    return nodes
-
-
 def _cells_per_array(hardware: Hardware) -> int:
     return hardware.macro.array.rows * hardware.macro.array.cols
-
-
-def _area_um2(macros: Array, hardware: Hardware) -> Array:
-    """Return the area (n,) of the system around networks that need ``macros``."""
-    owned = hardware.system.macros
-    count = macros if owned == "enough" else 0.0 * macros + owned
-    return count * array_um2(hardware.macro) + shared_um2(hardware)
 
 
 def _check_priced(

@@ -1,153 +1,140 @@
-"""The partial sums of a layer of independent bits: their planes, slices and row groups; moments.
+"""The partial sums of a layer, by the range they are converted with: moments and limits."""
 
-Bits are asked ones, as the numerics apply and store them.
-"""
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from math import pi
 
-from dataclasses import dataclass, replace
+from cimsearch.cost.codes import Codes, Converted, Part
+from cimsearch.cost.namespace import Array, at_least, at_most, namespace_of, values_of
 
-from cimsearch.cost.conversion import Sums
-from cimsearch.cost.demand import DIFFERENTIAL, DIFFERENTIAL_DIGITAL
-from cimsearch.cost.layers import Layers
-from cimsearch.cost.mapping import full_scale
-from cimsearch.cost.namespace import (
-    Array,
-    at_least,
-    at_most,
-    ceil_div,
-    pow2,
-)
+SAMPLE_SUMS = 1024
+"""Sums of one column in a calibration sample: 256 input windows of 4 planes."""
+
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
-class _Moments:
-    """Mean and mean square of independent values, and the largest of them."""
+class Sums:
+    """Partial sums by the range they are converted with: arrays (ranges, kinds, n, nodes).
 
-    mean: Array
-    square: Array
-    most: Array
-
-    @property
-    def variance(self) -> Array:
-        """Mean square around the mean."""
-        return at_least(self.square - self.mean**2, 0.0)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Alike planes, or alike slices: their values, how many, and the sum of squared weights."""
-
-    values: _Moments
-    count: Array
-    power: Array
-
-
-@dataclass(frozen=True)
-class Codes:
-    """The codes of a layer.
+    Sums are in units of one cell level times one DAC step. A kind is of equal row groups, planes,
+    slices and halves.
 
     Attributes:
-        planes: Full input planes, and the last one.
-        slices: Full weight slices, and the last one.
-        input_power: Mean square of an input code.
-        weight_power: Variance of a weight code.
-        cell_power: Variance of a weight for cells that err by their full-scale level.
-        signed: 1 where the sum of a pair is converted at once.
-        conversions: Conversions of one sum.
+        mean: Of a sum.
+        variance: Of a sum, as the range sees it.
+        skewness: Of a sum, likewise.
+        least: Smallest possible sum.
+        most: Largest.
+        count: Conversions of one output.
+        power: What the mean square of one conversion's error counts in an output's.
+        sample: Sums that a calibration sample has of the kind.
     """
 
-    planes: tuple[_Part, _Part]
-    slices: tuple[_Part, _Part]
-    input_power: Array
-    weight_power: Array
-    cell_power: Array
-    signed: Array
-    conversions: Array
+    mean: Array
+    variance: Array
+    skewness: Array
+    least: Array
+    most: Array
+    count: Array
+    power: Array
+    sample: Array
 
 
-def _bits(bits: Array, ones: Array) -> _Moments:
-    """Return the moments of numbers of ``bits`` independent bits."""
-    most = pow2(bits) - 1
-    spread = ones * (1 - ones) * (pow2(2 * bits) - 1) / 3
-    return _Moments(ones * most, spread + (ones * most) ** 2, most)
+def layer_sums(nodes: Converted, codes: Codes) -> Sums:
+    """Return the sums of a layer that has one range: (1, kinds, n, nodes)."""
+    columns = nodes.table.out_channels * (1 + codes.halves) * SAMPLE_SUMS
+    kinds = [
+        _alike(rows, groups, plane, part, codes, columns * groups * part.count)
+        for rows, groups in _row_groups(nodes)
+        for plane in _there_are(codes.planes)
+        for part in _there_are(codes.slices)
+    ]
+    return _stacked([kinds], nodes)
 
 
-def _split(bits: Array, at_once: int, ones: Array) -> tuple[_Part, _Part]:
-    """Return the full parts of ``at_once`` bits of a code, and the last part."""
-    parts = ceil_div(bits, at_once)
-    before = at_once * (parts - 1)
-    last = pow2(2 * before)
-    full = (last - 1) / (4**at_once - 1)
-    return (
-        _Part(_bits(at_once + 0.0 * bits, ones), parts - 1, full),
-        _Part(_bits(bits - before, ones), 1 + 0.0 * bits, last),
-    )
+def column_sums(nodes: Converted, codes: Codes) -> Sums:
+    """Return the sums of a layer where each column has a range of its own.
 
-
-def codes_of(layers: Layers) -> Codes:
-    """Return the codes of a layer, of the bits that are asked for."""
-    table, demand, macro = layers.table, layers.demand, layers.hardware.macro
-    signed = 1.0 * (demand.encoding == DIFFERENTIAL)
-    halves = 1.0 * (demand.encoding == DIFFERENTIAL_DIGITAL)
-    pair = signed + halves
-    stored = at_least(table.w_bits - pair, 1.0)
-    # A magnitude is stored on one side of a pair: its bits are 1 twice as often as the pair's.
-    ones = at_most(layers.density * (1 + pair), 1.0)
-    inputs, weight = _bits(table.x_bits, layers.activity), _bits(stored, ones)
-    slices = _split(stored, macro.array.cell_bits, ones)
-    level = 2**macro.array.cell_bits - 1
-    return Codes(
-        planes=_split(table.x_bits, macro.input.dac_bits, layers.activity),
-        slices=(
-            replace(slices[0], values=_as_stored(slices[0].values, signed, halves)),
-            replace(slices[1], values=_as_stored(slices[1].values, signed, halves)),
-        ),
-        # The bits of a signed code weigh -1 in sum: independent ones have no mean to speak of.
-        input_power=layers.xp.where(table.x_signed == 1, inputs.variance, inputs.square),
-        # The mean of unpaired codes is that of the bits' model, not of weights: it carries none.
-        weight_power=layers.xp.where(pair > 0, weight.square, weight.variance),
-        cell_power=(1 + pair) * level**2 * (slices[0].power + slices[1].power),
-        signed=signed,
-        conversions=1 + halves,
-    )
-
-
-def _as_stored(values: _Moments, signed: Array, halves: Array) -> _Moments:
-    """Return the moments in a column: the sign of a pair's magnitude is either, equally often."""
-    mean = values.mean * (1 - signed) * (1 - 0.5 * halves)
-    return _Moments(mean, values.square * (1 - 0.5 * halves), values.most)
-
-
-def range_of(layers: Layers) -> tuple[Array, Array]:
-    """Return the width of the range of all active rows, and its lowest sum."""
-    macro = layers.hardware.macro
-    most = full_scale(
-        macro.array.active_rows, macro.input.dac_bits, macro.array.cell_bits, signed=False
-    )
-    signed = 1.0 * (layers.demand.encoding == DIFFERENTIAL)
-    return most * (1 + signed), -most * signed
-
-
-def sums_of(layers: Layers, codes: Codes) -> list[Sums]:
-    """Return the partial sums of a layer, by rows, planes and slices."""
-    active_rows = layers.hardware.macro.array.active_rows
-    found = []
-    for size, groups in layers.mapping.row_group_sizes(active_rows):
-        # Where there is none, one row keeps the moments finite; it counts for nothing.
-        rows = at_least(size, 1.0)
-        for plane in codes.planes:
-            for part in codes.slices:
-                x, w = plane.values, part.values
-                repeats = groups * codes.conversions
-                most = rows * x.most * w.most
-                found.append(
-                    Sums(
-                        mean=rows * x.mean * w.mean,
-                        variance=rows * (x.square * w.square - (x.mean * w.mean) ** 2),
-                        column_variance=rows * w.square * x.variance,
-                        least=-most * codes.signed,
-                        most=most,
-                        count=repeats * plane.count * part.count,
-                        power=repeats * plane.power * part.power,
-                    )
+    Inputs alone vary, and sums are at most those of the mean weights. The two halves of a pair
+    share a range: their means are as far apart as the pair's weights are from adding up to
+    nothing, on average over columns.
+    """
+    ranges = []
+    for rows, groups in _row_groups(nodes):
+        for part in _there_are(codes.slices):
+            apart = codes.halves * (2 * rows * part.values.square * 2 / pi) ** 0.5
+            kinds = []
+            for plane in _there_are(codes.planes):
+                alike = _alike(rows, groups, plane, part, codes, SAMPLE_SUMS)
+                off = 0.5 * apart * plane.values.mean
+                most = rows * plane.values.most * part.values.size * (1 - 0.5 * codes.signed)
+                alike = replace(
+                    alike,
+                    **_spread(
+                        rows * part.values.square * plane.values.variance,
+                        rows * part.values.cube * plane.values.third,
+                    ),
+                    least=-most * codes.signed,
+                    most=most,
+                    count=0.5 * alike.count,
+                    power=0.5 * alike.power,
                 )
-    return found
+                kinds += [
+                    replace(alike, mean=alike.mean + side * off, most=most + side * 2 * off)
+                    for side in (-1, 1)
+                ]
+            ranges.append(kinds)
+    return _stacked(ranges, nodes)
+
+
+def limits(sums: Sums) -> tuple[Array, Array]:
+    """Return the smallest and the largest possible of all sums that there are: (n, nodes)."""
+    xp, real = namespace_of(sums.mean), sums.count > 0
+    return (
+        xp.min(xp.where(real, sums.least, 0.0), axis=(0, 1)),
+        xp.max(xp.where(real, sums.most, 0.0), axis=(0, 1)),
+    )
+
+
+def _row_groups(nodes: Converted) -> list[tuple[Array, Array]]:
+    """Return rows and number of the row groups that any node has."""
+    sizes = nodes.mapping.row_group_sizes(nodes.macro.array.active_rows)
+    # Where a node has none, one row keeps the moments finite; it counts for nothing.
+    return [(at_least(rows, 1.0), groups) for rows, groups in sizes if values_of(groups).any()]
+
+
+def _there_are(parts: Sequence[Part]) -> list[Part]:
+    return [part for part in parts if values_of(part.count).any()]
+
+
+def _alike(
+    rows: Array, groups: Array, plane: Part, part: Part, codes: Codes, sample: Array
+) -> Sums:
+    product = plane.values.times(part.values)
+    repeats = groups * (1 + codes.halves)
+    most = rows * product.most
+    return Sums(
+        mean=rows * product.mean,
+        **_spread(rows * product.variance, rows * product.third),
+        least=-most * codes.signed,
+        most=most,
+        count=repeats * plane.count * part.count,
+        power=repeats * plane.power * part.power,
+        sample=sample,
+    )
+
+
+def _spread(variance: Array, third: Array) -> dict[str, Array]:
+    skewness = third / at_least(variance, _LEAST) ** 1.5
+    return {"variance": variance, "skewness": at_most(at_least(skewness, -2.0), 2.0)}
+
+
+def _stacked(ranges: list[list[Sums]], nodes: Converted) -> Sums:
+    xp, shape = nodes.xp, nodes.table.op.shape
+
+    def stack(name: str) -> Array:
+        values = [getattr(kind, name) + 0.0 * nodes.table.op for kinds in ranges for kind in kinds]
+        return xp.reshape(xp.stack(values), (len(ranges), len(ranges[0]), *shape))
+
+    return Sums(**{field.name: stack(field.name) for field in fields(Sums)})

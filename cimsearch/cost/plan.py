@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost.mapping import Mapping, row_groups, tile_rows
-from cimsearch.cost.model import estimate_table
-from cimsearch.cost.namespace import whole
+from cimsearch.cost.model import CostArrays, estimate_table
+from cimsearch.cost.namespace import node_sum, whole
+from cimsearch.cost.sharing import shelves_of
 from cimsearch.spec.hardware import Hardware
 
 Range = tuple[int, int]
@@ -17,6 +18,7 @@ class Placement:
 
     Attributes:
         layer: Name of the node.
+        copy: Which of the layer's copies; 0 is the first.
         group: Groups of the convolution whose blocks are in this array, one after another on its
             diagonal; (0, 1) for an ordinary layer.
         macro: Index of the array among all that the network needs; in a system with fewer macros
@@ -30,6 +32,7 @@ class Placement:
     """
 
     layer: str
+    copy: int
     group: Range
     macro: int
     rows: Range
@@ -47,24 +50,77 @@ class Placement:
 
 
 def mapping_plan(network: Blueprint, hardware: Hardware) -> tuple[Placement, ...]:
-    """Return where every weight of ``network`` is, in the order of its layers.
+    """Return where every weight of ``network`` is, in the order of its layers and their copies.
 
     Raises:
         HardwareError: A node asks what the macro cannot do; the node is named.
     """
     names = [node.name for node in network.nodes]
     table = layer_table([network])
-    mapping = estimate_table(table, hardware, label=lambda _, i: names[i]).mapping
+    costs = estimate_table(table, hardware, label=lambda _, i: names[i])
     plan: list[Placement] = []
+    seats = _first_seats(costs, hardware)
+    spare = int(costs.macros[0])
     for index, node in enumerate(network.nodes):
-        if node.placement == "cim":
-            plan += _placements(node, index, mapping, hardware, first=len(plan))
+        if node.placement != "cim":
+            continue
+        blocks = _blocks(node, index, costs.mapping, hardware)
+        plan += [_placement(block, seat) for block, seat in zip(blocks, seats[index], strict=True)]
+        for copy in range(1, int(costs.nodes.copies[0, index])):
+            plan += [
+                _placement(block, _Seat(spare + place, 0), copy)
+                for place, block in enumerate(blocks)
+            ]
+            spare += len(blocks)
     return tuple(plan)
 
 
-def _placements(
-    node: Node, index: int, mapping: Mapping, hardware: Hardware, *, first: int
-) -> list[Placement]:
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The part of a layer that one array holds."""
+
+    layer: str
+    group: Range
+    columns_per_output: int
+    weight_rows: Range
+    outputs: Range
+    row_groups: tuple[Range, ...]
+    shared: int
+
+    @property
+    def blocks(self) -> int:
+        return self.group[1] - self.group[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """The array of a block and the first of its columns."""
+
+    macro: int
+    column: int
+
+
+def _placement(block: _Block, seat: _Seat, copy: int = 0) -> Placement:
+    rows, outputs = block.weight_rows, block.outputs
+    columns = block.blocks * (outputs[1] - outputs[0]) * block.columns_per_output
+    first, stop = seat.column, seat.column + columns
+    shared = block.shared
+    return Placement(
+        layer=block.layer,
+        copy=copy,
+        group=block.group,
+        macro=seat.macro,
+        rows=(0, block.blocks * (rows[1] - rows[0])),
+        columns=(first, stop),
+        weight_rows=rows,
+        outputs=outputs,
+        row_groups=block.row_groups,
+        adcs=(first // shared, -(-stop // shared)) if shared else (0, 0),
+    )
+
+
+def _blocks(node: Node, index: int, mapping: Mapping, hardware: Hardware) -> list[_Block]:
+    """Return what the arrays of one copy of a layer hold: groups, then row tiles, then outputs."""
     array, adc = hardware.macro.array, hardware.macro.adc
     rows, outputs, columns, diagonal = (
         int(whole(counts)[0, index])
@@ -76,32 +132,52 @@ def _placements(
         )
     )
     tile = tile_rows(array.rows, node.kernel[0] * node.kernel[1], hardware.macro.packing)
-    per_array = array.cols // columns
-    shared = adc.columns_per_adc if adc else 0
-    found: list[Placement] = []
-    for group in _ranges(node.groups, diagonal):
-        blocks = group[1] - group[0]
-        for weight_rows in _ranges(rows, tile):
-            for stored in _ranges(outputs, per_array):
-                used_columns = blocks * (stored[1] - stored[0]) * columns
-                found.append(
-                    Placement(
-                        layer=node.name,
-                        group=group,
-                        macro=first + len(found),
-                        rows=(0, blocks * (weight_rows[1] - weight_rows[0])),
-                        columns=(0, used_columns),
-                        weight_rows=weight_rows,
-                        outputs=stored,
-                        row_groups=tuple(
-                            part
-                            for part in row_groups(rows, tile, array.active_rows)
-                            if weight_rows[0] <= part[0] < weight_rows[1]
-                        ),
-                        adcs=(0, -(-used_columns // shared) if shared else 0),
-                    )
-                )
-    return found
+    return [
+        _Block(
+            layer=node.name,
+            group=group,
+            columns_per_output=columns,
+            weight_rows=weight_rows,
+            outputs=stored,
+            row_groups=tuple(
+                part
+                for part in row_groups(rows, tile, array.active_rows)
+                if weight_rows[0] <= part[0] < weight_rows[1]
+            ),
+            shared=adc.columns_per_adc if adc else 0,
+        )
+        for group in _ranges(node.groups, diagonal)
+        for weight_rows in _ranges(rows, tile)
+        for stored in _ranges(outputs, array.cols // columns)
+    ]
+
+
+def _first_seats(costs: CostArrays, hardware: Hardware) -> dict[int, list[_Seat]]:
+    """Return the arrays of the first copy of every layer, in the order of its blocks."""
+    mapping, seats, taken = costs.mapping, {}, 0
+    if hardware.system.layers_per_array == "one":
+        for node, arrays in enumerate(whole(mapping.arrays)[0]):
+            seats[node] = [_Seat(taken + place, 0) for place in range(arrays)]
+            taken += int(arrays)
+        return seats
+    shelves = shelves_of(mapping, hardware)
+    shelf_start = int(whole(node_sum(shelves.whole))[0])
+    stacks_full = whole(mapping.column_tiles)[0]
+    for node, (own, parts, shelf, column) in enumerate(
+        zip(
+            *(whole(a)[0] for a in (shelves.whole, shelves.parts, shelves.shelf, shelves.column)),
+            strict=True,
+        )
+    ):
+        seats[node] = []
+        stacks = int(own + parts) // max(int(stacks_full[node]), 1)
+        for stack in range(stacks):
+            full = int(own) // stacks
+            seats[node] += [_Seat(taken + place, 0) for place in range(full)]
+            taken += full
+            if parts:
+                seats[node].append(_Seat(shelf_start + int(shelf) + stack, int(column)))
+    return seats
 
 
 def _ranges(count: int, step: int) -> list[Range]:

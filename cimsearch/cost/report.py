@@ -8,7 +8,8 @@ import numpy as np
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost.credibility import is_calibrated, trust_in
-from cimsearch.cost.model import UNVALIDATED, CostArrays, NodeStatistics, estimate_table
+from cimsearch.cost.model import UNVALIDATED, CostArrays, estimate_table
+from cimsearch.cost.parts import NodeStatistics
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
@@ -18,7 +19,8 @@ from cimsearch.spec.study import Statistics
 class LayerCost:
     """The cost of one node of a network, per inference.
 
-    ``area_um2`` is that of the arrays it touches; ``components`` splits its energy, pJ by name.
+    ``area_um2`` is that of the ``arrays`` that one of its ``copies`` touches; ``components``
+    splits its energy, pJ by name.
     """
 
     name: str
@@ -29,6 +31,7 @@ class LayerCost:
     utilization: float
     macs: int
     arrays: int
+    copies: int
     components: dict[str, float]
 
 
@@ -38,10 +41,13 @@ class CostReport:
 
     Attributes:
         energy_pj: Sum over layers, and over components.
-        latency_ns: Sum over layers, which run one after another.
+        latency_ns: From input to output: the sum over layers, less where they are pipelined.
+        interval_ns: From one inference to the next in steady state.
+        programming_pj: Energy of writing all weights and their copies into cells once, before
+            the first inference.
         area_um2: Of macros, buffers and digital unit.
         utilization: Used cells as a share of the cells of the arrays touched; 0 if there are none.
-        macros: Macros that hold all weights at once.
+        macros: Macros that hold all weights once.
         components: Energy in pJ by component.
         layers: The same for every node.
         precision: Bits of weights x activations of the layers on arrays, or ``mixed``.
@@ -56,6 +62,8 @@ class CostReport:
 
     energy_pj: float
     latency_ns: float
+    interval_ns: float
+    programming_pj: float
     area_um2: float
     utilization: float
     macros: int
@@ -118,6 +126,8 @@ def estimate(
     return CostReport(
         energy_pj=energy_pj,
         latency_ns=float(costs.latency_ns[0]),
+        interval_ns=float(costs.interval_ns[0]),
+        programming_pj=_programming_pj(costs, hardware),
         area_um2=float(costs.area_um2[0]),
         utilization=float(costs.utilization[0]),
         macros=int(costs.macros[0]),
@@ -140,6 +150,11 @@ def _check_fits(needed: int, hardware: Hardware) -> None:
         )
 
 
+def _programming_pj(costs: CostArrays, hardware: Hardware) -> float:
+    cells = costs.mapping.used_cells * costs.nodes.copies
+    return float(cells.sum()) * hardware.macro.array.write_pj_per_cell
+
+
 def _layer(costs: CostArrays, node: Node, index: int) -> LayerCost:
     parts = costs.nodes
     return LayerCost(
@@ -151,6 +166,7 @@ def _layer(costs: CostArrays, node: Node, index: int) -> LayerCost:
         utilization=float(parts.utilization[0, index]),
         macs=int(parts.macs[0, index]),
         arrays=int(parts.arrays[0, index]),
+        copies=int(parts.copies[0, index]),
         components={name: float(part[0, index]) for name, part in parts.components.items()},
     )
 
@@ -179,4 +195,6 @@ def node_statistics(
     return NodeStatistics(
         np.array([[activity_frac.get(name, declared.activity_frac) for name in names]]),
         np.array([[density_frac.get(name, declared.density_frac) for name in names]]),
+        zero_plane_frac=declared.zero_plane_frac,
+        batch=declared.batch,
     )

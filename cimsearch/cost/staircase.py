@@ -13,7 +13,7 @@ from operator import attrgetter
 import numpy as np
 
 from cimsearch.blueprint import Blueprint
-from cimsearch.cost.changes import SMALL, Change, Kind, changed_table, changes_of, weights_of
+from cimsearch.cost.changes import SMALL, Change, Kind, priced_changes, weights_of
 from cimsearch.cost.model import CostArrays, estimate_table
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
@@ -42,11 +42,14 @@ class Step:
         after: Channels or bits with the change.
         crosses: The boundaries it crosses: the counts of ``row tile``, ``column tile``, ``row
             group``, ``converter sweep``, ``input plane``, ``weight slice`` or ``macro`` change;
-            with ``chip`` the network now fits the macros there are, or no longer does.
+            with ``copies`` some layer is on arrays more often, or less; with ``chip`` the network
+            now fits the macros there are, or no longer does.
         energy_saved_pj: Of the network.
-        latency_saved_ns: Of the network.
+        latency_saved_ns: Of the network, from input to output.
+        interval_saved_ns: Of the network, from one inference to the next; the latency's saving
+            where layers are not pipelined.
         area_saved_um2: Of the system.
-        arrays_saved: Arrays that hold weights.
+        arrays_saved: Arrays that hold weights once, those of several layers counted once.
         energy_saved_frac: Share of the network's energy.
         weights_change_frac: Change of the number of weights as a share of it; 0 for bits.
         loss_frac: What the saving takes away: the share of the weights lost; for bits the share of
@@ -60,6 +63,7 @@ class Step:
     crosses: tuple[str, ...]
     energy_saved_pj: float
     latency_saved_ns: float
+    interval_saved_ns: float
     area_saved_um2: float
     arrays_saved: int
     energy_saved_frac: float
@@ -96,8 +100,7 @@ def staircase(
     Raises:
         HardwareError: The network asks what the macro cannot do.
     """
-    changes = changes_of(blueprint, hardware)
-    table = changed_table(blueprint, changes)
+    table, changes = priced_changes(blueprint, hardware)
     costs = estimate_table(table, hardware, statistics)
     steps = _steps(blueprint, changes, weights_of(table, blueprint), costs, hardware)
     widths = [step for step in steps if step.kind == "width"]
@@ -126,9 +129,12 @@ def _steps(
 ) -> list[Step]:
     """Return every change with what it does, in the order of ``changes``."""
     crossed = _crossed(costs, hardware)
-    energy, latency, area, arrays = (
+    energy, latency, interval, area, arrays = (
         np.asarray(values, dtype=np.float64)
-        for values in (costs.energy_pj, costs.latency_ns, costs.area_um2, costs.macros)
+        for values in (
+            *(costs.energy_pj, costs.latency_ns, costs.interval_ns),
+            *(costs.area_um2, costs.macros),
+        )
     )
     share = {node.name: node.weights / blueprint.weights for node in blueprint.nodes}
     steps = []
@@ -145,6 +151,7 @@ def _steps(
                 crosses=tuple(name for name, moved in crossed.items() if moved[row]),
                 energy_saved_pj=float(energy[0] - energy[row]),
                 latency_saved_ns=float(latency[0] - latency[row]),
+                interval_saved_ns=float(interval[0] - interval[row]),
                 area_saved_um2=float(area[0] - area[row]),
                 arrays_saved=int(arrays[0] - arrays[row]),
                 energy_saved_frac=float(1 - energy[row] / energy[0]),
@@ -169,6 +176,8 @@ def _crossed(
         counts = np.asarray(getattr(costs.mapping, field))
         moved = counts != counts[:1]
         crossed[name] = (moved & served if name == "converter sweep" else moved).any(axis=1)
+    copies = np.asarray(costs.nodes.copies)
+    crossed["copies"] = (copies != copies[:1]).any(axis=1)
     macros = np.asarray(costs.macros)
     crossed["macro"] = macros != macros[0]
     if owned != "enough":

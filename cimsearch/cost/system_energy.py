@@ -4,33 +4,75 @@ Each function returns fJ of one inference, array (n, nodes). No chip has validat
 reports say what share of the energy they are.
 """
 
-from cimsearch.cost.layers import Layers
-from cimsearch.cost.logic import REGISTER_CAPS, adder_caps, multiplier_caps, unit_cap_fj
-from cimsearch.cost.namespace import Array
+from itertools import pairwise
+from math import log
 
-FJ_PER_PJ = 1e3
+from cimsearch.cost.layers import FJ_PER_PJ, Layers
+from cimsearch.cost.logic import (
+    REGISTER_CAPS,
+    SELECT_CAPS,
+    adder_caps,
+    multiplier_caps,
+    unit_cap_fj,
+)
+from cimsearch.cost.namespace import Array, at_least, ceil_div, namespace_of
+from cimsearch.spec.hardware import Buffers
 
 
 def buffers_fj(layers: Layers) -> Array:
     """Return the energy of reading and writing the activation buffer.
 
-    Energy a bit grows as a power of the size (the CACTI table of MNSIM 2.0), with the node and
-    with the square of the supply.
+    Energy a bit follows the table of its file, and scales with the node and the square of the
+    supply.
     """
     technology, buffers = layers.hardware.macro.technology, layers.hardware.system.buffers
-    size = float(pow(buffers.size_kib / 2, buffers.size_exponent))
     supply = (technology.vdd_v / buffers.reference_vdd_v) ** 2
     scale = technology.node_nm / buffers.reference_node_nm * supply
-    read_fj = buffers.read_pj_per_bit_2kib * size * scale * FJ_PER_PJ
+    read_fj = read_pj_per_bit(buffers) * scale * FJ_PER_PJ
     traffic = layers.traffic
     return (traffic.read + traffic.written * buffers.write_ratio_frac) * read_fj
 
 
+def read_pj_per_bit(buffers: Buffers) -> float:
+    """Return the energy of a read at the buffer's size: between two sizes a power of it."""
+    for low, high in pairwise(buffers.reads):
+        if low.size_kib <= buffers.size_kib <= high.size_kib:
+            exponent = log(high.pj_per_bit / low.pj_per_bit) / log(high.size_kib / low.size_kib)
+            return float(low.pj_per_bit * (buffers.size_kib / low.size_kib) ** exponent)
+    return buffers.reads[0].pj_per_bit
+
+
 def interconnect_fj(layers: Layers) -> Array:
-    """Return the energy of the bus: every bit charges its full length."""
-    bus = layers.hardware.system.interconnect
-    vdd_v = layers.hardware.macro.technology.vdd_v
-    return layers.traffic.bus * (bus.length_mm * bus.cap_ff_per_mm * vdd_v**2)
+    """Return the energy of the bus, of the mesh between tiles, and of choosing among copies.
+
+    Every bit charges the full length of the bus; to and from macros it also takes the hops of
+    the mesh, and one two-way selection for every doubling of a layer's copies.
+    """
+    bus, traffic = layers.hardware.system.interconnect, layers.traffic
+    energy_v2 = layers.hardware.macro.technology.vdd_v**2
+    energy = traffic.bus * (bus.length_mm * bus.cap_ff_per_mm * energy_v2)
+    selections = traffic.to_macros * layers.copy_levels
+    energy = energy + selections * (SELECT_CAPS * unit_cap_fj(layers.hardware))
+    if bus.mesh is None:
+        return energy
+    hop_fj = bus.mesh.hop_mm * bus.cap_ff_per_mm * energy_v2
+    hop_fj = hop_fj + bus.mesh.router_pj_per_bit * FJ_PER_PJ
+    return energy + traffic.to_macros * hops(layers) * hop_fj
+
+
+def hops(layers: Layers) -> Array:
+    """Return the mean hops (n, 1) between two tiles of the chip: 2/3 (side - 1 / side).
+
+    That is the mean distance, along rows and columns, of two tiles drawn from a square mesh. 0
+    without a mesh.
+    """
+    mesh = layers.hardware.system.interconnect.mesh
+    if mesh is None:
+        return 0.0 * layers.chip_macros
+    tiles = at_least(ceil_div(layers.chip_macros, mesh.macros_per_tile), 1.0)
+    side = namespace_of(tiles).sqrt(tiles)
+    distance: Array = (side - 1 / side) * (2 / 3)
+    return distance
 
 
 def digital_fj(layers: Layers) -> Array:
@@ -70,13 +112,15 @@ def lane_operations(layers: Layers) -> Array:
     return layers.real * count
 
 
-def weight_memory_fj(layers: Layers) -> Array:
-    """Return the energy of loading weights into the macros; 0 where they stay in them.
+def off_chip_fj(layers: Layers) -> Array:
+    """Return the energy of the memory off the chip and of writing weights into the macros.
 
-    A network that does not fit is loaded layer by layer, once a batch.
+    A network that does not fit is loaded layer by layer, once a batch; activations beyond the
+    buffer are written and read again.
     """
-    memory, array = layers.hardware.system.weight_memory, layers.hardware.macro.array
+    memory, array = layers.hardware.system.off_chip, layers.hardware.macro.array
     bits = layers.demand.cim * (layers.weights * layers.w_bits)
     loaded_pj = bits * memory.read_pj_per_bit
     loaded_pj = loaded_pj + layers.mapping.used_cells * array.write_pj_per_cell
-    return ~layers.resident * (loaded_pj * (FJ_PER_PJ / layers.batch))
+    loaded_fj = ~layers.resident * (loaded_pj * (FJ_PER_PJ / layers.batch))
+    return loaded_fj + layers.traffic.off_chip * (memory.read_pj_per_bit * FJ_PER_PJ)

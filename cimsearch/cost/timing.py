@@ -1,48 +1,98 @@
-"""Latency of every node, ns of one inference, arrays (n, nodes). Layers run one after another."""
+"""Latency of every node, ns of one inference, arrays (n, nodes)."""
 
 from cimsearch.cost.adc import conversion_ns
+from cimsearch.cost.array_call import longest_call_ns
 from cimsearch.cost.layers import Layers
-from cimsearch.cost.logic import CARRY_DELAYS, CORNER_DELAYS, XOR_DELAYS, nand_ns
+from cimsearch.cost.logic import CARRY_DELAYS, CORNER_DELAYS, XOR_DELAYS, nand_ns, sum_bits
 from cimsearch.cost.mapping import lines_per_adc
 from cimsearch.cost.namespace import Array, at_least, at_most, ceil_div, looked_up
-from cimsearch.cost.system_energy import lane_operations
+from cimsearch.cost.system_energy import hops, lane_operations
 
 
 def latency_ns(layers: Layers) -> Array:
-    """Return the latency of every node.
+    """Return the latency of every node by itself.
 
-    It is that of the slowest of macros, digital unit, buffer and bus, which overlap within a
-    layer, after loading the layer's weights if they do not stay in the macros; with ping-pong
-    macros the loading overlaps too.
+    It is that of the slowest of macros, digital unit, buffer, bus and off-chip memory, which
+    overlap within a layer, after loading the layer's weights if they do not stay in the macros;
+    with ping-pong macros the loading overlaps too.
     """
-    xp, system, traffic = layers.xp, layers.hardware.system, layers.traffic
-    lanes = ceil_div(lane_operations(layers), system.digital.lanes)
-    slowest = xp.maximum(_arrays_ns(layers), lanes * (1e3 / system.digital.clock_mhz))
-    buffered = (traffic.read + traffic.written) / system.buffers.bandwidth_gbps
-    slowest = xp.maximum(slowest, buffered)
-    slowest = xp.maximum(slowest, traffic.bus / system.interconnect.bandwidth_gbps)
+    xp = layers.xp
+    slowest = arrays_ns(layers)
+    for unit_ns in SHARED:
+        slowest = xp.maximum(slowest, unit_ns(layers))
+    slowest = slowest + _waiting_ns(layers)
     loading = _loading_ns(layers)
-    if system.weight_memory.ping_pong:
+    if layers.hardware.system.off_chip.ping_pong:
         return layers.real * xp.maximum(slowest, loading)
     return layers.real * (slowest + loading)
+
+
+def digital_ns(layers: Layers) -> Array:
+    """Return the time of the digital unit."""
+    digital = layers.hardware.system.digital
+    return ceil_div(lane_operations(layers), digital.lanes) * (1e3 / digital.clock_mhz)
+
+
+def buffer_ns(layers: Layers) -> Array:
+    """Return the time of the buffer's port."""
+    traffic = layers.traffic
+    return (traffic.read + traffic.written) / layers.hardware.system.buffers.bandwidth_gbps
+
+
+def bus_ns(layers: Layers) -> Array:
+    """Return the time of the bus, or of the link to the buffer's tile if that is slower."""
+    bus, traffic = layers.hardware.system.interconnect, layers.traffic
+    busy = traffic.bus / bus.bandwidth_gbps
+    if bus.mesh is None or bus.mesh.link_gbps >= bus.bandwidth_gbps:
+        return busy
+    return layers.xp.maximum(busy, traffic.to_macros / bus.mesh.link_gbps)
+
+
+def off_chip_ns(layers: Layers) -> Array:
+    """Return the time of moving activations that the buffer cannot hold."""
+    return layers.traffic.off_chip / layers.hardware.system.off_chip.bandwidth_gbps
+
+
+SHARED = (digital_ns, buffer_ns, bus_ns, off_chip_ns)
+"""The time of every unit that all layers share, whoever runs at once."""
+
+
+def first_ns(layers: Layers) -> Array:
+    """Return how long a pipelined node keeps the next one waiting for its first values.
+
+    A window over all of the input's height needs all of it, one over a row of it only that share.
+    """
+    return latency_ns(layers) * at_most(layers.table.kernel_height / layers.table.in_height, 1.0)
 
 
 def call_ns(layers: Layers) -> Array:
     """Return the time of one array call (n, nodes); 0 off the arrays.
 
-    Settling and converting follow each other; shift-and-add overlaps with the next call.
+    Settling and converting follow each other, or take what a table of simulated calls says;
+    shift-and-add overlaps with the next call. Zero skipping looks at a plane before it is applied.
     """
     macro = layers.hardware.macro
     gate_ns = nand_ns(macro.technology, macro.supply_v) * CORNER_DELAYS[macro.corner]
-    pulses_a_plane = layers.pulses / at_least(layers.mapping.planes, 1)
-    settled = macro.input.settle_ns * pulses_a_plane
-    if macro.adc is None:
-        converted = gate_ns * _tree_delays(layers)
+    if macro.array_call is None:
+        called = _converted_ns(layers, gate_ns)
     else:
-        conversion = looked_up(conversion_ns(macro), layers.demand.adc_bits)
-        converted = conversion * lines_per_adc(layers.demand, macro)
-    added = layers.accumulator_bits * (CARRY_DELAYS * gate_ns)
-    return layers.demand.cim * layers.xp.maximum(settled + converted, added)
+        called = longest_call_ns(layers, macro.array_call)
+    if macro.input.zero_skipping == "planes":
+        called = called + gate_ns * sum_bits(macro.array.active_rows)
+    if "shift_add" not in macro.simulated:
+        added = layers.accumulator_bits * (CARRY_DELAYS * gate_ns)
+        called = layers.xp.maximum(called, added)
+    return layers.demand.cim * called
+
+
+def _converted_ns(layers: Layers, gate_ns: float) -> Array:
+    """Return the time of settling and converting; in a digital macro of its trees."""
+    macro = layers.hardware.macro
+    settled = macro.input.settle_ns * (layers.pulses / at_least(layers.mapping.planes, 1))
+    if macro.adc is None:
+        return settled + gate_ns * _tree_delays(layers)
+    conversion = looked_up(conversion_ns(macro), layers.demand.adc_bits)
+    return settled + conversion * lines_per_adc(layers.demand, macro)
 
 
 def _tree_delays(layers: Layers) -> Array:
@@ -53,29 +103,50 @@ def _tree_delays(layers: Layers) -> Array:
     return first + XOR_DELAYS + CARRY_DELAYS + carries * CARRY_DELAYS
 
 
-def _rounds(layers: Layers) -> Array:
+def rounds(layers: Layers) -> Array:
     """Return how often the macros are filled to run a layer: once if it fits into them."""
     macros = layers.hardware.system.macros
     if macros == "enough":
         return 0.0 * layers.mapping.rows + 1.0
-    if layers.hardware.system.weight_memory.ping_pong:
+    if layers.hardware.system.off_chip.ping_pong:
         macros = max(macros // 2, 1)
     return ceil_div(layers.mapping.arrays, macros)
 
 
-def _arrays_ns(layers: Layers) -> Array:
-    """Return the time of a layer's array calls: never longer than one after another."""
-    mapping = layers.mapping
-    calls = layers.xp.minimum(mapping.serial_calls * _rounds(layers), mapping.array_calls)
-    return calls * call_ns(layers)
+def arrays_ns(layers: Layers) -> Array:
+    """Return the time of a layer's array calls: never longer than one after another.
+
+    The copies of a layer share its input vectors. Zero planes save time where all arrays of a
+    layer get the same rows; row tiles wait for each other.
+    """
+    mapping, mesh = layers.mapping, layers.hardware.system.interconnect.mesh
+    vectors = ceil_div(mapping.vectors, layers.copies)
+    serial = vectors * mapping.planes * mapping.serial_row_groups * mapping.diagonal
+    calls = layers.xp.minimum(serial * rounds(layers), mapping.array_calls)
+    if layers.hardware.macro.input.zero_skipping == "planes":
+        calls = calls * layers.xp.where(mapping.row_tiles == 1, layers.executed, 1.0)
+    busy = calls * call_ns(layers)
+    if mesh is None or not mesh.tile_barrier_ns:
+        return busy
+    joined = (mapping.row_tiles > 1) & (mapping.arrays > mesh.macros_per_tile)
+    return busy + joined * vectors * mesh.tile_barrier_ns
+
+
+def _waiting_ns(layers: Layers) -> Array | float:
+    """Return the time that a layer on arrays waits before it starts: barrier, way of its data."""
+    bus = layers.hardware.system.interconnect
+    if bus.mesh is None and not bus.layer_barrier_ns:
+        return 0.0
+    way = hops(layers) * (bus.mesh.router_ns if bus.mesh else 0.0)
+    return layers.demand.cim * (way + bus.layer_barrier_ns)
 
 
 def _loading_ns(layers: Layers) -> Array:
-    """Return the time of loading weights: bound by the weight memory or by writing rows."""
-    memory, array = layers.hardware.system.weight_memory, layers.hardware.macro.array
+    """Return the time of loading weights: bound by the off-chip memory or by writing rows."""
+    memory, array = layers.hardware.system.off_chip, layers.hardware.macro.array
     mapping = layers.mapping
     bits = layers.demand.cim * (layers.weights * layers.w_bits)
     rows = at_most(mapping.rows * mapping.diagonal, array.rows)
-    written = rows * _rounds(layers) * array.write_ns_per_row
+    written = rows * rounds(layers) * array.write_ns_per_row
     loading = layers.xp.maximum(bits / memory.bandwidth_gbps, written)
     return ~layers.resident * (loading / layers.batch)

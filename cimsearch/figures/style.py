@@ -14,6 +14,7 @@ BLUE, SKY, GREEN, ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
 VERMILLION, PURPLE, GREY = "#D55E00", "#CC79A7", "#8B95A1"
 
 COMPONENT_COLOURS = {
+    "array_call": "#332288",
     "cells": BLUE,
     "drivers": SKY,
     "adc": VERMILLION,
@@ -22,11 +23,11 @@ COMPONENT_COLOURS = {
     "digital": GREEN,
     "buffers": PURPLE,
     "interconnect": "#882255",
-    "weight_memory": "#44AA99",
+    "off_chip": "#44AA99",
     "control": "#999933",
     "leakage": GREY,
 }
-_OTHER_COLOURS = ("#332288", "#DDCC77", "#AA4499", "#117733", "#88CCEE", "#661100")
+_OTHER_COLOURS = ("#DDCC77", "#AA4499", "#117733", "#88CCEE", "#661100")
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 # Above the plot, left to right in the order of the traces.

@@ -1,44 +1,60 @@
 """The hardware file: technology, macro, system.
 
-A system puts macros, buffers, interconnect and weight memory around a macro. Units are in the
+A system puts macros, buffers, interconnect and off-chip memory around a macro. Units are in the
 names; every number in a file has its basis there: reported, derived or assumed.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from cimsearch.spec.base import Count, FileSpec, Fraction, Positive, Spec, content_hash
-from cimsearch.spec.macro import (
+from cimsearch.spec.adc import (
     Adc,
+    CapacitiveAdc,
+    MeasuredAdc,
+    MeasuredConversion,
+    RampAdc,
+    RangePolicy,
+    SurveyAdc,
+)
+from cimsearch.spec.array import (
     Array,
+    ChargeCell,
+    DigitalCell,
+    Input,
+    ResistiveCell,
+    Technology,
+)
+from cimsearch.spec.array_call import ArrayCall, SimulatedCall
+from cimsearch.spec.base import (
+    Count,
+    FileSpec,
+    Fraction,
+    NonNegative,
+    Positive,
+    Spec,
+    content_hash,
+)
+from cimsearch.spec.document import FieldError
+from cimsearch.spec.macro import (
     Calibration,
     CalibrationPoint,
     CallComponent,
-    CapacitiveAdc,
-    ChargeCell,
     Configurable,
     ConfigurableField,
-    DigitalCell,
     Encoding,
-    Input,
     Macro,
-    MeasuredAdc,
-    MeasuredConversion,
     Noise,
     Packing,
-    RampAdc,
-    RangePolicy,
-    ResistiveCell,
-    SurveyAdc,
-    Technology,
     Weights,
 )
 
 __all__ = [
     "Adc",
     "Array",
+    "ArrayCall",
     "Basis",
+    "BufferRead",
     "Buffers",
     "Calibration",
     "CalibrationPoint",
@@ -50,6 +66,7 @@ __all__ = [
     "DigitalCell",
     "DigitalUnit",
     "Encoding",
+    "Execution",
     "Hardware",
     "Input",
     "Interconnect",
@@ -57,17 +74,19 @@ __all__ = [
     "MacroFile",
     "MeasuredAdc",
     "MeasuredConversion",
+    "Mesh",
     "Noise",
+    "OffChip",
     "Packing",
     "RampAdc",
     "RangePolicy",
     "ResistiveCell",
+    "SimulatedCall",
     "SurveyAdc",
     "System",
     "SystemFile",
     "Technology",
     "TechnologyFile",
-    "WeightMemory",
     "Weights",
     "basis_of",
     "numbers",
@@ -76,28 +95,67 @@ __all__ = [
 Basis = Literal["reported", "derived", "assumed"]
 
 
+class BufferRead(Spec):
+    """The energy of a read from a memory of one size, as a table of a memory compiler has it."""
+
+    size_kib: Positive
+    pj_per_bit: Positive
+
+
 class Buffers(Spec):
     """The on-chip activation memory.
 
-    A read costs ``read_pj_per_bit_2kib * (size_kib / 2) ** size_exponent`` a bit at the reference
-    node and supply; a write ``write_ratio_frac`` of that.
+    A read costs what ``reads`` says at ``size_kib``, a power of the size between two of its
+    sizes, at the reference node and supply; a write ``write_ratio_frac`` of that.
     """
 
     size_kib: Positive
-    read_pj_per_bit_2kib: Positive
-    size_exponent: Positive
+    reads: Annotated[tuple[BufferRead, ...], Field(min_length=1)]
     write_ratio_frac: Positive
     reference_node_nm: Positive
     reference_vdd_v: Positive
     bandwidth_gbps: Positive
 
+    @model_validator(mode="after")
+    def _size_is_in_the_table(self) -> Self:
+        sizes = [read.size_kib for read in self.reads]
+        if sizes != sorted(set(sizes)):
+            raise FieldError("reads", "found sizes out of order or repeated; allowed is growing")
+        if not sizes[0] <= self.size_kib <= sizes[-1]:
+            raise FieldError(
+                "size_kib",
+                f"found {self.size_kib:g}; allowed are the {sizes[0]:g} to {sizes[-1]:g} KiB "
+                "of its table reads",
+            )
+        return self
+
+
+class Mesh(Spec):
+    """Tiles of macros on a square mesh, a router each; the buffer is at one of them.
+
+    A link moves ``link_gbps`` and is ``hop_mm`` long. ``tile_barrier_ns`` is waited at every
+    input vector of a layer whose rows are in several tiles.
+    """
+
+    macros_per_tile: Count
+    hop_mm: Positive
+    router_pj_per_bit: Positive
+    router_ns: NonNegative
+    link_gbps: Positive
+    tile_barrier_ns: NonNegative = 0.0
+
 
 class Interconnect(Spec):
-    """The bus between macros and buffers."""
+    """The bus between macros and buffers; with a ``mesh`` it is the bus inside a tile.
+
+    ``layer_barrier_ns`` is waited before a layer on arrays starts.
+    """
 
     length_mm: Positive
     cap_ff_per_mm: Positive
     bandwidth_gbps: Positive
+    layer_barrier_ns: NonNegative = 0.0
+    mesh: Mesh | None = None
 
 
 class DigitalUnit(Spec):
@@ -112,8 +170,8 @@ class DigitalUnit(Spec):
     activity_frac: Fraction
 
 
-class WeightMemory(Spec):
-    """Where weights come from when they do not stay in the macros.
+class OffChip(Spec):
+    """The memory off the chip, for what the chip cannot hold: weights and activations.
 
     ``reload`` says whether a network that does not fit may be loaded at every inference; left
     out, it may into SRAM and may not into cells that wear out. With ``ping_pong`` half of the
@@ -126,14 +184,44 @@ class WeightMemory(Spec):
     ping_pong: bool = False
 
 
+Execution = Literal["layer_by_layer", "pipelined"]
+
+
 class System(Spec):
-    """Macros with what is around them. ``macros: enough`` holds every weight of the network."""
+    """Macros with what is around them.
+
+    ``macros: enough`` is a chip sized to the network: as many whole macros as its weights need. A
+    number is a chip that is there: all its macros cover area and leak, used or not. With
+    ``duplicates: fill`` its spare macros hold copies of layers, which share a layer's input
+    vectors. With ``layers_per_array: many`` the last columns of several layers share an array;
+    they cannot run at once. ``execution`` is one layer after another, or all at once, each at
+    another inference's data.
+    """
 
     macros: Literal["enough"] | Count
+    execution: Execution = "layer_by_layer"
+    duplicates: Literal["none", "fill"] = "none"
+    layers_per_array: Literal["one", "many"] = "one"
     buffers: Buffers
     interconnect: Interconnect
     digital: DigitalUnit
-    weight_memory: WeightMemory
+    off_chip: OffChip
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        if self.duplicates == "fill" and self.macros == "enough":
+            raise FieldError(
+                "duplicates",
+                "found fill; allowed is none where macros is enough: a chip sized to the network "
+                "has no spare macros",
+            )
+        if self.layers_per_array == "many" and self.execution == "pipelined":
+            raise FieldError(
+                "layers_per_array",
+                "found many; allowed is one where execution is pipelined: layers that share an "
+                "array cannot run at once",
+            )
+        return self
 
 
 class TechnologyFile(FileSpec):
@@ -175,18 +263,18 @@ class Hardware(Spec):
     @property
     def reload_refused(self) -> str:
         """Why networks that do not fit may not be loaded at every inference; empty if they may."""
-        asked, macro = self.system.weight_memory.reload, self.macro
+        asked, macro = self.system.off_chip.reload, self.macro
         if asked == "allowed" or (asked is None and macro.device == "sram"):
             return ""
         if asked == "refused":
-            return "weight_memory.reload is refused"
+            return "off_chip.reload is refused"
         cycles = macro.array.endurance_cycles
         wear = f", and its cells last {cycles:g} writes" if cycles else ""
         return (
             f"writing {macro.device} at every inference takes "
             f"{macro.array.write_ns_per_row:g} ns a row and "
             f"{macro.array.write_pj_per_cell:g} pJ a cell{wear}; "
-            "to price it all the same, set weight_memory.reload: allowed"
+            "to price it all the same, set off_chip.reload: allowed"
         )
 
     @property

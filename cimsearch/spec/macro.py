@@ -8,209 +8,26 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from cimsearch.spec.base import Bits, Count, Fraction, NonNegative, Positive, Spec
+from cimsearch.spec.adc import (
+    Adc,
+    RangePolicy,
+)
+from cimsearch.spec.array import Array, Cell, Input, Technology
+from cimsearch.spec.array_call import ArrayCall
+from cimsearch.spec.base import Bits, Fraction, NonNegative, Positive, Spec
 from cimsearch.spec.document import FieldError
 
 Device = Literal["sram", "rram", "pcm", "mram", "flash"]
 ComputeModel = Literal["QS", "IS", "QR", "digital", "resistive"]
 Encoding = Literal["offset", "twos_complement", "differential", "differential_digital"]
-RangePolicy = Literal["full_scale", "layer", "column"]
 Packing = Literal["dense", "whole_kernel"]
-Gating = Literal["rows", "columns"]
 Corner = Literal["ss", "tt", "ff"]
-CallComponent = Literal["cells", "drivers", "adc", "adder_tree", "shift_add", "control"]
+CallComponent = Literal[
+    "array_call", "cells", "drivers", "adc", "adder_tree", "shift_add", "control"
+]
 ConfigurableField = Literal[
     "weight_bits", "activation_bits", "adc_bits", "encoding", "range_policy"
 ]
-
-
-class Technology(Spec):
-    """Process constants of the digital logic; ``nand2_delay_ps`` holds at ``vdd_v``.
-
-    Switching energy grows with the supply to the power of ``energy_voltage_exponent``, delay falls
-    with that of ``delay_voltage_exponent``. Leakage is that at 25 C and the typical corner; it
-    doubles every ``leakage_doubling_c``.
-    """
-
-    node_nm: Positive
-    vdd_v: Positive
-    nand2_cap_ff: Positive
-    nand2_area_um2: Positive
-    nand2_delay_ps: Positive
-    sram_bit_area_um2: Positive
-    leakage_uw_per_mm2: NonNegative
-    delay_voltage_exponent: Positive
-    energy_voltage_exponent: Positive = 2.0
-    leakage_doubling_c: Positive = 10.0
-
-
-class Array(Spec):
-    """The cells: ``rows`` wordlines by ``cols`` bitlines, ``active_rows`` driven at once.
-
-    Every cell of a used column loads its bitline by ``bitline_cap_ff_per_cell``, driven or not.
-    ``gating`` says what is cut off while idle. ``columns``: wordlines end before idle ones and
-    converters skip them; else a wordline spans all columns and a shared converter sweeps all of
-    its. ``rows``: adders of a digital tree that no active row comes into stand still; else the
-    whole tree switches.
-    ``endurance_cycles`` is how often a cell can be written.
-    """
-
-    rows: Count
-    cols: Count
-    active_rows: Count
-    cell_bits: Annotated[int, Field(ge=1, le=8)]
-    cell_area_um2: Positive
-    bitline_cap_ff_per_cell: NonNegative
-    write_pj_per_cell: NonNegative
-    write_ns_per_row: NonNegative
-    gating: tuple[Gating, ...] = ()
-    endurance_cycles: Positive | None = None
-
-    @model_validator(mode="after")
-    def _active_rows_exist(self) -> Self:
-        if self.active_rows > self.rows:
-            raise FieldError(
-                "active_rows", f"found {self.active_rows}; allowed is 1 to rows = {self.rows}"
-            )
-        return self
-
-
-class ChargeCell(Spec):
-    """A cell that moves charge: ``cap_ff * supply_v**2`` when input and stored bit are 1."""
-
-    kind: Literal["charge"]
-    cap_ff: Positive
-
-
-class ResistiveCell(Spec):
-    """A cell that conducts: ``v_read_v**2 * conductance * t_read_ns`` when its row is driven."""
-
-    kind: Literal["resistive"]
-    v_read_v: Positive
-    g_on_us: Positive
-    on_off_ratio: Annotated[float, Field(gt=1)]
-    t_read_ns: Positive
-
-
-class DigitalCell(Spec):
-    """A multiplier gate: ``gate_cap_ff * supply_v**2`` when input and stored bit are 1."""
-
-    kind: Literal["digital"]
-    gate_cap_ff: Positive
-
-
-Cell = Annotated[ChargeCell | ResistiveCell | DigitalCell, Field(discriminator="kind")]
-
-
-class Input(Spec):
-    """Wordline drivers and DACs. ``dac_bits`` are applied in one array call; 1 is bit-serial.
-
-    ``drive`` says how more than one bit is applied: as ``levels`` of a voltage, in one settling
-    time, or as ``pulses``, one wordline pulse and one settling time a bit. A level shifter of
-    ``level_shifter_cap_ff`` a row switches with its wordline.
-    """
-
-    dac_bits: Annotated[int, Field(ge=1, le=8)]
-    drive: Literal["levels", "pulses"] = "levels"
-    max_bits: Bits
-    wordline_cap_ff_per_cell: Positive
-    wordline_v: Positive
-    dac_cap_ff_per_bit: NonNegative = 0.0
-    level_shifter_cap_ff: NonNegative = 0.0
-    driver_area_um2: NonNegative
-    settle_ns: NonNegative
-
-
-class CapacitiveAdc(Spec):
-    """Energy ``(k1_ff * b + k2_ff * 4**b) * supply_v**2``, delay ``ns_per_bit * b`` (SAR-like)."""
-
-    kind: Literal["capacitive"]
-    k1_ff: Positive
-    k2_ff: NonNegative
-    ns_per_bit: Positive
-    area_um2: Positive
-
-
-class RampAdc(Spec):
-    """A counting converter: energy and delay grow with its ``2**b - 1`` steps."""
-
-    kind: Literal["ramp"]
-    step_fj: Positive
-    step_ns: Positive
-    area_um2: Positive
-
-
-class SurveyAdc(Spec):
-    """What a good published converter of these bits, node and rate takes, times a factor."""
-
-    kind: Literal["survey"]
-    sample_rate_msps: Positive
-    energy_factor: Positive = 1.0
-    area_um2: Positive
-
-
-class MeasuredConversion(Spec):
-    """One measured conversion."""
-
-    bits: Bits
-    energy_fj: Positive
-    conversion_ns: Positive
-
-
-class MeasuredAdc(Spec):
-    """Measured conversions at the macro's own supply, by bits; refused outside their range.
-
-    ``energy_factor`` scales all of them, where a whole macro is calibrated.
-    """
-
-    kind: Literal["measured"]
-    points: Annotated[tuple[MeasuredConversion, ...], Field(min_length=1)]
-    energy_factor: Positive = 1.0
-    area_um2: Positive
-
-
-AdcModel = Annotated[
-    CapacitiveAdc | RampAdc | SurveyAdc | MeasuredAdc, Field(discriminator="kind")
-]
-
-
-class Adc(Spec):
-    """The converters: ``columns_per_adc`` bitlines share one.
-
-    ``sample_cap_ff`` is charged on every line at every wordline pulse (sample and hold,
-    integrator). ``range_frac`` is the share of the full scale that the ranges ``layer`` and
-    ``column`` are expected to span: on a chip whose own range is ``full_scale``, what limits noise
-    is priced for it. A converter that several
-    columns with a range each share switches its reference before every conversion, at
-    ``range_switch_fj``.
-    """
-
-    bits: Bits
-    columns_per_adc: Count
-    range_policy: RangePolicy
-    sample_cap_ff: NonNegative = 0.0
-    range_frac: Annotated[float, Field(gt=0, le=1)] = 0.25
-    range_switch_fj: NonNegative = 0.0
-    model: AdcModel
-
-    @model_validator(mode="after")
-    def _bits_are_measured(self) -> Self:
-        if isinstance(self.model, MeasuredAdc):
-            known = [point.bits for point in self.model.points]
-            if len(set(known)) != len(known):
-                raise FieldError("model.points", "found bits that are listed twice")
-            self.check_bits(self.bits, "bits")
-        return self
-
-    def check_bits(self, bits: int, field: str) -> None:
-        """Raise if ``bits`` are outside what was measured."""
-        if isinstance(self.model, MeasuredAdc):
-            known = [point.bits for point in self.model.points]
-            if not min(known) <= bits <= max(known):
-                raise FieldError(
-                    field,
-                    f"found {bits}; allowed are the measured {min(known)} to {max(known)} bits",
-                )
 
 
 class Weights(Spec):
@@ -276,6 +93,8 @@ class Macro(Spec):
     more that logic switches than its bare full adders and registers: wiring, clock, glitches.
     ``control_frac`` is added to the dynamic energy of every node. ``packing`` says how a layer's
     rows fill an array: ``dense`` uses every row, ``whole_kernel`` as many whole kernels as fit.
+    ``array_call`` is a table from circuit simulation that goes before the equations of the
+    components it covers.
     ``corner`` and ``temperature_c`` change leakage and the delay of logic.
     """
 
@@ -288,6 +107,7 @@ class Macro(Spec):
     weights: Weights
     input: Input
     adc: Adc | None = None
+    array_call: ArrayCall | None = None
     logic_factor: Positive
     control_frac: Fraction
     packing: Packing = "dense"
@@ -361,6 +181,59 @@ class Macro(Spec):
                     f"configurable.{name}.values", f"the chip's own setting {own} is missing"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _array_call_fits(self) -> Self:
+        """Check that a table of array calls has what this macro's calls are."""
+        if self.array_call is None:
+            return self
+        absent = "adc" if self.compute_model == "digital" else "adder_tree"
+        if absent in self.array_call.components:
+            raise FieldError(
+                "array_call.components",
+                f"found {absent}; a macro of compute_model {self.compute_model} has none",
+            )
+        bits, rows, _ = self.array_call.axes()
+        if rows[-1] > self.array.active_rows:
+            raise FieldError(
+                "array_call.points",
+                f"found rows {rows[-1]:g}; allowed is 1 to array.active_rows = "
+                f"{self.array.active_rows}",
+            )
+        asked: ConfigurableField = "adc_bits" if self.adc else "weight_bits"
+        for choice in self.choices(asked):
+            if not bits[0] <= int(choice) <= bits[-1]:
+                raise FieldError(
+                    "array_call.points",
+                    f"found bits {bits[0]:g} to {bits[-1]:g}; needed is {asked} {choice}, "
+                    "which this chip may run at",
+                )
+        for name in ("encoding", "range_policy"):
+            if name in self.configurable:
+                raise FieldError(
+                    f"configurable.{name}",
+                    "found one; allowed is none beside array_call, which was simulated at one",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _calibration_is_of_what_is_priced(self) -> Self:
+        measured = self.calibration.components if self.calibration else ()
+        if "array_call" in measured and self.array_call is None:
+            raise FieldError(
+                "calibration.components", "found array_call; this macro has no such table"
+            )
+        if covered := sorted(self.simulated & set(measured)):
+            raise FieldError(
+                "calibration.components",
+                f"found {', '.join(covered)}; the table array_call covers that: name array_call",
+            )
+        return self
+
+    @property
+    def simulated(self) -> frozenset[str]:
+        """The components that the table of array calls covers; none without a table."""
+        return frozenset(self.array_call.components if self.array_call else ())
 
     @property
     def energy_v2(self) -> float:

@@ -19,8 +19,10 @@ from cimsearch.spec.hardware import Encoding, RangePolicy
 from cimsearch.spec.space import Ratio, refuse_repeats
 
 Level = Literal["L0", "L1"]
-Objective = Literal["accuracy", "energy_pj", "latency_ns", "area_um2"]
-ConstraintName = Literal["energy_pj", "latency_ns", "area_um2", "macros", "utilization"]
+Objective = Literal["accuracy", "energy_pj", "latency_ns", "interval_ns", "area_um2"]
+ConstraintName = Literal[
+    "energy_pj", "latency_ns", "interval_ns", "area_um2", "macros", "utilization"
+]
 
 
 class Normalisation(Spec):
@@ -172,13 +174,25 @@ class Statistics(Spec):
     """Declared data statistics that price every trial (never a trial's own).
 
     ``activity_frac`` is the share of input bits that are 1, ``density_frac`` the share of stored
-    weight bits that are 1. Inferences come in batches of ``batch``: weights that do not stay in
-    the macros are loaded once a batch.
+    weight bits that are 1. ``zero_plane_frac`` is the share of input planes of a row group that
+    are all 0, which a macro with zero skipping leaves out. Inferences come in batches of
+    ``batch``: weights that do not stay in the macros are loaded once a batch.
     """
 
     activity_frac: Fraction = 0.5
     density_frac: Fraction = 0.5
+    zero_plane_frac: Fraction = 0.0
     batch: Count = 1
+
+    @model_validator(mode="after")
+    def _planes_have_room(self) -> Self:
+        if self.zero_plane_frac + self.activity_frac > 1:
+            raise FieldError(
+                "zero_plane_frac",
+                f"found {self.zero_plane_frac:g}; allowed is at most {1 - self.activity_frac:g}: "
+                f"the other planes have all the ones of activity_frac {self.activity_frac:g}",
+            )
+        return self
 
 
 class Bound(Spec):

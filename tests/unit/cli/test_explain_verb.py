@@ -10,6 +10,18 @@ from tests.commands import cimsearch
 from tests.studies import copy_database
 
 YU = "macros/yu_cicc_2020"
+FILLED = """
+schema: cimsearch/hardware/1
+kind: system
+extends: systems/edge_soc
+name: filled
+summary: spare macros hold copies of layers, all of which run at once
+source: assumed
+macros: 64
+duplicates: fill
+execution: pipelined
+basis: {}
+"""
 
 
 def priced_layer(cwd: Path) -> tuple[str, float]:
@@ -37,6 +49,46 @@ def test_explain_prints_equations_numbers_and_sources(tmp_path: Path) -> None:
         total += sum(products) / component["per_pj"]
     assert total == pytest.approx(energy_pj, rel=1e-9)
     assert 0 < found["validated_frac"] < 1
+
+
+def test_terms_are_broken_down_to_constants_once(tmp_path: Path) -> None:
+    name, _ = priced_layer(tmp_path)
+    lines = cimsearch(
+        "explain", "vgg_tiny", "--layer", name, "--hardware", YU, cwd=tmp_path
+    ).stdout.splitlines()
+    depth = {line.split(" = ")[0].strip(): len(line) - len(line.lstrip()) for line in lines}
+    for outer, inner in (
+        ("bits read", "patch bits"),
+        ("E_read", "read at size_kib"),
+        ("area", "array area"),
+        ("call", "sweep"),
+        ("sweep", "conversion time"),
+    ):
+        assert depth[inner] == depth[outer] + 2
+    told = [line.strip() for line in lines if " = " in line]
+    squares = [line for line in told if line.startswith("V^2 = ")]
+    assert squares == [
+        "V^2 = technology.vdd_v^2 x (supply_v / technology.vdd_v)^"
+        "technology.energy_voltage_exponent = 1.1 ** 2 * (0.45 / 1.1) ** 2 = 0.2025 V^2"
+    ]
+    reads = next(line for line in lines if line.startswith("  system.buffers.reads.size_kib"))
+    assert "2, 8, 32, 128, 512" in reads
+    assert "enough_macros.yaml:" in reads
+
+
+def test_explain_tells_copies_and_interval(tmp_path: Path) -> None:
+    (tmp_path / "filled.yaml").write_text(FILLED)
+    name, _ = priced_layer(tmp_path)
+    arguments = ["explain", "vgg_tiny", "--layer", name, "--hardware", "filled.yaml"]
+    text = cimsearch(*arguments, cwd=tmp_path).stdout
+    found = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    assert found["copies"] > 1
+    assert f"in {found['copies']} copies on filled" in text.splitlines()[0]
+    latency, interval = found["network"]
+    assert interval["value"] < latency["value"]
+    assert f"interval {interval['value']:.6g} ns; the chip leaks" in text
+    cost = cimsearch("cost", "vgg_tiny", "--hardware", "filled.yaml", "--json", cwd=tmp_path)
+    assert json.loads(cost.stdout)["interval_ns"] == pytest.approx(interval["value"], rel=1e-9)
 
 
 def test_explain_tells_what_is_missing(tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 def test_the_examples_price_a_network(tmp_path: Path) -> None:
     text = (DOCS / "hardware.md").read_text(encoding="utf-8")
-    macro, system = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    (tmp_path / "my_macro.yaml").write_text(macro, encoding="utf-8")
-    (tmp_path / "my_soc.yaml").write_text(system, encoding="utf-8")
+    for name, example in re.findall(r"file: (\S+) -->\n```yaml\n(.*?)```", text, re.DOTALL):
+        (tmp_path / name).write_text(example, encoding="utf-8")
     hardware = load_hardware(str(tmp_path / "my_soc.yaml"))
     assert hardware == load_hardware("my_soc.yaml", beside=tmp_path / "study.yaml")
     assert hardware.system.macros == 16
     assert hardware.macro.array.cols == 64
+    mesh = load_hardware(str(tmp_path / "my_mesh.yaml")).system.interconnect.mesh
+    assert mesh is not None
+    assert mesh.macros_per_tile == 8
     calibration = hardware.macro.calibration
     assert calibration is not None
     (check,) = check_calibration(hardware, calibration)

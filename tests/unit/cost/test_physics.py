@@ -131,36 +131,36 @@ def nvm(**system: Any) -> Hardware:
 def test_cells_that_wear_out_are_not_reloaded_unless_asked() -> None:
     reason = (
         r"needs 3 macros; tiny has 2: writing rram at every inference takes 10 ns a row and "
-        r"0.5 pJ a cell, and its cells last 1e\+06 writes; .* set weight_memory.reload: allowed"
+        r"0.5 pJ a cell, and its cells last 1e\+06 writes; .* set off_chip.reload: allowed"
     )
     with pytest.raises(HardwareError, match=reason):
         estimate(conv(), nvm(macros=2))
-    allowed = nvm(macros=2, weight_memory={"reload": "allowed"})
-    assert component("weight_memory", allowed) > 0
-    assert component("weight_memory", nvm(macros=3)) == 0
+    allowed = nvm(macros=2, off_chip={"reload": "allowed"})
+    assert component("off_chip", allowed) > 0
+    assert component("off_chip", nvm(macros=3)) == 0
     with pytest.raises(HardwareError, match="reload is refused"):
-        estimate(conv(), hardware(system={"macros": 2, "weight_memory": {"reload": "refused"}}))
+        estimate(conv(), hardware(system={"macros": 2, "off_chip": {"reload": "refused"}}))
 
 
 def test_a_batch_shares_one_loading_of_weights() -> None:
     on = hardware(system={"macros": 1})
     one, eight = estimate(conv(), on), estimate(conv(), on, Statistics(batch=8))
-    loaded = one.components["weight_memory"]
-    assert eight.components["weight_memory"] == pytest.approx(loaded / 8)
+    loaded = one.components["off_chip"]
+    assert eight.components["off_chip"] == pytest.approx(loaded / 8)
     assert eight.latency_ns < one.latency_ns
     assert eight.components["adc"] == one.components["adc"]
 
 
 def test_ping_pong_hides_the_loading_and_halves_the_macros() -> None:
     plain, hidden = (
-        estimate(conv(), hardware(system={"macros": 2, "weight_memory": {"ping_pong": on}}))
+        estimate(conv(), hardware(system={"macros": 2, "off_chip": {"ping_pong": on}}))
         for on in (False, True)
     )
-    assert hidden.components["weight_memory"] == plain.components["weight_memory"]
+    assert hidden.components["off_chip"] == plain.components["off_chip"]
     assert hidden.latency_ns != plain.latency_ns
-    slow_memory = {"macros": 2, "weight_memory": {"bandwidth_gbps": 0.01}}
+    slow_memory = {"macros": 2, "off_chip": {"bandwidth_gbps": 0.01}}
     serial = estimate(conv(), hardware(system=slow_memory))
-    slow_memory["weight_memory"] = {"bandwidth_gbps": 0.01, "ping_pong": True}
+    slow_memory["off_chip"] = {"bandwidth_gbps": 0.01, "ping_pong": True}
     overlapped = estimate(conv(), hardware(system=slow_memory))
     assert overlapped.latency_ns == pytest.approx(18 * 3 * 2 / 0.01)
     assert overlapped.latency_ns < serial.latency_ns

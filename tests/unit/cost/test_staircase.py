@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -85,7 +86,23 @@ def test_a_converter_of_one_output_has_no_steps() -> None:
     assert set(widths(gated.steps, "first")) == {5, 9}
 
 
-@pytest.mark.parametrize("on", [hardware(**SHARED), hardware(system={"macros": 4})])
+MANY = {"layers_per_array": "many"}
+COPIES = {"macros": 40, "duplicates": "fill", "digital": {"lanes": 256}}
+SYSTEMS: tuple[dict[str, Any], ...] = (
+    {"macros": 4},
+    MANY,
+    {"execution": "pipelined", "digital": {"lanes": 256}},
+    COPIES,
+    COPIES | {"execution": "pipelined"},
+    COPIES | MANY,
+    # Fits now, and with one output more no longer.
+    COPIES | {"execution": "pipelined", "macros": 7},
+)
+
+
+@pytest.mark.parametrize(
+    "on", [hardware(**SHARED), *(hardware(system=system) for system in SYSTEMS)]
+)
 def test_a_saving_is_the_difference_of_two_prices(on: Hardware) -> None:
     now = network(6, 5)
     found = staircase(now, on)
@@ -97,10 +114,14 @@ def test_a_saving_is_the_difference_of_two_prices(on: Hardware) -> None:
         after = estimate(changed, on)
         assert step.energy_saved_pj == pytest.approx(before.energy_pj - after.energy_pj)
         assert step.latency_saved_ns == pytest.approx(before.latency_ns - after.latency_ns)
+        assert step.interval_saved_ns == pytest.approx(before.interval_ns - after.interval_ns)
         assert step.area_saved_um2 == pytest.approx(before.area_um2 - after.area_um2)
         assert step.arrays_saved == before.macros - after.macros
         assert step.weights_change_frac == pytest.approx(changed.weights / now.weights - 1)
         assert step.energy_saved_frac == pytest.approx(1 - after.energy_pj / before.energy_pj)
+        copies = [[layer.copies for layer in report.layers] for report in (before, after)]
+        assert ("copies" in step.crosses) == (copies[0] != copies[1])
+        assert ("macro" in step.crosses) == (before.macros != after.macros)
 
 
 def test_every_row_is_the_network_built_that_way() -> None:
@@ -162,6 +183,43 @@ def test_fitting_the_chip_is_a_boundary() -> None:
     assert "chip" in up.crosses
     assert up.arrays_saved == -1
     assert up.area_saved_um2 == 0
+
+
+def test_copies_are_a_boundary() -> None:
+    on = hardware(system=COPIES)
+    assert max(layer.copies for layer in estimate(network(4, 4), on).layers) > 1
+    found = staircase(network(4, 4), on)
+    up = next(s for s in found.steps if s.where == "first" and s.after == 5)
+    # One more array of each layer, so fewer copies of them in the same chip.
+    assert {"macro", "copies"} <= set(up.crosses)
+    assert up.area_saved_um2 == 0
+    assert not any("copies" in step.crosses for step in found.free)
+
+
+def test_a_tile_in_a_shared_array_frees_none() -> None:
+    alone, shared = (staircase(network(6, 1), hardware(system=system)) for system in ({}, MANY))
+    narrower = [
+        next(s for s in found.steps if s.where == "first" and s.after == 4)
+        for found in (alone, shared)
+    ]
+    # Without the second tile of the first layer its readers have the shared array to themselves.
+    assert all("column tile" in step.crosses for step in narrower)
+    assert [step.arrays_saved for step in narrower] == [1, 0]
+
+
+def test_widths_that_a_table_of_calls_does_not_tell_have_no_price() -> None:
+    points = [
+        {"bits": bits, "rows": rows, "activity_frac": 0.5, "energy_pj": rows, "delay_ns": bits}
+        for bits in (1, 5)
+        for rows in (2, 4)
+    ]
+    table = {"components": ["cells", "adc"], "density_frac": 0.5, "points": points}
+    on = hardware(array_call=table, configurable={})
+    found = staircase(network(4, 4), on)
+    told = {s.after for s in (*found.steps, *found.free) if s.where == "first"}
+    assert told
+    # A reader's last row group is of after mod 4 rows: one row is not in the table.
+    assert not {after for after in told if after % 4 == 1}
 
 
 def test_a_depthwise_convolution_follows_its_input() -> None:

@@ -69,8 +69,11 @@ TINY: dict[str, Any] = {
         "macros": "enough",
         "buffers": {
             "size_kib": 8.0,
-            "read_pj_per_bit_2kib": 0.01,
-            "size_exponent": 0.5,
+            "reads": [
+                {"size_kib": 2, "pj_per_bit": 0.01},
+                {"size_kib": 8, "pj_per_bit": 0.02},
+                {"size_kib": 128, "pj_per_bit": 0.08},
+            ],
             "write_ratio_frac": 0.5,
             "reference_node_nm": 45.0,
             "reference_vdd_v": 1.0,
@@ -78,7 +81,7 @@ TINY: dict[str, Any] = {
         },
         "interconnect": {"length_mm": 2.0, "cap_ff_per_mm": 50.0, "bandwidth_gbps": 1000.0},
         "digital": {"lanes": 4, "clock_mhz": 100.0, "word_bits": 16, "activity_frac": 0.5},
-        "weight_memory": {"read_pj_per_bit": 3.0, "bandwidth_gbps": 1.0},
+        "off_chip": {"read_pj_per_bit": 3.0, "bandwidth_gbps": 1.0},
     },
 }
 

@@ -1,0 +1,149 @@
+"""Terms that several equations read: supplies, gates, bits, sizes of a layer."""
+
+from functools import partial
+
+from cimsearch.cost.explain_expression import Expression, Operand, Term, applied
+from cimsearch.cost.explain_terms import Product, constant, data_term, number, shape
+from cimsearch.cost.layers import Layers
+from cimsearch.cost.logic import (
+    AND_CAPS,
+    CORNER_DELAYS,
+    FULL_ADDER_CAPS,
+    ONE_SIDED_ADDER_CAPS,
+    REGISTER_CAPS,
+    SELECT_CAPS,
+)
+from cimsearch.spec.hardware import Hardware
+
+FULL_ADDER = Term("full adder", FULL_ADDER_CAPS, "NAND", how="NAND inputs that switch")
+ONE_SIDED = Term("one-sided adder", ONE_SIDED_ADDER_CAPS, "NAND", how="its XOR gates alone")
+REGISTER = Term("register bit", REGISTER_CAPS, "NAND", how="NAND inputs that switch")
+AND_GATE = Term("AND gate", AND_CAPS, "NAND", how="NAND inputs that switch")
+SELECTION = Term("selection", SELECT_CAPS, "NAND", how="two-way, of one bit; taken as an XOR")
+
+
+def supply_v2(hardware: Hardware) -> Term:
+    """Return the square of the supply, bent by the technology's exponent."""
+    given = partial(constant, hardware)
+    nominal = given("macro.technology.vdd_v")
+    bent = (given("macro.supply_v") / nominal) ** given("macro.technology.energy_voltage_exponent")
+    return (nominal**2 * bent).named("V^2", "V^2")
+
+
+def macro_gate(hardware: Hardware) -> Term:
+    """Return the energy of a NAND input in the macro's logic."""
+    given = partial(constant, hardware)
+    energy = given("macro.technology.nand2_cap_ff") * supply_v2(hardware)
+    return (energy * given("macro.logic_factor")).named("E_gate", "fJ")
+
+
+def unit_gate(hardware: Hardware) -> Term:
+    """Return the energy of a NAND input in the digital unit."""
+    given = partial(constant, hardware)
+    energy = given("macro.technology.nand2_cap_ff") * given("macro.technology.vdd_v") ** 2
+    return (energy * given("system.digital.activity_frac")).named("E_unit", "fJ")
+
+
+def gate_delay(hardware: Hardware) -> Term:
+    """Return the delay of a NAND in the macro."""
+    given, corner = partial(constant, hardware), hardware.macro.corner
+    slower = given("macro.technology.vdd_v") / given("macro.supply_v")
+    slower = slower ** given("macro.technology.delay_voltage_exponent")
+    at_corner = Term(
+        "corner delay", CORNER_DELAYS[corner], how=f"at {corner}, relative to typical (assumed)"
+    )
+    delay = given("macro.technology.nand2_delay_ps") / 1000 * slower * at_corner
+    return delay.named("t_gate", "ns")
+
+
+def adder(bits: Operand | float) -> Expression:
+    """Return the NAND inputs of an addition and its register."""
+    return bits * (FULL_ADDER + REGISTER)
+
+
+def multiplier(a_bits: Operand, b_bits: Operand) -> Expression:
+    """Return the NAND inputs of an array multiplier."""
+    return a_bits * b_bits * (FULL_ADDER + AND_GATE)
+
+
+def weight_bits(layers: Layers) -> Term:
+    """Return the weight bits."""
+    return Term("weight bits", number(layers.w_bits), how="as stored")
+
+
+def activation_bits(layers: Layers) -> Term:
+    """Return the activation bits."""
+    return Term("activation bits", number(layers.x_bits), how="as stored and applied")
+
+
+def adc_bits(layers: Layers) -> Term:
+    """Return the converter's bits."""
+    return Term("adc bits", number(layers.demand.adc_bits), how="of the layer's conversions")
+
+
+def tree_levels(hardware: Hardware) -> Term:
+    """Return the levels of an adder tree: the bits that its sum adds to its operands."""
+    rows = constant(hardware, "macro.array.active_rows")
+    return applied("ceil", applied("log2", rows)).named("tree levels")
+
+
+def accumulator_bits(layers: Layers) -> Term:
+    """Return the bits of an output's accumulator."""
+    digital = layers.hardware.macro.adc is None
+    code = tree_levels(layers.hardware) if digital else adc_bits(layers)
+    return (code + activation_bits(layers) + weight_bits(layers)).named("accumulator bits")
+
+
+def index_bits(hardware: Hardware) -> Term:
+    """Return the bits of the index that zero skipping carries with a plane."""
+    given = partial(constant, hardware)
+    planes = applied("ceil", given("macro.input.max_bits") / given("macro.input.dac_bits"))
+    groups = applied("ceil", given("macro.array.rows") / given("macro.array.active_rows"))
+    needed = applied("ceil", applied("log2", planes * groups))
+    return applied("max", needed, 1).named("index bits")
+
+
+def pulses_of(layers: Layers) -> Term:
+    """Return the pulses of a wordline for one activation."""
+    drive = layers.hardware.macro.input.drive
+    how = f"of a wordline for one activation; input.drive: {drive}"
+    return Term("pulses", number(layers.pulses), how=how)
+
+
+def executed_of(layers: Layers) -> Product:
+    """Return the share of array calls that zero skipping carries out; no factor without it."""
+    if layers.hardware.macro.input.zero_skipping == "none":
+        return ()
+    return ((1 - data_term(layers, "zero_planes")).named("executed"),)
+
+
+def word_bits(hardware: Hardware) -> Term:
+    """Return the bits of the digital unit's words."""
+    return constant(hardware, "system.digital.word_bits")
+
+
+def window(layers: Layers) -> Expression:
+    """Return the positions of a layer's window."""
+    return shape(layers, "kernel_height") * shape(layers, "kernel_width")
+
+
+def positions(layers: Layers) -> Term:
+    """Return the output positions."""
+    return (shape(layers, "out_height") * shape(layers, "out_width")).named("output positions")
+
+
+def input_values(layers: Layers) -> Term:
+    """Return the values of the layer's first input."""
+    plane = shape(layers, "in_height") * shape(layers, "in_width")
+    return (shape(layers, "in_channels") * plane).named("input values")
+
+
+def output_values(layers: Layers) -> Term:
+    """Return the values of the layer's output."""
+    return (shape(layers, "out_channels") * positions(layers)).named("output values")
+
+
+def weights(layers: Layers) -> Term:
+    """Return the weights of a layer."""
+    inputs = shape(layers, "in_channels") / shape(layers, "groups")
+    return (window(layers) * inputs * shape(layers, "out_channels")).named("weights")

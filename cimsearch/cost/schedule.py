@@ -1,0 +1,93 @@
+"""When layers run: copies in spare macros, and how nodes' times make those of a network.
+
+Layer by layer, the times of nodes add up. Pipelined, every node works at another inference: the
+next inference follows after the longest node, or after the unit that all share is done with all of
+them; an inference is through when every node has handed on its first values and the longest has
+done the rest. That is the pipeline of ISAAC (A. Shafiee et al., ISCA 2016) with the waiting told
+by the height of each window. Branches are counted as if in line: an upper bound.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from cimsearch.cost.copies import Workload, least_longest, least_sum
+from cimsearch.cost.layers import Columns, Layers, joined
+from cimsearch.cost.namespace import Array, node_sum, values_of
+from cimsearch.cost.timing import SHARED, arrays_ns, first_ns
+
+Parts = list[tuple[Columns, Layers]]
+
+
+@dataclass(frozen=True)
+class NetworkTimes:
+    """Times of networks, arrays (n,), ns.
+
+    Attributes:
+        latency_ns: From an inference's input to its output.
+        interval_ns: From one inference to the next in steady state.
+    """
+
+    latency_ns: Array
+    interval_ns: Array
+
+
+def with_copies(parts: Parts) -> Layers:
+    """Return nodes on arrays with the copies that the chip's spare macros hold.
+
+    A network that does not fit has none.
+
+    Args:
+        parts: Nodes on arrays, one copy each; then the other nodes of the same networks, which
+            share digital unit, buffer and bus.
+    """
+    layers = parts[0][1]
+    times = [values_of(unit_ns(layers)) for unit_ns in SHARED]
+    mapping = layers.mapping
+    work = Workload(
+        arrays_ns=values_of(layers.real * arrays_ns(layers)),
+        other_ns=np.maximum.reduce(times),
+        arrays=values_of(mapping.arrays),
+        vectors=values_of(mapping.vectors),
+        spare=values_of(layers.chip_macros - layers.needed_macros)[:, 0],
+    )
+    if layers.hardware.system.execution == "pipelined":
+        copies = least_longest(work, values_of(_shared_ns(parts)))
+    else:
+        copies = least_sum(work)
+    like = layers.xp.asarray(np.where(values_of(layers.resident), copies, 1.0))
+    return replace(layers, copies=like)
+
+
+def network_times(parts: Parts, node_ns: Array) -> NetworkTimes:
+    """Return the times of networks whose nodes take ``node_ns`` (n, nodes) by themselves.
+
+    A network that does not fit runs layer by layer: its macros are needed one after another.
+    """
+    total, layers = node_sum(node_ns), parts[0][1]
+    if layers.hardware.system.execution == "layer_by_layer":
+        return NetworkTimes(total, total)
+    xp, first_of_node = layers.xp, joined(parts, first_ns)
+    interval = xp.maximum(xp.max(node_ns, axis=1), _shared_ns(parts))
+    rest = xp.max(node_ns - first_of_node, axis=1)
+    latency = xp.maximum(node_sum(first_of_node) + rest, interval)
+    latency = xp.minimum(latency, xp.maximum(total, interval))
+    fits = layers.resident[:, 0]
+    return NetworkTimes(xp.where(fits, latency, total), xp.where(fits, interval, total))
+
+
+def _shared_ns(parts: Parts) -> Array:
+    """Return the time (n,) of the busiest unit that all nodes share, over a whole inference.
+
+    Nodes are added up in their order, not part by part: the same in a batch and alone.
+    """
+    busy = [node_sum(joined(parts, partial(_real_ns, unit_ns))) for unit_ns in SHARED]
+    xp = parts[0][1].xp
+    longest: Array = xp.max(xp.stack(busy), axis=0)
+    return longest
+
+
+def _real_ns(unit_ns: Callable[[Layers], Array], layers: Layers) -> Array:
+    return layers.real * unit_ns(layers)

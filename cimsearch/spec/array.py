@@ -1,0 +1,110 @@
+"""The array of a hardware file: technology, cells, and the drivers of its wordlines."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cimsearch.spec.base import Bits, Count, NonNegative, Positive, Spec
+from cimsearch.spec.document import FieldError
+
+Gating = Literal["rows", "columns"]
+
+
+class Technology(Spec):
+    """Process constants of the digital logic; ``nand2_delay_ps`` holds at ``vdd_v``.
+
+    Switching energy grows with the supply to the power of ``energy_voltage_exponent``, delay falls
+    with that of ``delay_voltage_exponent``. Leakage is that at 25 C and the typical corner; it
+    doubles every ``leakage_doubling_c``.
+    """
+
+    node_nm: Positive
+    vdd_v: Positive
+    nand2_cap_ff: Positive
+    nand2_area_um2: Positive
+    nand2_delay_ps: Positive
+    sram_bit_area_um2: Positive
+    leakage_uw_per_mm2: NonNegative
+    delay_voltage_exponent: Positive
+    energy_voltage_exponent: Positive = 2.0
+    leakage_doubling_c: Positive = 10.0
+
+
+class Array(Spec):
+    """The cells: ``rows`` wordlines by ``cols`` bitlines, ``active_rows`` driven at once.
+
+    Every cell of a used column loads its bitline by ``bitline_cap_ff_per_cell``, driven or not.
+    ``gating`` says what is cut off while idle. ``columns``: wordlines end before idle ones and
+    converters skip them; else a wordline spans all columns and a shared converter sweeps all of
+    its. ``rows``: adders of a digital tree that no active row comes into stand still; else the
+    whole tree switches.
+    ``endurance_cycles`` is how often a cell can be written.
+    """
+
+    rows: Count
+    cols: Count
+    active_rows: Count
+    cell_bits: Annotated[int, Field(ge=1, le=8)]
+    cell_area_um2: Positive
+    bitline_cap_ff_per_cell: NonNegative
+    write_pj_per_cell: NonNegative
+    write_ns_per_row: NonNegative
+    gating: tuple[Gating, ...] = ()
+    endurance_cycles: Positive | None = None
+
+    @model_validator(mode="after")
+    def _active_rows_exist(self) -> Self:
+        if self.active_rows > self.rows:
+            raise FieldError(
+                "active_rows", f"found {self.active_rows}; allowed is 1 to rows = {self.rows}"
+            )
+        return self
+
+
+class ChargeCell(Spec):
+    """A cell that moves charge: ``cap_ff * supply_v**2`` when input and stored bit are 1."""
+
+    kind: Literal["charge"]
+    cap_ff: Positive
+
+
+class ResistiveCell(Spec):
+    """A cell that conducts: ``v_read_v**2 * conductance * t_read_ns`` when its row is driven."""
+
+    kind: Literal["resistive"]
+    v_read_v: Positive
+    g_on_us: Positive
+    on_off_ratio: Annotated[float, Field(gt=1)]
+    t_read_ns: Positive
+
+
+class DigitalCell(Spec):
+    """A multiplier gate: ``gate_cap_ff * supply_v**2`` when input and stored bit are 1."""
+
+    kind: Literal["digital"]
+    gate_cap_ff: Positive
+
+
+Cell = Annotated[ChargeCell | ResistiveCell | DigitalCell, Field(discriminator="kind")]
+
+
+class Input(Spec):
+    """Wordline drivers and DACs. ``dac_bits`` are applied in one array call; 1 is bit-serial.
+
+    ``drive`` says how more than one bit is applied: as ``levels`` of a voltage, in one settling
+    time, or as ``pulses``, one wordline pulse and one settling time a bit. A level shifter of
+    ``level_shifter_cap_ff`` a row switches with its wordline. With ``zero_skipping: planes`` a
+    detector looks at every plane of a row group; one of zeros alone is neither driven nor
+    converted, and the others carry the index of their plane and row group.
+    """
+
+    dac_bits: Annotated[int, Field(ge=1, le=8)]
+    drive: Literal["levels", "pulses"] = "levels"
+    max_bits: Bits
+    wordline_cap_ff_per_cell: Positive
+    wordline_v: Positive
+    dac_cap_ff_per_bit: NonNegative = 0.0
+    level_shifter_cap_ff: NonNegative = 0.0
+    driver_area_um2: NonNegative
+    settle_ns: NonNegative
+    zero_skipping: Literal["none", "planes"] = "none"
