@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.output import json_option, percent, print_json, print_table
+from cimsearch.cli.output import json_option, print_json
+from cimsearch.cli.validation_text import print_validation
 
 if TYPE_CHECKING:
     from cimsearch.cost.silicon import Band, Chip, Prediction
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 _SEED = 0
 _PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 _UNSEEN = "chip is in the fit and cannot be left out: give FIT.csv, with other chips like it"
-_NOTE = """
-Each chip is predicted by a fit without it. Geometric error is exp(mean |ln(predicted/measured)|)
-over rows, by chip with each chip counting once. Energy of the macro alone: latency, area, buffers
-and interconnect are not validated."""
 
 
 @click.command()
@@ -29,11 +26,12 @@ and interconnect are not validated."""
 def validate(
     table: Path | None, other: Path | None, plot: Path | None, study: bool, as_json: bool
 ) -> None:
-    """Fit the energy model to published chips and score it on chips it has not seen.
+    """Predict the energy of published chips, and score it on chips not seen.
 
-    Without FIT.csv the constants of the package are scored on OTHER.csv, or their own
-    leave-one-chip-out figures are shown. A chip of OTHER.csv that is in FIT.csv too is predicted
-    without it.
+    Two models: the log-linear one of table columns, which predicts best, and the component
+    equations, which price networks. Without FIT.csv the constants of the package are scored on
+    OTHER.csv, or their own leave-one-chip-out figures are shown. A chip of OTHER.csv that is in
+    FIT.csv too is predicted without it.
     """
     if table is None and (study or (plot is not None and other is None)):
         raise click.UsageError("--study needs FIT.csv, --plot needs FIT.csv or --score OTHER.csv")
@@ -48,50 +46,88 @@ def validate(
     if as_json:
         print_json(report)
     else:
-        _print(report)
+        print_validation(report)
 
 
 def _report(
     table: Path | None, other: Path | None
 ) -> tuple[dict[str, Any], "tuple[Prediction, ...]", "tuple[Band, ...]"]:
-    from cimsearch.cost.silicon import (
-        Band,
-        bands,
-        coverage,
-        held_out,
-        predict_all,
-        read_chips,
-        record,
-        scores,
-        shipped,
-        shipped_model,
-        table_hash,
-    )
+    from cimsearch.cost.silicon import read_chips, record, shipped, table_hash
 
-    if table is None:
+    fitted = read_chips(table) if table else None
+    if table is None or fitted is None:
         report = shipped()
-        made = tuple(Band(**band) for band in report["bands"])
-        if other is None:
-            return report, (), made
-        scored = read_chips(other)
-        seen = set(report["chips"])
-        predictions = predict_all(shipped_model(), [c for c in scored if c.chip not in seen])
+        scored = read_chips(other) if other else ()
     else:
-        fitted = read_chips(table)
         report = record(fitted, sha256=table_hash(table)) | _pairs(fitted, fitted)
-        made = bands(fitted)
         scored = read_chips(other) if other else fitted
-        predictions = held_out(fitted, scored)
-        if other is not None:
-            report["points_scored"] = _pairs(scored, fitted)["points"]
-    report |= {"rows": _rows(scored, predictions)}
+    made = _bands(report["bands"])
+    predictions = _predictions(report, fitted, scored)
+    if scored:
+        report["rows"] = _rows(scored, predictions, made)
     if other is not None:
+        report |= _scored(report, fitted, scored)
         report["scored_sha256"] = table_hash(other)
-        report["scored"] = [
-            asdict(one) | {"coverage": coverage(predictions, made, one.technology)}
-            for one in scores(predictions)
-        ]
+        if fitted is not None:
+            report["points_scored"] = _pairs(scored, fitted)["points"]
     return report, predictions, made
+
+
+def _bands(listed: list[dict[str, Any]]) -> "tuple[Band, ...]":
+    from cimsearch.cost.silicon import Band
+
+    return tuple(Band(**band) for band in listed)
+
+
+def _predictions(
+    report: dict[str, Any], fitted: "tuple[Chip, ...] | None", scored: "tuple[Chip, ...]"
+) -> "tuple[Prediction, ...]":
+    """Predict rows by the log-linear model, none by a fit to its own chip."""
+    from cimsearch.cost.silicon import held_out, predict_all, shipped_model
+
+    if fitted is not None:
+        return held_out(fitted, scored)
+    return predict_all(shipped_model(), _unseen(report, scored))
+
+
+def _unseen(report: dict[str, Any], chips: "tuple[Chip, ...]") -> "list[Chip]":
+    """Return the chips that the package's constants were not fitted to."""
+    return [chip for chip in chips if chip.chip not in report["chips"]]
+
+
+def _scored(
+    report: dict[str, Any], fitted: "tuple[Chip, ...] | None", scored: "tuple[Chip, ...]"
+) -> dict[str, Any]:
+    """Return the scores on another table: of both models, and of cycle time and area."""
+    from cimsearch.cost.silicon import FITTERS, held_out, predicted, predictors, time_and_area
+
+    columns = _predictions(report, fitted, scored)
+    if fitted is not None:
+        equations = {n: held_out(fitted, scored, fitter=fitter) for n, fitter in FITTERS.items()}
+    else:
+        unseen = _unseen(report, scored)
+        made = predictors(report["components"])
+        equations = {name: predicted(predictor, unseen) for name, predictor in made.items()}
+    reached = report["components"]["reached"]
+    return {
+        "scored": _scores(columns, report["bands"]),
+        "scored_components": {
+            name: _scores(found, reached[name]["bands"]) for name, found in equations.items()
+        },
+        "scored_time_and_area": [asdict(one) for one in time_and_area(scored)],
+    }
+
+
+def _scores(
+    predictions: "tuple[Prediction, ...]", listed: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    from cimsearch.cost.silicon import coverage, scores
+
+    made = _bands(listed)
+    return [
+        asdict(one) | {"coverage": coverage(predictions, made, one.technology)}
+        for one in scores(predictions)
+    ]
 
 
 def _pairs(chips: "tuple[Chip, ...]", fitted: "tuple[Chip, ...]") -> dict[str, Any]:
@@ -114,31 +150,41 @@ def _pairs(chips: "tuple[Chip, ...]", fitted: "tuple[Chip, ...]") -> dict[str, A
 
 
 def _rows(
-    chips: "tuple[Chip, ...]", predictions: "tuple[Prediction, ...]"
+    chips: "tuple[Chip, ...]", predictions: "tuple[Prediction, ...]", made: "tuple[Band, ...]"
 ) -> dict[str, dict[str, Any]]:
-    """Return what became of every row: its prediction, or why it has none."""
-    from cimsearch.cost.silicon import skipped
+    """Return what became of every row: its prediction with its band, or why it has none."""
+    from cimsearch.cost.silicon import predict_shipped, skipped
 
-    known = {one.chip.id: one for one in predictions}
+    known = {one.chip.id: one.predicted_fj for one in predictions}
+    factors = {band.technology: band.factor for band in made}
     reasons = skipped(chips)
     rows: dict[str, dict[str, Any]] = {}
     for chip in chips:
+        row: dict[str, Any] = {"technology": chip.technology}
         if chip.id in known:
-            rows[chip.id] = {
-                "technology": chip.technology,
-                "predicted_fj": known[chip.id].predicted_fj,
+            energy, factor = known[chip.id], factors.get(chip.technology)
+            row |= {
+                "predicted_fj": energy,
+                "band_fj": [energy / factor, energy * factor] if factor else None,
+                "equations_fj": predict_shipped(chip),
                 "measured_fj": chip.measured_fj,
             }
         else:
-            reason = reasons.get(chip.id, _UNSEEN)
-            rows[chip.id] = {"technology": chip.technology, "skipped": reason}
+            row["skipped"] = reasons.get(chip.id, _UNSEEN)
+        rows[chip.id] = row
     return rows
 
 
 def _study(table: Path) -> dict[str, Any]:
     import numpy as np
 
-    from cimsearch.cost.silicon import cycle_times, freedoms, learning_curve, read_chips, repeats
+    from cimsearch.cost.silicon import (
+        combinations,
+        freedoms,
+        learning_curve,
+        read_chips,
+        repeats,
+    )
 
     chips = read_chips(table)
     return {
@@ -147,83 +193,5 @@ def _study(table: Path) -> dict[str, Any]:
             asdict(one) for one in learning_curve(chips, np.random.default_rng(_SEED))
         ],
         "repeats": [asdict(one) for one in repeats(chips)],
-        "cycle_ns": [asdict(one) for one in cycle_times(chips)],
+        "combinations": [asdict(one) for one in combinations(chips)],
     }
-
-
-def _print(report: dict[str, Any]) -> None:
-    bands = {band["technology"]: band for band in report["bands"]}
-    click.echo("leave one chip out")
-    _print_scores(report["leave_one_chip_out"], bands)
-    if "scored" in report:
-        click.echo("\nscored chips (achieved: share in the band of the fit)")
-        made = {
-            one["technology"]: {
-                "factor": bands[one["technology"]]["factor"]
-                if one["technology"] in bands
-                else None,
-                "achieved": one["coverage"],
-            }
-            for one in report["scored"]
-        }
-        _print_scores(report["scored"], made)
-    for title, key in (("", "points"), (", scored chips", "points_scored")):
-        if report.get(key):
-            click.echo(f"\none operating point given, another predicted{title}")
-            _print_points(report[key])
-    for title, lines in report.get("study", {}).items():
-        click.echo(f"\n{title.replace('_', ' ')}")
-        if lines:
-            print_table(list(lines[0]), [[_text(v) for v in line.values()] for line in lines])
-    left = {id_: row for id_, row in report.get("rows", {}).items() if "skipped" in row}
-    if left:
-        click.echo("\nskipped")
-        print_table(
-            ("row", "technology", "reason"),
-            [(id_, row["technology"], row["skipped"]) for id_, row in left.items()],
-        )
-    click.echo(_NOTE)
-
-
-def _print_scores(lines: list[dict[str, Any]], bands: dict[str, dict[str, Any]]) -> None:
-    header = "technology chips rows geo.error by-chip median within-2x rank 80%-band achieved"
-    rows = []
-    for one in lines:
-        band = bands.get(one["technology"], {"factor": None, "achieved": None})
-        rows.append(
-            (
-                one["technology"],
-                str(one["chips"]),
-                str(one["rows"]),
-                _text(one["geometric_error"]),
-                _text(one["geometric_error_by_chip"]),
-                percent(one["median_abs_frac"]),
-                percent(one["within_2x"]),
-                _text(one["rank_correlation"]),
-                "x/ " + _text(band["factor"]),
-                percent(band["achieved"]),
-            )
-        )
-    print_table(header.split(), rows)
-
-
-def _print_points(lines: list[dict[str, Any]]) -> None:
-    print_table(
-        ("change", "chips", "pairs", "median error", "95 % interval"),
-        [
-            (
-                one["change"],
-                str(one["chips"]),
-                str(one["pairs"]),
-                percent(one["median_abs_frac"]),
-                f"{percent(one['low_frac'])} to {percent(one['high_frac'])}",
-            )
-            for one in lines
-        ],
-    )
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -14,8 +14,10 @@ _SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 def parity_figure(predictions: tuple[Prediction, ...], bands: tuple[Band, ...]) -> go.Figure:
     """Return the plot: one point a row, fJ per MAC, with lines at equality and at a factor 2.
 
-    A technology's name carries the factor of its band where there is one.
+    Rows that were not measured are left out. A technology's name carries the factor of its band
+    where there is one.
     """
+    predictions = tuple(one for one in predictions if one.chip.measured_fj is not None)
     factors = {band.technology: band.factor for band in bands}
     names = dict.fromkeys(one.chip.technology for one in predictions)
     plot = figure([], height=640, legend=LEGEND)

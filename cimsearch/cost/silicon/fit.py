@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.cost.silicon.quantities import (
+    FREE_IN,
+    NOT_VALIDATED,
     PRIORS,
     QUANTITIES,
     log_measured,
@@ -24,9 +26,13 @@ from cimsearch.errors import UsageError
 
 ELASTICITY_SD = 0.1
 """How far the fit may move an elasticity from its prior (standard deviation)."""
+FREE_SD = 0.3
+"""The same of a quantity that the prior knows nothing of."""
 RESIDUAL_SD = 0.9
 """Spread of ln(measured / typical) between chips of one technology: the designers' choices."""
-_INTERCEPT_SD = 5.0
+INTERCEPT_SD = 5.0
+"""Next to no prior on the scale."""
+_FIXED_SD = 1e-6
 
 Vector = NDArray[np.float64]
 
@@ -73,18 +79,18 @@ class Model:
         )
 
 
-def usable(chips: Sequence[Chip]) -> tuple[Chip, ...]:
-    """Return the rows that can be fitted and scored."""
-    return tuple(chip for chip in chips if not reason_to_skip(chip))
+def usable(chips: Sequence[Chip], *, measured: bool = True) -> tuple[Chip, ...]:
+    """Return the rows that can be fitted and scored; unless ``measured``, all to be predicted."""
+    return tuple(chip for chip in chips if not reason_to_skip(chip, measured=measured))
 
 
 def skipped(chips: Sequence[Chip]) -> dict[str, str]:
     """Return the id of each other row with the reason."""
     silicon = Counter(technology for _, technology in {(c.chip, c.technology) for c in chips})
     return {
-        chip.id: reason
-        if chip.technology in PRIORS
-        else f"{reason} (n = {silicon[chip.technology]})"
+        chip.id: f"{reason} (n = {silicon[chip.technology]})"
+        if reason == NOT_VALIDATED
+        else reason
         for chip in chips
         if (reason := reason_to_skip(chip))
     }
@@ -103,12 +109,12 @@ def fit(chips: Sequence[Chip], *, elasticity_sd: float = ELASTICITY_SD) -> Model
 
 
 def predict(model: Model, chip: Chip) -> float:
-    """Return fJ per MAC of a usable row.
+    """Return fJ per MAC of a row, whether it was measured or not.
 
     Raises:
-        UsageError: No chip of this technology was fitted, or the row is not usable.
+        UsageError: No chip of this technology was fitted, or the row lacks a quantity.
     """
-    if reason := reason_to_skip(chip):
+    if reason := reason_to_skip(chip, measured=False):
         raise UsageError(f"{chip.id}: cannot be predicted: {reason}")
     if chip.technology not in model.technologies:
         raise UsageError(f"{chip.id}: the fit has no other chip of {chip.technology}")
@@ -122,20 +128,42 @@ def chip_weights(chips: Sequence[Chip]) -> Vector:
     return np.array([1.0 / count[chip.chip] for chip in chips])
 
 
-def _fit_one(chips: Sequence[Chip], elasticity_sd: float) -> TechnologyFit:
-    sizes = np.array([(1.0, *quantities(chip)) for chip in chips])
-    energies = np.array([log_measured(chip) for chip in chips])
-    prior = np.array((0.0, *PRIORS[chips[0].technology]))
-    spread = np.full(len(prior), elasticity_sd, dtype=np.float64)
-    spread[0] = _INTERCEPT_SD
-    weights = chip_weights(chips) / RESIDUAL_SD**2
-    information = sizes.T @ (weights[:, None] * sizes)
+def ridge(
+    sizes: Vector, energies: Vector, weights: Vector, *, prior: Vector, spread: Vector
+) -> tuple[Vector, float]:
+    """Return the constants of a linear model of ln energy, and how many of them the data set.
+
+    Args:
+        sizes: Quantities of each row, 1 first, array (rows, constants).
+        energies: ln of the measured energies, array (rows,).
+        weights: Votes of the rows, array (rows,).
+        prior: The constants believed before any row, array (constants,).
+        spread: How far they may move (standard deviation), array (constants,).
+    """
+    votes = weights / RESIDUAL_SD**2
+    information = sizes.T @ (votes[:, None] * sizes)
     precision = information + np.diag(spread**-2)
-    best = prior + np.linalg.solve(precision, sizes.T @ (weights * (energies - sizes @ prior)))
+    best = prior + np.linalg.solve(precision, sizes.T @ (votes * (energies - sizes @ prior)))
+    return best, float(np.trace(np.linalg.solve(precision, information)))
+
+
+def _fit_one(chips: Sequence[Chip], elasticity_sd: float) -> TechnologyFit:
+    best, effective = ridge(
+        np.array([(1.0, *quantities(chip)) for chip in chips]),
+        np.array([log_measured(chip) for chip in chips]),
+        chip_weights(chips),
+        prior=np.array((0.0, *PRIORS[chips[0].technology])),
+        spread=np.array([INTERCEPT_SD, *_spreads(chips[0].technology, elasticity_sd)]),
+    )
     return TechnologyFit(
         ln_scale=float(best[0]),
         elasticities=tuple(map(float, best[1:])),
         chips=len({chip.chip for chip in chips}),
         rows=len(chips),
-        effective_parameters=float(np.trace(np.linalg.solve(precision, information))),
+        effective_parameters=effective,
     )
+
+
+def _spreads(technology: str, elasticity_sd: float) -> list[float]:
+    free = {name: FREE_SD if only == technology else _FIXED_SD for name, only in FREE_IN.items()}
+    return [free.get(name, elasticity_sd) for name in QUANTITIES]

@@ -12,6 +12,8 @@ from cimsearch.cost.silicon.table import Chip
 
 TYPICAL_CYCLE_NS = 12.0
 """Stands in for an empty ``cycle_ns``."""
+_TYPICAL_SIDE = 256.0
+"""Stands in for empty ``rows`` or ``cols``."""
 _NODE_NM, _SUPPLY_V, _PRODUCTS, _ADC_BITS = 28.0, 0.9, 64.0, 6.0
 
 QUANTITIES = (
@@ -24,6 +26,7 @@ QUANTITIES = (
     "node_nm",
     "cycle_ns",
     "processor",
+    "array_cells",
 )
 """The quantities; ``processor`` is 1 for a whole chip around the macro, else 0, not a log."""
 
@@ -37,21 +40,33 @@ QUANTITIES = (
 # The shares are rounded assumptions made with the chips in sight; docs/validation.md has the error
 # when the choice is made without the chip that is scored.
 PRIORS = {
-    "analog SRAM": (1.0, 1.0, 0.0, 0.0, -0.5, 2.0, 1.0, 0.0, 0.3),
-    "RRAM": (1.0, 1.0, 0.0, 0.3, -0.3, 1.0, 0.3, 0.7, 0.3),
-    "digital SRAM": (1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3),
+    "analog SRAM": (1.0, 1.0, 0.0, 0.0, -0.5, 2.0, 1.0, 0.0, 0.3, 0.0),
+    "RRAM": (1.0, 1.0, 0.0, 0.3, -0.3, 1.0, 0.3, 0.7, 0.3, 0.0),
+    "digital SRAM": (1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3, 0.0),
 }
 """Elasticities believed before any chip, in QUANTITIES order; the technologies that are scored."""
+
+FREE_IN = {"array_cells": "RRAM"}
+"""Quantities that only one technology has, where the prior does not know how much they matter.
+
+Longer lines drop more voltage and leak more, so that large arrays of resistive cells are made for
+smaller currents.
+"""
+
+NOT_VALIDATED = "not validated"
+"""The reason to skip a technology with too few chips."""
 
 WITHIN_CHIP_SUPPLY_EXPONENT = 2.0
 """Energy against supply on one chip: C V^2. Across chips the fitted exponent holds."""
 
 
-def reason_to_skip(chip: Chip) -> str:
-    """Return why a row cannot be used, or nothing."""
-    if chip.technology not in PRIORS:
-        return "not validated"
-    empty = [name for name, value in _needed(chip).items() if value is None]
+def reason_to_skip(chip: Chip, *, measured: bool = True) -> str:
+    """Return why a row cannot be used, or nothing; ``measured`` asks for a measured energy too."""
+    if chip.technology and chip.technology not in PRIORS:
+        return NOT_VALIDATED
+    empty = [name for name, value in _needed(chip).items() if not value]
+    if measured and chip.measured_fj is None:
+        empty.append("meas_energy_fJ_per_MAC")
     return f"empty: {', '.join(empty)}" if empty else ""
 
 
@@ -71,6 +86,7 @@ def quantities(chip: Chip) -> tuple[float, ...]:
         log(_value(chip.node_nm) / _NODE_NM),
         log((chip.cycle_ns or TYPICAL_CYCLE_NS) / TYPICAL_CYCLE_NS),
         float(chip.processor),
+        log((chip.rows or _TYPICAL_SIDE) * (chip.cols or _TYPICAL_SIDE) / _TYPICAL_SIDE**2),
     )
 
 
@@ -84,14 +100,15 @@ def log_measured(chip: Chip) -> float:
     return log(_value(chip.measured_fj))
 
 
-def _needed(chip: Chip) -> dict[str, float | None]:
-    needed = {
+def _needed(chip: Chip) -> dict[str, float | str | None]:
+    needed: dict[str, float | str | None] = {
+        "type": chip.technology,
+        "chip": chip.chip,
         "tech_nm": chip.node_nm,
         "vdd_V": chip.supply_v,
         "weight_bits": chip.weight_bits,
         "input_bits": chip.input_bits,
         "dot_product_len and activated_rows": chip.dot_length or chip.activated_rows,
-        "meas_energy_fJ_per_MAC": chip.measured_fj,
     }
     if chip.technology != "digital SRAM":
         needed["adc_bits"] = chip.adc_bits

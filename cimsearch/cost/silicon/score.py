@@ -1,7 +1,8 @@
 """Scores on chips that the fit has not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, exp, log
 
 import numpy as np
@@ -20,6 +21,11 @@ from cimsearch.cost.silicon.table import Chip
 
 COVERAGE = 0.8
 """Nominal share of chips whose measurement lies within the band."""
+
+Predictor = Callable[[Chip], float | None]
+"""Gives fJ per MAC of a row, or None if it knows nothing of the technology."""
+Fitter = Callable[[Sequence[Chip]], Predictor]
+"""Gives the predictor that these chips make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +76,46 @@ class Band:
     achieved: float | None
 
 
+def log_linear(chips: Sequence[Chip], *, elasticity_sd: float = ELASTICITY_SD) -> Predictor:
+    """Return the predictor of the log-linear model of table columns, fitted to ``chips``."""
+    return partial(_predict, fit(chips, elasticity_sd=elasticity_sd))
+
+
 def held_out(
-    fitted: Sequence[Chip], scored: Sequence[Chip], *, elasticity_sd: float = ELASTICITY_SD
+    fitted: Sequence[Chip], scored: Sequence[Chip], *, fitter: Fitter = log_linear
 ) -> tuple[Prediction, ...]:
     """Predict rows, each by the fit to all chips but its own; rows of a chip go together.
 
-    A technology whose only chip is the one held out is left out of the result.
+    Rows that were not measured are predicted too. A technology whose only chip is the one held
+    out is left out of the result.
     """
-    models: dict[str, Model] = {}
+    predictors: dict[str, Predictor] = {}
     known = {chip.chip for chip in fitted}
     made = []
-    for chip in usable(scored):
+    for chip in usable(scored, measured=False):
         key = chip.chip if chip.chip in known else ""
-        if key not in models:
-            others = [other for other in fitted if not key or other.chip != key]
-            models[key] = fit(others, elasticity_sd=elasticity_sd)
-        if chip.technology in models[key].technologies:
-            made.append(Prediction(chip, predict(models[key], chip)))
-    return tuple(made)
+        if key not in predictors:
+            predictors[key] = fitter([other for other in fitted if not key or other.chip != key])
+        made.append((chip, predictors[key](chip)))
+    return tuple(Prediction(chip, energy) for chip, energy in made if energy is not None)
 
 
 def leave_one_chip_out(
-    chips: Sequence[Chip], *, elasticity_sd: float = ELASTICITY_SD
+    chips: Sequence[Chip], *, fitter: Fitter = log_linear
 ) -> tuple[Prediction, ...]:
     """Predict every usable row by the fit to all other chips."""
-    return held_out(chips, chips, elasticity_sd=elasticity_sd)
+    return held_out(chips, usable(chips), fitter=fitter)
 
 
 def predict_all(model: Model, chips: Sequence[Chip]) -> tuple[Prediction, ...]:
-    """Predict the usable rows whose technology the model knows."""
-    return tuple(
-        Prediction(chip, predict(model, chip))
-        for chip in usable(chips)
-        if chip.technology in model.technologies
-    )
+    """Predict the rows, measured or not, whose technology the model knows."""
+    return predicted(partial(_predict, model), chips)
+
+
+def predicted(predictor: Predictor, chips: Sequence[Chip]) -> tuple[Prediction, ...]:
+    """Predict the rows, measured or not, that the predictor knows."""
+    made = ((chip, predictor(chip)) for chip in usable(chips, measured=False))
+    return tuple(Prediction(chip, energy) for chip, energy in made if energy is not None)
 
 
 def score(model: Model, chips: Sequence[Chip]) -> tuple[Score, ...]:
@@ -112,12 +124,12 @@ def score(model: Model, chips: Sequence[Chip]) -> tuple[Score, ...]:
 
 
 def scores(predictions: Sequence[Prediction]) -> tuple[Score, ...]:
-    """Return one score per technology that has predictions."""
+    """Return one score per technology that has predictions of measured rows."""
     parts = (by_technology(predictions, name) for name in PRIORS)
     return tuple(_score(part) for part in parts if part)
 
 
-def bands(chips: Sequence[Chip]) -> tuple[Band, ...]:
+def bands(chips: Sequence[Chip], *, fitter: Fitter = log_linear) -> tuple[Band, ...]:
     """Return the band of each technology, from leave-one-chip-out errors.
 
     The coverage repeats everything without each chip: its band comes from the errors of the
@@ -126,13 +138,15 @@ def bands(chips: Sequence[Chip]) -> tuple[Band, ...]:
     found = []
     for name in PRIORS:
         rows = [chip for chip in usable(chips) if chip.technology == name]
-        names = list(dict.fromkeys(chip.chip for chip in rows))
-        predictions = leave_one_chip_out(rows)
-        if not predictions:
+        predictions = leave_one_chip_out(rows, fitter=fitter)
+        names = list(dict.fromkeys(one.chip.chip for one in predictions))
+        if not names:
             continue
         achieved = None
         if len(names) >= 4:  # a band from two chips says nothing
-            achieved = float(np.mean([_covered(rows, predictions, left) for left in names]))
+            achieved = float(
+                np.mean([_covered(rows, predictions, left, fitter) for left in names])
+            )
         found.append(Band(name, band_factor(predictions), achieved))
     return tuple(found)
 
@@ -166,8 +180,12 @@ def band_factor(predictions: Sequence[Prediction]) -> float:
 
 
 def by_technology(predictions: Sequence[Prediction], name: str) -> tuple[Prediction, ...]:
-    """Return the predictions of one technology."""
-    return tuple(one for one in predictions if one.chip.technology == name)
+    """Return the predictions of measured rows of one technology."""
+    return tuple(
+        one
+        for one in predictions
+        if one.chip.technology == name and one.chip.measured_fj is not None
+    )
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -183,8 +201,15 @@ def _ranks(values: Vector) -> Vector:
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2.0)[index], dtype=np.float64)
 
 
-def _covered(rows: Sequence[Chip], predictions: Sequence[Prediction], left: str) -> float:
-    factor = band_factor(leave_one_chip_out([chip for chip in rows if chip.chip != left]))
+def _predict(model: Model, chip: Chip) -> float | None:
+    return predict(model, chip) if chip.technology in model.technologies else None
+
+
+def _covered(
+    rows: Sequence[Chip], predictions: Sequence[Prediction], left: str, fitter: Fitter
+) -> float:
+    others = [chip for chip in rows if chip.chip != left]
+    factor = band_factor(leave_one_chip_out(others, fitter=fitter))
     inside = [abs(p.ln_error) <= log(factor) for p in predictions if p.chip.chip == left]
     return float(np.mean(inside))
 

@@ -6,9 +6,11 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
+from cimsearch.cost.silicon.components import record_components
 from cimsearch.cost.silicon.fit import Model, fit, usable
 from cimsearch.cost.silicon.score import bands, leave_one_chip_out, scores
 from cimsearch.cost.silicon.table import Chip
+from cimsearch.cost.silicon.time_area import time_and_area
 
 _FILE = "constants.json"
 
@@ -33,4 +35,6 @@ def record(chips: Sequence[Chip], *, sha256: str) -> dict[str, Any]:
         "model": fit(chips).to_json(),
         "leave_one_chip_out": [asdict(one) for one in scores(leave_one_chip_out(chips))],
         "bands": [asdict(one) for one in bands(chips)],
+        "components": record_components(chips),
+        "time_and_area": [asdict(one) for one in time_and_area(chips)],
     }

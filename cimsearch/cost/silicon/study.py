@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import exp
 
 import numpy as np
@@ -11,6 +12,7 @@ from cimsearch.cost.silicon.quantities import PRIORS, log_measured
 from cimsearch.cost.silicon.score import (
     held_out,
     leave_one_chip_out,
+    log_linear,
     predict_all,
     scores,
 )
@@ -50,17 +52,6 @@ class Repeat:
     ratio: float
 
 
-@dataclass(frozen=True, slots=True)
-class CycleScore:
-    """The geometric error of the array cycle by a closed form, and by the other chips' median."""
-
-    technology: str
-    chips: int
-    rows: int
-    error_closed_form: float
-    error_median: float
-
-
 def freedoms(chips: Sequence[Chip]) -> tuple[Freedom, ...]:
     """Return the error in the fit and left out as the priors are loosened.
 
@@ -71,7 +62,9 @@ def freedoms(chips: Sequence[Chip]) -> tuple[Freedom, ...]:
     for sd in _FREEDOMS:
         model = fit(chips, elasticity_sd=sd)
         inside = {one.technology: one for one in scores(predict_all(model, chips))}
-        for outside in scores(leave_one_chip_out(chips, elasticity_sd=sd)):
+        for outside in scores(
+            leave_one_chip_out(chips, fitter=partial(log_linear, elasticity_sd=sd))
+        ):
             name = outside.technology
             parameters = model.technologies[name].effective_parameters
             error = inside[name].geometric_error
@@ -91,32 +84,6 @@ def learning_curve(chips: Sequence[Chip], generator: np.random.Generator) -> tup
             errors = [_error_of_draw(rows, names, size, generator) for _ in range(_DRAWS)]
             found.append(Learning(name, size, exp(float(np.mean(np.log(errors))))))
     return tuple(found)
-
-
-def cycle_times(chips: Sequence[Chip]) -> tuple[CycleScore, ...]:
-    """Score a published closed form of the array cycle, not refitted, and the chips' median.
-
-    The form is ZigZag-IMC's: bits x (0.00653 ns x active rows + 0.640 ns), the conversion with its
-    bitline settling.
-    """
-    found = []
-    for name in PRIORS:
-        rows = [c for c in usable(chips) if c.technology == name and c.cycle_ns and c.adc_bits]
-        names = {chip.chip for chip in rows}
-        if len(names) < 2:
-            continue
-        logs = np.log([chip.cycle_ns or 1.0 for chip in rows])
-        form = np.log([_settling_ns(chip) for chip in rows])
-        others = [[o for o, c in enumerate(rows) if c.chip != chip.chip] for chip in rows]
-        medians = np.array([np.median(logs[kept]) for kept in others])
-        errors = (exp(float(np.mean(np.abs(guess - logs)))) for guess in (form, medians))
-        found.append(CycleScore(name, len(names), len(rows), *errors))
-    return tuple(found)
-
-
-def _settling_ns(chip: Chip) -> float:
-    rows = chip.activated_rows or chip.dot_length or 0.0
-    return (chip.adc_bits or 0.0) * (0.00653 * rows + 0.640)
 
 
 def repeats(chips: Sequence[Chip]) -> tuple[Repeat, ...]:

@@ -29,16 +29,20 @@ _COLUMNS = (
     "is_full_processor",
     "meas_energy_fJ_per_MAC",
 )
+_ZERO_IS_NONE = ("dac_bits", "adc_bits")
+_EMPTY = ("", "-", "na", "n/a", "nan", "none")
 _YES = {"Y": True, "y": True, "1": True, "N": False, "n": False, "0": False, "": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chip:
-    """One measured operating point of a published chip; None where the table is empty.
+    """One operating point of a published chip; None or empty text where the table is empty.
 
     ``chip`` names the silicon: points of one chip share it, whatever their source.
     ``dot_length`` is the products summed in one conversion, ``measured_fj`` the energy of one
-    multiply-accumulate at ``input_bits`` x ``weight_bits``.
+    multiply-accumulate at ``input_bits`` x ``weight_bits``. ``cols_per_adc`` columns share one of
+    the ``adc_count`` converters of an array, ``arrays`` are on the chip; ``array_mm2`` is the area
+    of one with its periphery.
     """
 
     id: str
@@ -59,6 +63,12 @@ class Chip:
     dot_length: float | None = None
     cycle_ns: float | None = None
     processor: bool = False
+    compute_model: str = ""
+    cell: str = ""
+    cols_per_adc: float | None = None
+    adc_count: float | None = None
+    arrays: float | None = None
+    array_mm2: float | None = None
 
 
 def read_chips(path: Path | str) -> tuple[Chip, ...]:
@@ -68,8 +78,8 @@ def read_chips(path: Path | str) -> tuple[Chip, ...]:
         path: A CSV file with a header; docs/validation.md lists its columns.
 
     Raises:
-        SpecError: The file has no rows, lacks columns, repeats an id or holds a bad value; the
-            message names file, line and column.
+        SpecError: The file has no rows, lacks columns, repeats an id or holds a bad value (an
+            empty one is none); the message names file, line and column.
     """
     path = Path(path)
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -101,23 +111,19 @@ def _chip(path: Path, line: int, row: Mapping[str, str | None]) -> Chip:
     place = f"{path}:{line}"
 
     def text(column: str) -> str:
-        return (row.get(column) or "").strip()
-
-    def name(column: str) -> str:
-        if not text(column):
-            raise SpecError(f"{place}:{column}: is empty")
-        return text(column)
+        found = (row.get(column) or "").strip()
+        return "" if found.lower() in _EMPTY else found
 
     def number(column: str) -> float | None:
-        return _number(f"{place}:{column}", text(column), column == "dac_bits")
+        return _number(f"{place}:{column}", text(column), column in _ZERO_IS_NONE)
 
     flag = text("is_full_processor")
     if flag not in _YES:
         raise SpecError(f"{place}:is_full_processor: {flag!r} is not Y, N or empty")
     return Chip(
-        id=name("id"),
-        chip=name("chip"),
-        technology=name("type"),
+        id=text("id") or f"line {line}",
+        chip=text("chip"),
+        technology=text("type"),
         source=text("source"),
         node_nm=number("tech_nm"),
         supply_v=number("vdd_V"),
@@ -133,16 +139,38 @@ def _chip(path: Path, line: int, row: Mapping[str, str | None]) -> Chip:
         cycle_ns=number("cycle_ns"),
         measured_fj=number("meas_energy_fJ_per_MAC"),
         processor=_YES[flag],
+        compute_model=text("compute_model"),
+        cell=text("cell"),
+        cols_per_adc=number("cols_per_adc"),
+        adc_count=number("adc_count"),
+        arrays=number("macros"),
+        array_mm2=_array_mm2(
+            *map(number, ("gops_per_core_1b", "tops_per_mm2_1b", "area_mm2", "macros"))
+        ),
     )
 
 
-def _number(place: str, text: str, zero_allowed: bool) -> float | None:
+def _array_mm2(
+    gops: float | None, tops_per_mm2: float | None, mm2: float | None, arrays: float | None
+) -> float | None:
+    """Return the area of one array: as stated, or from what its rate and rate per area imply.
+
+    Sources disagree on whose area that is where a chip has several arrays, so then it has none.
+    """
+    if (arrays or 1.0) > 1.0:
+        return None
+    return mm2 or (gops / tops_per_mm2 / 1e3 if gops and tops_per_mm2 else None)
+
+
+def _number(place: str, text: str, zero_is_none: bool) -> float | None:
     if not text:
         return None
     try:
         value = float(text)
     except ValueError:
         raise SpecError(f"{place}: {text!r} is not a number") from None
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero_allowed):
+    if zero_is_none and value == 0:
+        return None
+    if not math.isfinite(value) or value <= 0:
         raise SpecError(f"{place}: {text} must be positive and finite")
     return value

@@ -1,5 +1,6 @@
 """The energy model of published chips: fit, leave one out, bands, points, the file's errors."""
 
+import csv
 from dataclasses import replace
 from math import exp, log
 from pathlib import Path
@@ -17,7 +18,6 @@ from cimsearch.cost.silicon import (
     bands,
     calibrated_pairs,
     coverage,
-    cycle_times,
     fit,
     freedoms,
     held_out,
@@ -25,6 +25,7 @@ from cimsearch.cost.silicon import (
     leave_one_chip_out,
     pair_scores,
     predict,
+    price_row,
     read_chips,
     repeats,
     score,
@@ -33,6 +34,7 @@ from cimsearch.cost.silicon import (
     shipped_model,
     skipped,
     spearman,
+    time_and_area,
     usable,
 )
 from cimsearch.errors import SpecError, UsageError
@@ -66,14 +68,14 @@ def test_fit_recovers_the_constants_of_made_up_chips(tmp_path: Path) -> None:
     model = fit(chips(tmp_path, 30, spread=0.0))
     one = model.technologies["analog SRAM"]
     assert one.ln_scale == pytest.approx(log(5.0), abs=5e-3)
-    assert one.elasticities == pytest.approx((1, 1, 0, 0, -0.5, 2, 1, 0, 0.3), abs=5e-3)
+    assert one.elasticities == pytest.approx((1, 1, 0, 0, -0.5, 2, 1, 0, 0.3, 0), abs=5e-3)
     assert (one.chips, one.rows) == (30, 30)
 
 
 def test_fit_moves_towards_what_the_chips_say(tmp_path: Path) -> None:
     flat = [replace(c, measured_fj=5.0) for c in chips(tmp_path, 40, spread=0.0)]
     free = fit(flat, elasticity_sd=10.0).technologies["analog SRAM"]
-    assert free.elasticities == pytest.approx((1, 1, 0, 0, 0, 0, 0, 0, 0.3), abs=0.02)
+    assert free.elasticities == pytest.approx((1, 1, 0, 0, 0, 0, 0, 0, 0.3, 0), abs=0.02)
     assert free.effective_parameters > fit(flat).technologies["analog SRAM"].effective_parameters
 
 
@@ -175,6 +177,51 @@ def test_rows_that_cannot_be_used_are_named_with_the_reason() -> None:
         predict(fit([JIA]), table[3])
 
 
+def test_empty_cells_are_named_and_stop_no_other_row(tmp_path: Path) -> None:
+    rows = made_up(5, spread=0.0)
+    for n, (column, value) in enumerate(
+        [("type", ""), ("chip", "-"), ("adc_bits", "nan"), ("id", "")]
+    ):
+        rows[n][COLUMNS.index(column)] = value
+    rows[4][COLUMNS.index("meas_energy_fJ_per_MAC")] = "n/a"
+    table = read_chips(write_table(tmp_path / "t.csv", rows))
+    assert skipped(table) == {
+        "r0": "empty: type",
+        "r1": "empty: chip",
+        "r2": "empty: adc_bits",
+        "r4": "empty: meas_energy_fJ_per_MAC",
+    }
+    (only,) = usable(table)
+    assert only.id == "line 5"
+    # What was not measured is predicted, and not scored.
+    others = read_chips(write_table(tmp_path / "u.csv", made_up(6, spread=0.0, seed=1)))
+    fitted = [replace(chip, chip=f"u{chip.chip}") for chip in others]
+    made = held_out(fitted, table)
+    assert [one.chip.id for one in made] == ["line 5", "r4"]
+    assert [one.rows for one in scores(made)] == [1]
+
+
+def test_the_size_of_an_array_matters_in_rram_alone(tmp_path: Path) -> None:
+    rows = [
+        replace(chip, rows=side, cols=side, measured_fj=(chip.measured_fj or 1.0) * 256 / side)
+        for chip in chips(tmp_path, 40, spread=0.0)
+        for side in [float(np.random.default_rng(int(chip.id[1:])).choice((64, 256, 1024)))]
+    ]
+    rram = [replace(chip, technology="RRAM") for chip in rows]
+    found = fit([*rows, *rram]).technologies
+    assert found["analog SRAM"].elasticities[-1] == pytest.approx(0.0, abs=1e-6)
+    assert found["RRAM"].elasticities[-1] == pytest.approx(-0.5, abs=0.05)
+
+
+def test_area_is_that_of_one_array(tmp_path: Path) -> None:
+    header = [*COLUMNS, "gops_per_core_1b", "tops_per_mm2_1b", "area_mm2", "macros"]
+    values = [("100", "2", "", "1"), ("100", "2", "0.2", ""), ("100", "2", "0.2", "4")]
+    rows = [[*row, *more] for row, more in zip(made_up(3, spread=0.0), values, strict=True)]
+    with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    assert [c.array_mm2 for c in read_chips(tmp_path / "t.csv")] == [0.05, 0.2, None]
+
+
 def test_an_only_chip_is_not_scored_on_itself() -> None:
     assert leave_one_chip_out([JIA, JIA_LOW]) == ()
     assert bands([JIA, JIA_LOW]) == ()
@@ -186,8 +233,7 @@ def test_an_only_chip_is_not_scored_on_itself() -> None:
         ("vdd_V", "high", r":2:vdd_V: 'high' is not a number"),
         ("tech_nm", "-28", r":2:tech_nm: -28 must be positive and finite"),
         ("meas_energy_fJ_per_MAC", "0", r":2:meas_energy_fJ_per_MAC: 0 must be positive"),
-        ("adc_bits", "nan", r":2:adc_bits: nan must be positive"),
-        ("chip", "", r":2:chip: is empty"),
+        ("adc_bits", "inf", r":2:adc_bits: inf must be positive"),
         ("is_full_processor", "perhaps", r":2:is_full_processor: 'perhaps' is not Y, N or empty"),
         ("id", "r1", r"id 'r1' is given twice"),
     ],
@@ -262,17 +308,24 @@ def test_study_finds_points_stated_twice() -> None:
     assert found.ratio == pytest.approx(2.0)
 
 
-def test_cycle_times_score_a_published_form_and_a_median() -> None:
-    exact = 8 * (0.00653 * 2304 + 0.640)
+def test_time_and_area_are_scored_beside_the_median_of_others() -> None:
+    published = 8 * (0.00653 * 2304 + 0.640)
+    area = price_row(JIA).array_mm2
     table = [
-        replace(JIA, cycle_ns=exact),
-        replace(JIA, id="b", chip="b", cycle_ns=2 * exact),
-        replace(JIA, id="c", chip="c", cycle_ns=None),
+        replace(JIA, cycle_ns=published, array_mm2=area, processor=False),
+        replace(
+            JIA, id="b", chip="b", cycle_ns=2 * published, array_mm2=3 * area, processor=False
+        ),
+        replace(JIA, id="c", chip="c", cycle_ns=None, array_mm2=100 * area),
     ]
-    (found,) = cycle_times(table)
-    assert (found.chips, found.rows) == (2, 2)
-    assert found.error_closed_form == pytest.approx(2**0.5)
-    assert found.error_median == pytest.approx(2.0)
+    cycle, size = time_and_area(table)
+    assert (cycle.measure, cycle.chips, cycle.rows) == ("cycle_ns", 2, 2)
+    assert cycle.error_equations == pytest.approx(2**0.5)
+    assert cycle.error_median == pytest.approx(2.0)
+    # Whole processors have more than an array on them.
+    assert (size.measure, size.chips) == ("array_mm2", 2)
+    assert size.error_equations == pytest.approx(3**0.5)
+    assert time_and_area(table[2:]) == ()
 
 
 def test_coverage_counts_chips_not_rows() -> None:
