@@ -14,7 +14,8 @@ from cimsearch.units import quantity
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
-    from cimsearch.cost import LayerFidelity
+    from cimsearch.cost import CostReport, LayerFidelity
+    from cimsearch.spec import Hardware
 
 
 @click.command("list")
@@ -167,9 +168,7 @@ def cost(space: str, hardware: str, genes: str | None, snr: bool, as_json: bool)
         return
     which = "uniform 8 bit" if genes is None else "the given genes"
     click.echo(f"{space} ({which}) on {machine.name} in {machine.system_name}, per inference:")
-    for name in ("energy_pj", "latency_ns", "area_um2", "macros"):
-        click.echo(f"  {quantity(name):12} {with_unit(name, float(getattr(report, name)))}")
-    click.echo(f"  {'utilization':12} {percent(report.utilization)}")
+    _print_totals(report, machine)
     if report.precision not in ("mixed", "float", ""):
         click.echo(
             f"  {'efficiency':12} {report.tops_per_w:.3g} TOPS/W of the system at "
@@ -185,6 +184,25 @@ def cost(space: str, hardware: str, genes: str | None, snr: bool, as_json: bool)
     if layers:
         click.echo()
         _print_fidelity(layers)
+
+
+def _print_totals(report: "CostReport", machine: "Hardware") -> None:
+    """Print the totals of a price; what only some chips have where they have it."""
+    owned = machine.system.macros
+    fits = owned == "enough" or report.macros <= owned
+    names = ["energy_pj", "latency_ns", "area_um2"]
+    if report.interval_ns != report.latency_ns:
+        names.insert(2, "interval_ns")
+    if fits:
+        names.append("programming_pj")
+    for name in names:
+        once = ", once: writing all weights" if name == "programming_pj" else ""
+        click.echo(f"  {quantity(name):12} {with_unit(name, float(getattr(report, name)))}{once}")
+    chip = "" if owned == "enough" else f" needed, {owned} on the chip"
+    if not fits:
+        chip += ": weights are loaded at every inference"
+    click.echo(f"  {'macros':12} {report.macros}{chip}")
+    click.echo(f"  {'utilization':12} {percent(report.utilization)}")
 
 
 def _print_fidelity(layers: Sequence["LayerFidelity"]) -> None:

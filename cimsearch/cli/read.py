@@ -257,6 +257,7 @@ def _score_facts(score: Any) -> dict[str, Any] | None:
 
 def print_layers(cost: Any) -> None:
     """Print the cost of each layer and of each component, from a cost report as plain data."""
+    layers, total = cost["layers"], cost["energy_pj"]
     header = ["layer", "energy [pJ]", "latency [ns]", "utilization"]
     rows = [
         [
@@ -265,12 +266,15 @@ def print_layers(cost: Any) -> None:
             f"{c['latency_ns']:.4g}",
             percent(c["utilization"] or None),
         ]
-        for c in cost["layers"]
+        for c in layers
     ]
+    if any(c["copies"] > 1 for c in layers):
+        header.append("copies")
+        for row, c in zip(rows, layers, strict=True):
+            row.append(str(c["copies"]) if c["copies"] else "-")
     print_table(header, rows)
     click.echo()
-    total = cost["energy_pj"]
     print_table(
         ["component", "energy [pJ]", "share"],
-        [[k, f"{v:.4g}", percent(v / total)] for k, v in cost["components"].items()],
+        [[k, f"{v:.4g}", percent(v / total)] for k, v in cost["components"].items() if v],
     )

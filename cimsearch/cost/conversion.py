@@ -39,6 +39,14 @@ class Range:
     lsb: Array
 
 
+@dataclass(frozen=True)
+class Ends:
+    """Where the smallest and the largest sum of a calibration sample are expected."""
+
+    low: Array
+    high: Array
+
+
 def bits_for(values: Array) -> Array:
     """Return the bits that number ``values`` (a whole number, 1 or more): log2, rounded up."""
     _, exponent = np.frexp(at_least(values_of(values) - 1, 0.5))
@@ -51,8 +59,15 @@ def full_range(lowest: Array, full_scale: Array, bits: Array) -> Range:
     return Range(floor(lowest / lsb) * lsb, lsb)
 
 
-def squared_error(sums: Sums, found: Range, bits: Array) -> Array:
-    """Return the mean square error of rounding ``sums`` and cutting off what is out of range."""
+def squared_error(sums: Sums, found: Range, bits: Array, seen: Ends | None = None) -> Array:
+    """Return the mean square error of rounding ``sums`` and cutting off what is out of range.
+
+    Args:
+        sums: What is converted.
+        found: The range.
+        bits: Converter bits.
+        seen: What the range was fitted to, if it was.
+    """
     lo, lsb = found.lo, found.lsb
     hi = lo + lsb * (pow2(bits) - 1)
     sigma = spread_of(sums)
@@ -60,9 +75,28 @@ def squared_error(sums: Sums, found: Range, bits: Array) -> Array:
     # What whole numbers differ by from the continuum: an even step meets ties.
     lattice = spacing**2 * namespace_of(lsb).where(even, 1 / 6, -1 / 12)
     spread = lsb**2 * _rounding((sums.mean - lo) / lsb, sigma / lsb)
-    above = excess((hi - sums.mean) / sigma, sums.skewness, (sums.most - hi) / sigma)
-    below = excess((sums.mean - lo) / sigma, -sums.skewness, (lo - sums.least) / sigma)
-    return (lsb > 1) * at_least(spread + lattice, 0.0) + sigma**2 * (above + below)
+    low, high = (None, None) if seen is None else (sums.mean - seen.low, seen.high - sums.mean)
+    above = _cut_off(hi - sums.mean, high, sums.most - sums.mean, sigma, sums.skewness)
+    below = _cut_off(sums.mean - lo, low, sums.mean - sums.least, sigma, -sums.skewness)
+    return (lsb > 1) * at_least(spread + lattice, 0.0) + above + below
+
+
+def _cut_off(end: Array, seen: Array | None, most: Array, sigma: Array, skewness: Array) -> Array:
+    """Return the mean square of what is beyond the ``end`` of a range.
+
+    Args:
+        end: Distance of the range's end from the mean.
+        seen: That of the expected end of the sample. A range that ends less than one beyond it
+            has what lies there by chance alone.
+        most: That of the last possible sum.
+        sigma: Standard deviation.
+        skewness: Towards the end.
+    """
+    beyond = _excess(end / sigma, skewness, (most - end) / sigma)
+    if seen is not None:
+        unseen = _excess(seen / sigma, skewness, (most + 1 - seen) / sigma)
+        beyond = namespace_of(sigma).maximum(beyond, (end < seen + 1) * unseen)
+    return sigma**2 * beyond
 
 
 def clipped_share(sums: Sums, found: Range, bits: Array) -> Array:
@@ -83,7 +117,7 @@ def noise_power(sigma: Array, lsb: Array) -> Array:
     xp = namespace_of(lsb)
     spacing, even = _lattice(lsb)
     ratio = at_least(sigma / spacing, _LEAST)
-    t = _along(_JUMPS, ratio) - xp.where(even, 0.0, 0.5)
+    t = along(_JUMPS, ratio) - xp.where(even, 0.0, 0.5)
     jumps = xp.sum(4 * t * upper(t / at_most(ratio, 1.5)), axis=0)
     wide = ratio**2 + xp.where(even, -1 / 6, 1 / 12)
     added: Array = spacing**2 * xp.where(ratio < 1.5, jumps, wide) * (sigma > 0)
@@ -95,7 +129,7 @@ def spread_of(sums: Sums) -> Array:
     return at_least(sums.variance, _LEAST) ** 0.5
 
 
-def _along(values: Sequence[float], like: Array) -> Array:
+def along(values: Sequence[float], like: Array) -> Array:
     """Return ``values`` along a dimension in front of those of ``like``."""
     xp = namespace_of(like)
     return xp.reshape(
@@ -128,9 +162,9 @@ def _rounding(mean: Array, sigma: Array) -> Array:
     if not (values_of(sigma) < 1).any():
         return error
     s, phase = at_most(sigma, 1.0), mean - floor(mean + 0.5)
-    z = (_along(_EDGES, error) - phase) / s
+    z = (along(_EDGES, error) - phase) / s
     beyond, density = upper(z), _density(z)
-    d = _along(_EDGES[:-1], error) + 0.5 - phase
+    d = along(_EDGES[:-1], error) + 0.5 - phase
     inside = beyond[:-1] - beyond[1:]
     first = density[:-1] - density[1:]
     second = inside + z[:-1] * density[:-1] - z[1:] * density[1:]
@@ -159,7 +193,7 @@ def _above(z: Array, skewness: Array) -> Array:
     return upper(_normal_of(z, skewness)[0])
 
 
-def excess(z: Array, skewness: Array, most: Array) -> Array:
+def _excess(z: Array, skewness: Array, most: Array) -> Array:
     """Return the mean square of what is beyond ``z``, in standard deviations; at most ``most``."""
     u, slope = _normal_of(z, skewness)
     share = upper(u)

@@ -158,13 +158,13 @@ def _arrays(layers: Layers) -> Products:
         serial = serial * count(layers, name)
     calls = applied("min", serial * _rounds(layers), count(layers, "array_calls"))
     called: Product = (calls.named("calls in sequence"),)
-    row_tiles = number(layers.mapping.row_tiles)
-    if row_tiles == 1:
+    row_tiles, arrays = number(layers.mapping.row_tiles), number(layers.mapping.arrays)
+    if arrays == number(layers.mapping.column_tiles):
         called = (*called, *executed_of(layers))
     busy: Product = (*called, _call(layers))
     if mesh is None or not mesh.tile_barrier_ns:
         return (busy,)
-    if row_tiles == 1 or number(layers.mapping.arrays) <= mesh.macros_per_tile:
+    if row_tiles == 1 or arrays <= mesh.macros_per_tile:
         return (busy,)
     barrier = constant(layers.hardware, "system.interconnect.mesh.tile_barrier_ns")
     return busy, (vectors, barrier)

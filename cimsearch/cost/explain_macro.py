@@ -101,7 +101,8 @@ def _lines(layers: Layers) -> list[Product]:
     ]
     if macro.input.dac_bits > 1:
         dac = given("macro.input.dac_cap_ff_per_bit")
-        products.append((*rows, activation_bits(layers), dac, supply_v2(layers.hardware)))
+        driven = (*rows, activation_bits(layers), *executed_of(layers))
+        products.append((*driven, dac, supply_v2(layers.hardware)))
     return products
 
 

@@ -8,9 +8,9 @@ from cimsearch.cost.explain_terms import Count, number
 from cimsearch.cost.layers import Layers, joined
 from cimsearch.cost.model import CostArrays
 from cimsearch.cost.namespace import node_sum
-from cimsearch.cost.schedule import Parts
+from cimsearch.cost.schedule import Parts, through_ns
 from cimsearch.cost.sharing import shelves_of
-from cimsearch.cost.timing import SHARED, first_ns
+from cimsearch.cost.timing import SHARED
 
 _UNITS = ("digital unit", "buffer", "bus", "memory off the chip")
 """The units that all layers share, in the order of ``SHARED``."""
@@ -45,16 +45,15 @@ def network_terms(parts: Parts, costs: CostArrays, names: Sequence[str]) -> Netw
         for name, unit_ns in zip(_UNITS, SHARED, strict=True)
     ]
     interval = applied("max", longest, *busy).named("interval", "ns")
-    first_of_layer = joined(parts, first_ns)
-    first = Term("first values", float(first_of_layer.sum()), "ns", how=_FIRST)
-    rest = Term("rest", float((times - first_of_layer).max()), "ns", how=_REST)
-    done, in_turn = applied("max", first + rest, interval), applied("max", all_layers, interval)
-    latency = applied("min", done, in_turn).named("network latency", "ns")
+    through = Term("last layer's end", float(through_ns(parts, times)[0]), "ns", how=_THROUGH)
+    latency = applied("max", through, interval).named("network latency", "ns")
     return NetworkTerms(all_layers, latency, interval)
 
 
-_FIRST = "sum over layers of latency x min(kernel height / input height, 1)"
-_REST = "the longest that a layer takes after its first values"
+_THROUGH = (
+    "in order, start = start + min(kernel height / input height, 1) x (end - start) of the layer "
+    "before, end = max(start + latency, end of the layer before)"
+)
 
 
 def copies_of(layers: Layers) -> tuple[Count, ...]:

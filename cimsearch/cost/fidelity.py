@@ -29,7 +29,7 @@ from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE, LAYER_RANGE, map_ta
 from cimsearch.cost.namespace import Array, Mask, at_least, namespace_of
 from cimsearch.cost.partial_sums import Sums, column_sums, layer_sums, limits
 from cimsearch.cost.parts import NodeStatistics
-from cimsearch.cost.ranges import fitted_range, unseen_error
+from cimsearch.cost.ranges import fitted_range, seen_ends
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 
@@ -184,7 +184,7 @@ def node_fidelity(nodes: Converted) -> NodeFidelity:
         if (fitted := policy == index).any():
             own = of_range(nodes, codes)
             found = fitted_range(own, bits)
-            errors = xp.maximum(squared_error(own, found, bits), unseen_error(own))
+            errors = squared_error(own, found, bits, seen_ends(own))
             converted = converted.where(fitted, _conversions(own, found, errors, bits, noise))
     rows = nodes.mapping.rows
     cells = rows * codes.input_power * codes.cell_power * macro.noise.cell_sigma_frac**2

@@ -68,7 +68,8 @@ def drivers_fj(layers: Layers) -> Array:
     wordlines = line_ff * layers.pulses * given.wordline_v**2 * layers.activity + detector
     if given.dac_bits == 1:
         return wordlines
-    return wordlines + rows * layers.demand.x_bits * given.dac_cap_ff_per_bit * macro.energy_v2
+    dacs = rows * layers.demand.x_bits * layers.executed
+    return wordlines + dacs * (given.dac_cap_ff_per_bit * macro.energy_v2)
 
 
 def _zero_detector_fj(layers: Layers) -> Array:

@@ -144,16 +144,16 @@ def estimate_totals(
         pieces.append(_price(piece, hardware, statistics, at).totals)
     xp = namespace_of(pieces[0].energy_pj)
 
-    def joined(parts: list[Array]) -> Array:
+    def in_order(parts: list[Array]) -> Array:
         whole: Array = parts[0] if len(parts) == 1 else xp.concat(parts)
         return whole
 
     simple = {
-        field.name: joined([getattr(piece, field.name) for piece in pieces])
+        field.name: in_order([getattr(piece, field.name) for piece in pieces])
         for field in fields(Totals)
         if field.name != "components"
     }
-    components = {n: joined([piece.components[n] for piece in pieces]) for n in COMPONENTS}
+    components = {n: in_order([piece.components[n] for piece in pieces]) for n in COMPONENTS}
     return Totals(**simple, components=components)
 
 

@@ -4,8 +4,9 @@ import numpy as np
 
 from cimsearch.cost.conversion import (
     STEPS_PER_UNIT,
+    Ends,
     Range,
-    excess,
+    along,
     skewed,
     spread_of,
     squared_error,
@@ -24,6 +25,7 @@ from cimsearch.cost.partial_sums import Sums
 SHARES = tuple(share / 10 for share in range(10, 1, -1))
 """Ranges that are tried, as shares of what was seen (see ``cimsearch.cim.converter``)."""
 
+_TRIED = tuple((share, spare_bits) for spare_bits in (0.0, 1.0) for share in SHARES)
 _LEAST = 1e-12
 _ABOVE = (2.515517, 0.802853, 0.010328)
 _BELOW = (1.0, 1.432788, 0.189269, 0.001308)
@@ -33,43 +35,28 @@ def fitted_range(sums: Sums, bits: Array) -> Range:
     """Return the range of each (ranges, 1, n, nodes), for ``sums`` (ranges, kinds, n, nodes).
 
     Tried are shares of what the sample sees, around its mean, with steps on a grid; the least
-    error is taken, as errors count in an output.
+    error is taken, as errors count in an output. The grid may favour a converter of a bit less by
+    chance: that it never does, the ranges of one are tried as well.
     """
     xp = namespace_of(sums.mean)
     power = at_least(sums.power, _LEAST)
     mean = xp.sum(power * sums.mean, axis=1) / xp.sum(power, axis=1)
-    low, high = _seen(sums)
-    share = xp.reshape(xp.asarray(SHARES, dtype=mean.dtype), (len(SHARES), 1, 1, 1))
-    raw = share * (high - low) / (pow2(bits) - 1)
+    ends = seen_ends(sums)
+    # Sums are whole numbers, and not all that are normal are possible.
+    low = xp.maximum(floor(ends.low[:, 0] + 0.5), xp.min(sums.least, axis=1))
+    high = xp.minimum(floor(ends.high[:, 0] + 0.5), xp.max(sums.most, axis=1))
+    share, spare_bits = (along(values, mean) for values in zip(*_TRIED, strict=True))
+    raw = share * (high - low) / (pow2(at_least(bits - spare_bits, 1.0)) - 1)
     lsb = at_least(ceil(raw * STEPS_PER_UNIT) / STEPS_PER_UNIT, 1.0)
     lo = floor((mean - share * (mean - low)) / lsb) * lsb
     tried = Range(lo[:, :, None], lsb[:, :, None])
     error = xp.sum(power * squared_error(sums, tried, bits), axis=2, keepdims=True)
-    index = xp.reshape(xp.arange(len(SHARES)), (len(SHARES), 1, 1, 1, 1))
+    index = xp.reshape(xp.arange(18), (18, 1, 1, 1, 1))
     best = index == xp.argmin(error, axis=0, keepdims=True)
     return Range(*(xp.sum(best * each, axis=0) for each in (tried.lo, tried.lsb)))
 
 
-def unseen_error(sums: Sums) -> Array:
-    """Return the mean square of what lies beyond all that a sample sees, whatever the step is.
-
-    A possible sum less than one beyond the expected end of the sample is in it by chance alone.
-    """
-    low, high = (end[:, None] for end in _ends(sums))
-    sigma = spread_of(sums)
-    below = excess((sums.mean - low) / sigma, -sums.skewness, (low + 1 - sums.least) / sigma)
-    above = excess((high - sums.mean) / sigma, sums.skewness, (sums.most + 1 - high) / sigma)
-    return sigma**2 * (below + above)
-
-
-def _seen(sums: Sums) -> tuple[Array, Array]:
-    """Return the smallest and largest sum that a calibration sample has, of each range."""
-    xp, (low, high) = namespace_of(sums.mean), _ends(sums)
-    least, most = xp.min(sums.least, axis=1), xp.max(sums.most, axis=1)
-    return xp.maximum(floor(low + 0.5), least), xp.minimum(floor(high + 0.5), most)
-
-
-def _ends(sums: Sums) -> tuple[Array, Array]:
+def seen_ends(sums: Sums) -> Ends:
     """Return where the smallest and largest sum of a sample are expected, of each range."""
     xp = namespace_of(sums.mean)
     reach, sigma = _expected_most(sums.sample), spread_of(sums)
@@ -77,9 +64,9 @@ def _ends(sums: Sums) -> tuple[Array, Array]:
     high = sums.mean + sigma * skewed(reach, sums.skewness)
     # A node without such sums has a range of no use, of finite numbers.
     real = (sums.count > 0) | (xp.sum(sums.count, axis=1, keepdims=True) == 0)
-    return (
-        xp.min(xp.where(real, low, np.inf), axis=1),
-        xp.max(xp.where(real, high, -np.inf), axis=1),
+    return Ends(
+        xp.min(xp.where(real, low, np.inf), axis=1, keepdims=True),
+        xp.max(xp.where(real, high, -np.inf), axis=1, keepdims=True),
     )
 
 

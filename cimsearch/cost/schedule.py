@@ -2,9 +2,9 @@
 
 Layer by layer, the times of nodes add up. Pipelined, every node works at another inference: the
 next inference follows after the longest node, or after the unit that all share is done with all of
-them; an inference is through when every node has handed on its first values and the longest has
-done the rest. That is the pipeline of ISAAC (A. Shafiee et al., ISCA 2016) with the waiting told
-by the height of each window. Branches are counted as if in line: an upper bound.
+them. Of one inference, a node starts when the node before it has made what its first window needs,
+and is done no sooner than that one: the pipeline of ISAAC (A. Shafiee et al., ISCA 2016) with the
+waiting told by the height of each window. Branches are counted as if in line.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ import numpy as np
 
 from cimsearch.cost.copies import Workload, least_longest, least_sum
 from cimsearch.cost.layers import Columns, Layers, joined
-from cimsearch.cost.namespace import Array, node_sum, values_of
-from cimsearch.cost.timing import SHARED, arrays_ns, first_ns
+from cimsearch.cost.namespace import Array, namespace_of, node_sum, values_of
+from cimsearch.cost.timing import SHARED, arrays_ns, first_share
 
 Parts = list[tuple[Columns, Layers]]
 
@@ -69,13 +69,21 @@ def network_times(parts: Parts, node_ns: Array) -> NetworkTimes:
     total, layers = node_sum(node_ns), parts[0][1]
     if layers.hardware.system.execution == "layer_by_layer":
         return NetworkTimes(total, total)
-    xp, first_of_node = layers.xp, joined(parts, first_ns)
+    xp = layers.xp
     interval = xp.maximum(xp.max(node_ns, axis=1), _shared_ns(parts))
-    rest = xp.max(node_ns - first_of_node, axis=1)
-    latency = xp.maximum(node_sum(first_of_node) + rest, interval)
-    latency = xp.minimum(latency, xp.maximum(total, interval))
+    latency = xp.maximum(through_ns(parts, node_ns), interval)
     fits = layers.resident[:, 0]
     return NetworkTimes(xp.where(fits, latency, total), xp.where(fits, interval, total))
+
+
+def through_ns(parts: Parts, node_ns: Array) -> Array:
+    """Return when the last node is done with an inference (n,), nodes taking ``node_ns``."""
+    share = joined(parts, first_share)
+    start = end = 0.0 * node_ns[:, 0]
+    for node in range(node_ns.shape[1]):
+        start = start + share[:, node] * (end - start)
+        end = namespace_of(end).maximum(start + node_ns[:, node], end)
+    return end
 
 
 def _shared_ns(parts: Parts) -> Array:

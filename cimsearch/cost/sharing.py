@@ -2,7 +2,7 @@
 
 A layer's full column tiles take whole arrays. What is left of its columns, once a row tile and
 block of groups, goes on a shelf: a stack of arrays that are filled from left to right, one layer
-beside the other. A part starts at a new converter, so that no converter is swept by two layers,
+beside the other. A part starts at a new converter or adder tree, so that none serves two layers,
 and no two parts of a layer are in one array, so that a layer runs as fast as on its own. A layer
 that finds no room opens the next shelf (next-fit shelf packing, E. G. Coffman et al., SIAM J.
 Computing 1980): never more arrays than one layer an array.
@@ -10,9 +10,9 @@ Computing 1980): never more arrays than one layer an array.
 
 from dataclasses import dataclass
 
-from cimsearch.cost.mapping import Mapping
+from cimsearch.cost.mapping import Mapping, columns_of_output
 from cimsearch.cost.namespace import Array, at_least, ceil_div, floor_div, namespace_of, node_sum
-from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.hardware import Hardware, Macro
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class Shelves:
 def shelves_of(mapping: Mapping, hardware: Hardware) -> Shelves:
     """Return the shelves of every network of ``mapping`` (n, nodes)."""
     xp, columns = namespace_of(mapping.rows), hardware.macro.array.cols
-    adc = hardware.macro.adc
-    step = adc.columns_per_adc if adc else 1
+    step = _columns_of_unit(hardware.macro)
     stacks = ceil_div(mapping.groups, at_least(mapping.diagonal, 1)) * mapping.row_tiles
     per_output = at_least(mapping.columns_per_output, 1)
     full_tiles = at_least(mapping.column_tiles - 1, 0)
@@ -66,3 +65,11 @@ def shelves_of(mapping: Mapping, hardware: Hardware) -> Shelves:
         column=xp.stack(column, axis=1),
         macros=node_sum(whole) + closed + height,
     )
+
+
+def _columns_of_unit(macro: Macro) -> int:
+    """Return the columns that share a converter, or in a digital macro an adder tree."""
+    if macro.adc:
+        return macro.adc.columns_per_adc
+    most = macro.weights.max_bits
+    return columns_of_output(most, macro.array.cell_bits, macro.weights.encoding)

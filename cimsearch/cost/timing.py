@@ -57,12 +57,13 @@ SHARED = (digital_ns, buffer_ns, bus_ns, off_chip_ns)
 """The time of every unit that all layers share, whoever runs at once."""
 
 
-def first_ns(layers: Layers) -> Array:
-    """Return how long a pipelined node keeps the next one waiting for its first values.
+def first_share(layers: Layers) -> Array:
+    """Return the share of its input that a node needs before it starts, in a pipeline.
 
-    A window over all of the input's height needs all of it, one over a row of it only that share.
+    A window over all of the input's height needs all of it, one over a row of it only that row.
     """
-    return latency_ns(layers) * at_most(layers.table.kernel_height / layers.table.in_height, 1.0)
+    share = at_most(layers.table.kernel_height / layers.table.in_height, 1.0)
+    return layers.real * share
 
 
 def call_ns(layers: Layers) -> Array:
@@ -117,14 +118,15 @@ def arrays_ns(layers: Layers) -> Array:
     """Return the time of a layer's array calls: never longer than one after another.
 
     The copies of a layer share its input vectors. Zero planes save time where all arrays of a
-    layer get the same rows; row tiles wait for each other.
+    layer get the same rows; row tiles and groups in other arrays wait for each other.
     """
     mapping, mesh = layers.mapping, layers.hardware.system.interconnect.mesh
     vectors = ceil_div(mapping.vectors, layers.copies)
     serial = vectors * mapping.planes * mapping.serial_row_groups * mapping.diagonal
     calls = layers.xp.minimum(serial * rounds(layers), mapping.array_calls)
     if layers.hardware.macro.input.zero_skipping == "planes":
-        calls = calls * layers.xp.where(mapping.row_tiles == 1, layers.executed, 1.0)
+        same_rows = mapping.arrays == mapping.column_tiles
+        calls = calls * layers.xp.where(same_rows, layers.executed, 1.0)
     busy = calls * call_ns(layers)
     if mesh is None or not mesh.tile_barrier_ns:
         return busy

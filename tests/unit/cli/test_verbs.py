@@ -68,6 +68,25 @@ def test_cost_prices_without_training(tmp_path: Path) -> None:
     assert small["energy_pj"] < uniform["energy_pj"]
 
 
+def test_cost_tells_signal_to_noise(tmp_path: Path) -> None:
+    arguments = ["cost", "resnet8", "--hardware", "macros/yu_cicc_2020", "--snr"]
+    text = cimsearch(*arguments, cwd=tmp_path).stdout
+    assert "SNR [dB]" in text
+    stem, block = (
+        next(line.split() for line in reversed(text.splitlines()) if line.startswith(name))
+        for name in ("stem ", "stage0.block0.conv1 ")
+    )
+    assert stem[1:] == ["lossless", "lossless", "lossless", "-", "-"]
+    report = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    layers = {layer["name"]: layer for layer in report["fidelity"]}
+    assert layers["stem"]["snr_db"] is None
+    found = layers["stage0.block0.conv1"]
+    assert found["snr_db"] < min(found["snr_db_analog"], found["snr_db_adc"])
+    assert block[1:4] == [f"{found[f'snr_db{part}']:.1f}" for part in ("", "_analog", "_adc")]
+    assert block[4:7] == [str(found["adc_bits"]), "/", str(found["adc_bits_lossless"])]
+    assert "fidelity" not in json.loads(cimsearch(*arguments[:-1], "--json", cwd=tmp_path).stdout)
+
+
 @pytest.mark.parametrize(
     ("genes", "code", "message"),
     [

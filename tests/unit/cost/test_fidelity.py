@@ -1,9 +1,9 @@
-"""Signal to noise in closed form: against the exact function, and what may not raise it."""
+"""Signal to noise in closed form: by hand, of networks, and what may not raise it."""
 
 import json
 from dataclasses import asdict, replace
 from itertools import pairwise
-from math import comb, inf, log10
+from math import log10
 from typing import Any
 
 import array_api_compat.torch as torch
@@ -12,213 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import cimsearch
 from cimsearch.blueprint import Blueprint, Node, layer_table
-from cimsearch.cim.calibrate import measure_ranges
-from cimsearch.cim.converter import conversion_variance, full_scale_ranges
-from cimsearch.cim.geometry import Geometry
-from cimsearch.cim.numerics import numerics_of
-from cimsearch.cost import LayerFidelity, NodeStatistics, fidelity
+from cimsearch.cost import LayerFidelity, fidelity
 from cimsearch.cost.codes import Converted
-from cimsearch.cost.conversion import Range, bits_for, clipped_share, noise_power, squared_error
+from cimsearch.cost.conversion import bits_for
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.fidelity import node_fidelity
 from cimsearch.cost.mapping import map_table
-from cimsearch.cost.partial_sums import Sums
 from cimsearch.errors import HardwareError
-from cimsearch.spec.hardware import Hardware
-from tests.reference.crossbar_oracle import crossbar
+from cimsearch.search.baselines import uniform_candidate
+from tests.unit.cost.converting import ENCODINGS, chip, linear, snr_db, statistics
 from tests.unit.cost.tiny import DIGITAL, conv, hardware
 
-ENCODINGS = ["offset", "twos_complement", "differential", "differential_digital"]
 POLICIES = ["full_scale", "layer", "column"]
-FULL_SCALE_DB = 1.0
-FITTED_DB = 1.5
-RARE_DB = 7.0
-LEVELS = {"policy": "layer", "adc_bits": 7, "cell_bits": 2, "dac_bits": 2}
-
-
-def chip(
-    encoding: str = "offset",
-    *,
-    rows: int = 128,
-    active_rows: int = 64,
-    cell_bits: int = 1,
-    dac_bits: int = 1,
-    adc_bits: int = 5,
-    policy: str = "full_scale",
-    cell_sigma_frac: float = 0.0,
-    adc_sigma_frac: float = 0.0,
-) -> Hardware:
-    return hardware(
-        array={"rows": rows, "cols": 64, "active_rows": active_rows, "cell_bits": cell_bits},
-        weights={"encoding": encoding},
-        adc={"bits": adc_bits, "range_policy": policy},
-        input={"dac_bits": dac_bits},
-        noise={"cell_sigma_frac": cell_sigma_frac, "adc_sigma_frac": adc_sigma_frac},
-        configurable={
-            "weight_bits": {"values": list(range(1, 9)), "follows": "columns"},
-            "activation_bits": {"values": list(range(1, 9)), "follows": "planes"},
-        },
-    )
-
-
-def linear(rows: int = 576, outputs: int = 120, **changes: Any) -> Node:
-    given_: dict[str, Any] = {"placement": "cim", "w_bits": 4, "x_bits": 4}
-    return Node("fc", "linear", ("input",), (rows, 1, 1), (outputs, 1, 1), **(given_ | changes))
-
-
-def random_bits(encoding: str) -> NodeStatistics:
-    """The statistics of uniform codes: of a pair, one column holds each bit."""
-    density = 0.25 if encoding.startswith("differential") else 0.5
-    return NodeStatistics(np.array(0.5), np.array(density))
-
-
-def snr_db(layer: LayerFidelity) -> float:
-    return inf if layer.snr_db is None else layer.snr_db
-
-
-def predicted(node: Node, machine: Hardware) -> LayerFidelity:
-    (layer,) = fidelity(node, machine, random_bits(machine.macro.weights.encoding))
-    return layer
-
-
-def measured_snr_db(node: Node, machine: Hardware) -> float:
-    """Signal to noise of uniform random codes by the exact function of a crossbar.
-
-    Ranges are fitted to a sample of inputs and used on others.
-    """
-    numerics = numerics_of(node, machine.macro)
-    assert numerics is not None
-    rng = np.random.default_rng(0)
-    rows, outputs = node.in_shape[0], node.out_shape[0]
-    low, high = numerics.x_limits
-    w = rng.integers(-numerics.w_limit, numerics.w_limit + 1, (rows, outputs))
-    sample, x = (rng.integers(low, high + 1, (count, rows)) for count in (256, 80))
-    ranges = full_scale_ranges(numerics)
-    if numerics.range_policy != "full_scale":
-        ranges = measure_ranges(
-            torch.asarray(sample).float()[:, :, None, None],
-            torch.asarray(np.ascontiguousarray(w.T)).float()[:, :, None, None],
-            numerics,
-            Geometry.of(node, numerics),
-        )
-    y = crossbar(
-        x,
-        w,
-        x_bits=numerics.x_bits,
-        w_bits=numerics.w_bits,
-        x_signed=numerics.x_signed,
-        encoding=numerics.encoding,
-        rows=numerics.rows,
-        active_rows=numerics.active_rows,
-        dac_bits=numerics.dac_bits,
-        cell_bits=numerics.cell_bits,
-        adc_bits=numerics.adc_bits,
-        adc_lo=ranges.lo,
-        adc_lsb=ranges.lsb,
-        adc_noise=numerics.adc_sigma,
-        rng=rng,
-    )
-    error = y - x @ w + x @ (numerics.cell_sigma * rng.standard_normal(w.shape))
-    signal = rows * mean_square(low, high) * mean_square(-numerics.w_limit, numerics.w_limit)
-    return 10 * log10(signal / error.var())
-
-
-def mean_square(low: int, high: int) -> float:
-    """The mean square of uniform codes, so that chance is in the error alone."""
-    return float(np.mean(np.arange(low, high + 1, dtype=np.float64) ** 2))
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize(
-    ("machine", "node"),
-    [
-        ({"adc_bits": 4}, {}),
-        ({"adc_bits": 5}, {}),
-        ({"adc_bits": 6, "rows": 256, "active_rows": 256}, {}),
-        ({"adc_bits": 6, "rows": 128, "active_rows": 128}, {"x_signed": True}),
-        ({"adc_bits": 6, "adc_sigma_frac": 0.02}, {}),
-        ({"adc_bits": 7, "adc_sigma_frac": 0.005, "cell_sigma_frac": 0.05}, {}),
-        ({"adc_bits": 7, "cell_sigma_frac": 0.1}, {"x_bits": 6}),
-    ],
-)
-def test_a_full_range_is_the_exact_function(
-    encoding: str, machine: dict[str, Any], node: dict[str, Any]
-) -> None:
-    on, layer = chip(encoding, **machine), linear(**node)
-    assert snr_db(predicted(layer, on)) == pytest.approx(
-        measured_snr_db(layer, on), abs=FULL_SCALE_DB
-    )
-
-
-@pytest.mark.parametrize("encoding", ["offset", "differential", "differential_digital"])
-def test_levels_of_inputs_and_cells_are_the_exact_function(encoding: str) -> None:
-    on = chip(encoding, adc_bits=6, cell_bits=2, dac_bits=2)
-    layer = linear(w_bits=5, x_bits=5)
-    assert snr_db(predicted(layer, on)) == pytest.approx(
-        measured_snr_db(layer, on), abs=FULL_SCALE_DB
-    )
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("rows", [64, 256])
-def test_a_range_for_the_layer_is_near_the_fitted_one(encoding: str, rows: int) -> None:
-    on = chip(encoding, rows=rows, active_rows=rows, adc_bits=3, policy="layer")
-    layer = linear(576, 240)
-    assert snr_db(predicted(layer, on)) == pytest.approx(measured_snr_db(layer, on), abs=FITTED_DB)
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_range_for_a_column_is_near_the_fitted_one(encoding: str) -> None:
-    on, layer = chip(encoding, adc_bits=3, policy="column"), linear()
-    assert snr_db(predicted(layer, on)) == pytest.approx(measured_snr_db(layer, on), abs=FITTED_DB)
-
-
-@pytest.mark.parametrize(
-    ("encoding", "machine"),
-    [
-        ("offset", {"policy": "column", "adc_bits": 6}),
-        ("offset", {"policy": "column", "adc_bits": 6, "active_rows": 16}),
-        ("twos_complement", {"policy": "column", "adc_bits": 6}),
-        ("differential", {"policy": "column", "adc_bits": 6}),
-        ("differential_digital", {"policy": "column", "adc_bits": 6}),
-        ("differential", {"policy": "layer", "adc_bits": 5}),
-        ("differential", LEVELS),
-        (
-            "differential_digital",
-            LEVELS,
-        ),
-    ],
-)
-def test_rare_sums_beyond_the_sample_are_about_what_they_are(
-    encoding: str, machine: dict[str, Any]
-) -> None:
-    on, layer = chip(encoding, **machine), linear(512, w_bits=5)
-    found, measured = snr_db(predicted(layer, on)), measured_snr_db(layer, on)
-    assert measured > 30
-    assert found == pytest.approx(measured, abs=RARE_DB)
-
-
-@pytest.mark.parametrize("eighths", [8, 9, 10, 12, 16, 20, 24, 31, 32, 72])
-@pytest.mark.parametrize("sigma", [0.0, 0.2, 0.4, 0.7, 3.0])
-def test_a_step_and_its_noise_are_the_sum_over_residues(eighths: int, sigma: float) -> None:
-    lsb = eighths / 8
-    one = np.ones((1, 1, 1, 1))
-    wide = Sums(0 * one, 4e4 * one, 0 * one, -1e9 * one, 1e9 * one, one, one, one)
-    found = Range(-(2.0**15) * lsb * one, lsb * one)
-    error = squared_error(wide, found, 16 * one) + noise_power(sigma * one, found.lsb)
-    assert float(error[0, 0, 0, 0]) == pytest.approx(conversion_variance(lsb, sigma), rel=1e-3)
-
-
-def test_sums_of_few_sparse_rows_are_skewed() -> None:
-    # 16 rows of 1 in 8, above 7; of a normal sum a twentieth of that is.
-    one = np.ones((1, 1, 1, 1))
-    variance = 16 * 0.125 * 0.875
-    skewness = 0.75 / variance**0.5
-    sums = Sums(2 * one, variance * one, skewness * one, 0 * one, 16 * one, one, one, one)
-    above = sum(comb(16, k) * 0.125**k * 0.875 ** (16 - k) for k in range(8, 17))
-    found = float(clipped_share(sums, Range(0 * one, one), 3 * one)[0, 0, 0, 0])
-    assert above / 2 < found < above * 2
 
 
 def test_a_layer_by_hand() -> None:
@@ -263,6 +70,27 @@ def test_layers_of_a_network_in_order() -> None:
     assert json.loads(json.dumps([asdict(layer) for layer in layers]))[0]["snr_db"] is None
 
 
+def test_a_candidate_a_blueprint_and_a_layer_are_asked_alike() -> None:
+    macro = cimsearch.load_hardware("macros/yu_cicc_2020")
+    candidate = uniform_candidate(cimsearch.load_space("resnet8"), macro, 8)
+    layers = cimsearch.fidelity(candidate, macro)
+    assert layers == cimsearch.fidelity(candidate.blueprint, macro)
+    nodes = [node for node in candidate.blueprint.nodes if node.has_weights]
+    assert [layer.name for layer in layers] == [node.name for node in nodes]
+    for layer, node in zip(layers, nodes, strict=True):
+        (alone,) = cimsearch.fidelity(node, macro)
+        assert alone.name == layer.name
+        assert snr_db(alone) == pytest.approx(snr_db(layer), rel=1e-9)
+        assert (layer.snr_db is None) == (node.placement == "digital")
+
+
+def test_uniform_codes_are_taken_without_statistics() -> None:
+    for encoding in ENCODINGS:
+        density = 0.25 if encoding.startswith("differential") else 0.5
+        asked = statistics(0.5, density)
+        assert fidelity(linear(), chip(encoding)) == fidelity(linear(), chip(encoding), asked)
+
+
 def test_an_impossible_node_is_named() -> None:
     with pytest.raises(HardwareError, match="fc: weight bits"):
         fidelity(linear(w_bits=12), chip())
@@ -278,10 +106,6 @@ machines = st.fixed_dictionaries(
     }
 )
 shares = st.floats(0.02, 0.98)
-
-
-def statistics(activity: float, density: float) -> NodeStatistics:
-    return NodeStatistics(np.array(activity), np.array(density))
 
 
 @settings(deadline=None, max_examples=20)

@@ -115,9 +115,7 @@ def test_a_network_wider_than_its_system() -> None:
     network = Blueprint((2, 4, 4), 3, (conv("a"), conv("b")))
     fits, not_quite = hardware(system={"macros": 6}), hardware(system={"macros": 5})
     assert estimate(network, fits).components["off_chip"] == 0
-    assert all(
-        layer.components["off_chip"] > 0 for layer in estimate(network, not_quite).layers
-    )
+    assert all(layer.components["off_chip"] > 0 for layer in estimate(network, not_quite).layers)
     assert estimate(network, not_quite).macros == 6
 
 

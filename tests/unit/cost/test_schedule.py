@@ -186,9 +186,9 @@ def test_by_hand() -> None:
     assert serial.nodes.latency_ns.tolist() == [[1024, 512, 256]]
     assert serial.latency_ns[0] == serial.interval_ns[0] == 1792
     assert pipelined.interval_ns[0] == 1024
-    # Three of four rows, one, and three of four are waited for; the first has most left to do.
-    first = [1024 * 3 / 4, 512 / 4, 256 * 3 / 4]
-    assert pipelined.latency_ns[0] == pytest.approx(sum(first) + max(1024 / 4, 512 * 3 / 4))
+    # b starts at a row of four of a, at 256, and ends with a; c at three rows of four of b.
+    start = 256 + (1024 - 256) * 3 / 4
+    assert pipelined.latency_ns[0] == pytest.approx(start + 256)
     leaks = [costs.components["leakage"][0] for costs in (serial, pipelined)]
     assert leaks[1] == pytest.approx(leaks[0] * 1024 / 1792)
     for name in ("cells", "adc", "buffers", "interconnect", "digital"):

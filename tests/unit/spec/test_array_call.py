@@ -55,7 +55,9 @@ def test_the_grids_hold_every_point() -> None:
 
 @given(st.permutations(FULL))
 def test_the_order_of_the_points_is_free(points: list[dict[str, Any]]) -> None:
-    np.testing.assert_array_equal(grids_of(table(points)).energy_pj, grids_of(table(FULL)).energy_pj)
+    np.testing.assert_array_equal(
+        grids_of(table(points)).energy_pj, grids_of(table(FULL)).energy_pj
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
