@@ -183,7 +183,7 @@ def cost(space: str, hardware: str, genes: str | None, snr: bool, as_json: bool)
     print_layers(report.to_dict())
     if layers:
         click.echo()
-        _print_fidelity(layers)
+        print_fidelity(layers)
 
 
 def _print_totals(report: "CostReport", machine: "Hardware") -> None:
@@ -205,7 +205,7 @@ def _print_totals(report: "CostReport", machine: "Hardware") -> None:
     click.echo(f"  {'utilization':12} {percent(report.utilization)}")
 
 
-def _print_fidelity(layers: Sequence["LayerFidelity"]) -> None:
+def print_fidelity(layers: Sequence["LayerFidelity"]) -> None:
     """Print what the hardware does to each layer with weights."""
     header = ["layer", "SNR [dB]", "analog", "ADC", "ADC bits / lossless", "clips"]
     rows = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.catalogue import candidate_of
+from cimsearch.cli.catalogue import candidate_of, print_fidelity
 from cimsearch.cli.explain_text import print_explanation
 from cimsearch.cli.output import json_option, print_json, storage_option
 from cimsearch.cli.read import read_study
@@ -46,6 +46,7 @@ def explain(
     TARGET is STUDY/NUMBER, a trial, or a space: its uniform 8-bit baseline, or the network that
     --genes names.
     """
+    from cimsearch.api import fidelity
     from cimsearch.cost.explain import explain as explained
 
     study, _, number = target.rpartition("/")
@@ -59,10 +60,15 @@ def explain(
         priced = _of_space(target, hardware, genes)
     network, machine, data, origins = priced
     found = explained(network, machine, layer, data, origins=origins)
+    node = next(node for node in network.nodes if node.name == layer)
+    signal = fidelity(node, machine) if node.has_weights else ()
     if as_json:
-        print_json(_plain(found))
-    else:
-        print_explanation(found, target)
+        print_json(_plain(found) | {"fidelity": [asdict(one) for one in signal]})
+        return
+    print_explanation(found, target)
+    if signal:
+        click.echo("\nSignal to noise, for codes that are uniform")
+        print_fidelity(signal)
 
 
 def _of_trial(study: str, number: int, hardware: str | None, storage: str | None) -> Priced:

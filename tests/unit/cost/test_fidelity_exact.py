@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from cimsearch.blueprint import Node
+from cimsearch.cim import calibrate, converter
 from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.converter import conversion_variance, full_scale_ranges
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.numerics import numerics_of
-from cimsearch.cost import fidelity
+from cimsearch.cost import conversion, fidelity, partial_sums, ranges
 from cimsearch.cost.conversion import Range, clipped_share, noise_power, squared_error
 from cimsearch.cost.partial_sums import Sums
 from cimsearch.spec.hardware import Hardware
@@ -21,7 +22,7 @@ from tests.unit.cost.converting import ENCODINGS, chip, linear, snr_db
 
 FULL_SCALE_DB = 1.0
 FITTED_DB = 1.5
-RARE_DB = 7.0
+RARE_DB = 5.0
 LEVELS = {"policy": "layer", "adc_bits": 7, "cell_bits": 2, "dac_bits": 2}
 
 
@@ -146,6 +147,12 @@ def test_rare_sums_beyond_the_sample_are_about_what_they_are(
     found, measured = predicted_snr_db(layer, on), measured_snr_db(layer, on)
     assert measured > 30
     assert found == pytest.approx(measured, abs=RARE_DB)
+
+
+def test_ranges_are_tried_as_the_fit_tries_them() -> None:
+    assert ranges.SHARES == converter.SHARES
+    assert conversion.STEPS_PER_UNIT == converter.STEPS_PER_UNIT
+    assert partial_sums.SAMPLE_SUMS == 4 * calibrate.PATCHES
 
 
 @pytest.mark.parametrize("eighths", [8, 9, 10, 12, 16, 20, 24, 31, 32, 72])
