@@ -7,6 +7,7 @@ from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import CostReport, LayerFidelity
 from cimsearch.cost import estimate as _estimate_blueprint
 from cimsearch.cost import fidelity as _fidelity_of_blueprint
+from cimsearch.cost.given import check_hardware
 from cimsearch.space import Candidate, Space
 from cimsearch.spec import Hardware, load_space_spec
 from cimsearch.spec.study import Statistics
@@ -26,6 +27,9 @@ def estimate(
 ) -> CostReport:
     """Return what a candidate, a blueprint or one layer costs on ``hardware``, per inference.
 
+    A layer by itself has a chip of its own: its leakage, area and macros are not those that the
+    layer has in a network.
+
     Args:
         what: What to price.
         hardware: From ``load_hardware``.
@@ -33,12 +37,14 @@ def estimate(
 
     Raises:
         HardwareError: The hardware cannot do what a node asks.
+        UsageError: ``hardware`` is not loaded.
     """
+    check_hardware(hardware)
     if isinstance(what, Candidate):
         what = what.blueprint
     if isinstance(what, Node):
         what = Blueprint(what.in_shape, what.out_shape[0], (what,))
-    return _estimate_blueprint(what, hardware, statistics or Statistics())
+    return _estimate_blueprint(what, hardware, statistics)
 
 
 def fidelity(
@@ -55,6 +61,8 @@ def fidelity(
 
     Raises:
         HardwareError: The hardware cannot do what a node asks.
+        UsageError: ``hardware`` is not loaded.
     """
+    check_hardware(hardware)
     blueprint = what.blueprint if isinstance(what, Candidate) else what
     return _fidelity_of_blueprint(blueprint, hardware, statistics)

@@ -33,6 +33,11 @@ def cimsearch(*arguments: str, cwd: Path, expect: int = 0) -> subprocess.Complet
     return done
 
 
+def unwrapped(text: str) -> str:
+    """Return what was printed without its line breaks and indentation."""
+    return " ".join(text.split())
+
+
 class Background:
     """A ``cimsearch`` process that runs while the test does something to it."""
 

@@ -1,11 +1,16 @@
 """The command line: verbs and printing, no logic. Data goes to stdout, progress to stderr."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from cimsearch import __version__
-from cimsearch.cli.catalogue import check, cost, list_, show
+from cimsearch.cli.catalogue import check, list_, show
+from cimsearch.cli.cost import cost
 from cimsearch.cli.explain import explain
 from cimsearch.cli.hardware import hardware
 from cimsearch.cli.read import front, report, status, trial
@@ -18,7 +23,7 @@ _EXIT_CODES = """\b
 Exit codes:
   0    done
   1    the study failed or cannot be found
-  2    wrong usage
+  2    wrong usage, or a named file cannot be read or written
   3    a hardware, space or study file is not valid
   4    the database cannot be opened or written
   5    the data is missing or not as declared
@@ -27,7 +32,38 @@ Exit codes:
 """
 
 
-@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+class _Verbs(click.Group):
+    """A group whose verbs end well where the reader of their output (a pager, head) has enough."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse the arguments; `--help` prints here."""
+        with _until_the_reader_leaves():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb."""
+        with _until_the_reader_leaves():
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+            return code
+
+
+@contextmanager
+def _until_the_reader_leaves() -> Iterator[None]:
+    """End well on a closed pipe, before click takes it for a failure."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        # What is still to be flushed at exit goes nowhere, instead of failing again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(ExitCode.OK) from error
+
+
+@click.group(
+    cls=_Verbs,
+    epilog=_EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="cimsearch")
 def cli() -> None:
     """Find neural networks that run well on computing-in-memory hardware."""
@@ -68,10 +104,6 @@ def main() -> None:
     except CimsearchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output (a pager, head) has seen enough.
-        sys.stderr.close()
-        sys.exit(ExitCode.OK)
     except OSError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(ExitCode.FAILED)

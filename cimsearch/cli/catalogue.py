@@ -1,21 +1,15 @@
-"""Verbs on spec files: list, show, check, cost."""
+"""Verbs on spec files: list, show, check."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
-from cimsearch.cli.output import json_option, percent, print_json, print_table
-from cimsearch.errors import ExitCode, SpecError, UsageError
-from cimsearch.units import quantity
-from cimsearch.units import show as with_unit
-
-if TYPE_CHECKING:
-    from cimsearch.cost import CostReport, LayerFidelity
-    from cimsearch.spec import Hardware
+from cimsearch.cli.output import json_option, print_json
+from cimsearch.errors import ExitCode, SpecError
 
 
 @click.command("list")
@@ -128,134 +122,39 @@ def _leaves(data: Any, loc: tuple[str | int, ...] = ()) -> list[tuple[str, str, 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def check(files: tuple[Path, ...]) -> int:
+@json_option
+def check(files: tuple[Path, ...], as_json: bool) -> int:
     """Check spec FILES; all errors of all files are told, each with its line and column."""
-    failed = False
-    for file in files:
-        name = str(file) if file.is_absolute() or file.suffix == ".yaml" else f"./{file}"
-        try:
-            _load(_kind_of(name), name)
-            click.echo(f"{file}: ok")
-        except SpecError as error:
-            failed = True
-            click.echo(str(error), err=True)
+    results = [(file, _error_of(file)) for file in files]
+    if as_json:
+        print_json([_checked(file, error) for file, error in results])
+    else:
+        for file, error in results:
+            click.echo(error or f"{file}: ok", err=error is not None)
+    failed = any(error for _, error in results)
     return ExitCode.INVALID_SPEC if failed else ExitCode.OK
 
 
-@click.command()
-@click.argument("space")
-@click.option("--hardware", required=True, metavar="NAME", help="A macro or system.")
-@click.option(
-    "--genes", metavar="GENES", help='Choice indices "0,2,1,...", or a JSON file {gene: choice}.'
-)
-@click.option(
-    "--snr", is_flag=True, help="Also signal to noise, converter bits and clipping of each layer."
-)
-@json_option
-def cost(space: str, hardware: str, genes: str | None, snr: bool, as_json: bool) -> None:
-    """Price a network of SPACE: its uniform 8-bit baseline, or the one that --genes names."""
-    from cimsearch.api import estimate, fidelity, load_space
-    from cimsearch.cli.read import print_layers
-    from cimsearch.spec import load_hardware
-
-    networks, machine = load_space(space), load_hardware(hardware)
-    candidate = candidate_of(networks, machine, genes)
-    report = estimate(candidate, machine)
-    layers = fidelity(candidate, machine) if snr else ()
-    if as_json:
-        found = {"fidelity": [asdict(layer) for layer in layers]} if snr else {}
-        print_json(report.to_dict() | found)
-        return
-    which = "uniform 8 bit" if genes is None else "the given genes"
-    click.echo(f"{space} ({which}) on {machine.name} in {machine.system_name}, per inference:")
-    _print_totals(report, machine)
-    if report.precision not in ("mixed", "float", ""):
-        click.echo(
-            f"  {'efficiency':12} {report.tops_per_w:.3g} TOPS/W of the system at "
-            f"{report.precision}, 1 MAC = 2 OPS"
-        )
-    click.echo(
-        f"  array calls {'calibrated' if report.calibrated else 'not calibrated'}: the macros' "
-        f"{percent(1 - report.unvalidated_frac)} of the energy may be off by x or / "
-        f"{report.band_factor:.2g} (80 % band{_held(report)}: {report.band_basis}); nobody "
-        "validated the rest\n"
-    )
-    print_layers(report.to_dict())
-    if layers:
-        click.echo()
-        print_fidelity(layers)
-
-
-def _print_totals(report: "CostReport", machine: "Hardware") -> None:
-    """Print the totals of a price; what only some chips have where they have it."""
-    owned = machine.system.macros
-    fits = owned == "enough" or report.macros <= owned
-    names = ["energy_pj", "latency_ns", "area_um2"]
-    if report.interval_ns != report.latency_ns:
-        names.insert(2, "interval_ns")
-    if fits:
-        names.append("programming_pj")
-    for name in names:
-        once = ", once: writing all weights" if name == "programming_pj" else ""
-        click.echo(f"  {quantity(name):12} {with_unit(name, float(getattr(report, name)))}{once}")
-    chip = "" if owned == "enough" else f" needed, {owned} on the chip"
-    if not fits:
-        chip += ": weights are loaded at every inference"
-    click.echo(f"  {'macros':12} {report.macros}{chip}")
-    click.echo(f"  {'utilization':12} {percent(report.utilization)}")
-
-
-def print_fidelity(layers: Sequence["LayerFidelity"]) -> None:
-    """Print what the hardware does to each layer with weights."""
-    header = ["layer", "SNR [dB]", "analog", "ADC", "ADC bits / lossless", "clips"]
-    rows = [
-        [
-            layer.name,
-            *map(_db, (layer.snr_db, layer.snr_db_analog, layer.snr_db_adc)),
-            *(
-                (f"{layer.adc_bits} / {layer.adc_bits_lossless}", percent(layer.adc_clip_fraction))
-                if layer.adc_bits
-                else ("-", "-")
-            ),
-        ]
-        for layer in layers
-    ]
-    print_table(header, rows)
-
-
-def _db(snr_db: float | None) -> str:
-    return "lossless" if snr_db is None else f"{snr_db:.1f}"
-
-
-def _held(report: Any) -> str:
-    achieved = report.band_achieved_frac
-    return "" if achieved is None else f", held for {percent(achieved)}"
-
-
-def candidate_of(networks: Any, machine: Any, genes: str | None) -> Any:
-    """Return the uniform 8-bit baseline of a space, or the candidate of genes as typed.
-
-    Raises:
-        UsageError: They are neither choice indices nor a JSON file of choices by name.
-    """
-    from cimsearch.search.baselines import uniform_candidate
-
-    if genes is None:
-        return uniform_candidate(networks, machine, 8)
-    return networks.decode(_genes(networks, genes))
-
-
-def _genes(networks: Any, text: str) -> Any:
-    """Return genes from indices, or from a JSON file of choices by name."""
-    if text.endswith(".json"):
-        try:
-            return networks.encode(json.loads(Path(text).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--genes: {text}: {error}") from error
+def _error_of(file: Path) -> SpecError | None:
+    name = str(file) if file.is_absolute() or file.suffix == ".yaml" else f"./{file}"
     try:
-        return [int(index) for index in text.split(",")]
-    except ValueError as error:
-        raise UsageError(
-            f"--genes: found {text!r}; allowed are {len(networks.genes)} whole numbers with "
-            "commas between, or a .json file"
-        ) from error
+        _load(_kind_of(name), name)
+    except SpecError as error:
+        return error
+    return None
+
+
+_PLACED = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)")
+
+
+def _checked(file: Path, error: SpecError | None) -> dict[str, Any]:
+    """Return what a check of a file found as plain data; an error may lie in another file."""
+    errors: list[dict[str, Any]] = []
+    for line in error.message.splitlines() if error else ():
+        if placed := _PLACED.fullmatch(line):
+            at = placed.groupdict()
+            errors.append(at | {"line": int(at["line"]), "column": int(at["column"])})
+        else:
+            errors.append({"file": None, "line": None, "column": None, "message": line})
+    hint = error.hint if error else ""
+    return {"file": str(file), "ok": error is None, "errors": errors, "hint": hint}

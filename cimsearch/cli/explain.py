@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.catalogue import candidate_of, print_fidelity
+from cimsearch.cli.cost import candidate_of, print_fidelity
 from cimsearch.cli.explain_text import print_explanation
 from cimsearch.cli.output import json_option, print_json, storage_option
 from cimsearch.cli.read import read_study
@@ -114,8 +114,6 @@ def _of_space(space: str, hardware: str, genes: str | None) -> Priced:
 
 def _plain(found: "Explanation") -> dict[str, Any]:
     """Return an explanation as plain data."""
-    from cimsearch.cost import UNVALIDATED
-
     return {
         "layer": found.layer,
         "op": found.op,
@@ -136,7 +134,7 @@ def _plain(found: "Explanation") -> dict[str, Any]:
                 "filled": equation.filled,
                 "value_pj": equation.value_pj,
                 "share": equation.value_pj / found.energy_pj,
-                "validated": equation.component not in UNVALIDATED,
+                "validated": equation.component in found.validated,
             }
             for equation in found.equations
         ],
@@ -147,6 +145,7 @@ def _plain(found: "Explanation") -> dict[str, Any]:
             "overlaps": found.latency.overlaps,
         },
         "network": [_term(term) for term in found.network],
+        "not_pipelined": found.not_pipelined,
         "terms": [_term(term) for term in found.terms],
         "constants": [asdict(each) for each in found.constants.values()],
         "validated_frac": found.validated_frac,

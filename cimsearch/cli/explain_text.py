@@ -1,11 +1,13 @@
 """An explanation as text: equations, the terms in them, and the constants with their sources."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.output import percent
+from cimsearch.cli.output import percent, print_wrapped
+from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
     from cimsearch.cost.explain import Constant, Explanation
@@ -21,10 +23,8 @@ def print_explanation(found: "Explanation", target: str) -> None:
     on = f"on {found.hardware}"
     if found.copies > 1:
         on = f"in {found.copies} copies {on}"
-    click.echo(
-        f"{found.layer} ({what}) of {target} {on}, per "
-        f"inference: {found.energy_pj:.6g} pJ, {found.latency_ns:.6g} ns"
-    )
+    energy, latency = with_unit("energy_pj", found.energy_pj), _time(found.latency_ns)
+    print_wrapped(f"{found.layer} ({what}) of {target} {on}, per inference: {energy}, {latency}")
     zeros = f", zero planes {data.zero_plane_frac:g}" if data.zero_plane_frac else ""
     click.echo(
         f"data statistics: activity {data.activity_frac:g}, density {data.density_frac:g}{zeros}, "
@@ -33,33 +33,38 @@ def print_explanation(found: "Explanation", target: str) -> None:
     if found.mapping:
         click.echo("\nMapping")
         for each in found.mapping:
-            click.echo(f"  {each.name} = {each.symbols} = {each.arithmetic} = {each.value}")
+            # An integer that is given has no arithmetic but itself.
+            computed = [each.arithmetic] * (each.arithmetic != str(each.value))
+            line = " = ".join([each.name, each.symbols, *computed, str(each.value)])
+            print_wrapped(line, indent="  ")
     click.echo("\nEnergy (a term is explained where it first stands)")
     for equation in found.equations:
         _print_equation(equation, found, told)
     _print_latency(found.latency, found, told)
     if found.network:
-        times = ", ".join(f"{term.symbol} {term.value:.6g} ns" for term in found.network)
+        times = ", ".join(f"{term.symbol} {_time(term.value)}" for term in found.network)
         click.echo(f"\nPipelined: {times}; the chip leaks for the interval")
         _print_terms(found.network, told, "  ")
+    if found.not_pipelined:
+        click.echo(f"\nNot pipelined: {found.not_pipelined}")
     click.echo("\nConstants")
     _print_constants(list(found.constants.values()))
-    click.echo(
-        f"\nvalidated: {percent(found.validated_frac)} of the energy is in components that chips "
+    click.echo()
+    print_wrapped(
+        f"validated: {percent(found.validated_frac)} of the energy is in components that chips "
         f"have validated; {'calibrated' if found.calibrated else 'not calibrated'}, so these may "
         f"be off by x or / {found.trust.factor:.2g} (80 % band: {found.trust.basis})"
     )
 
 
 def _print_equation(equation: "Equation", found: "Explanation", told: set[str]) -> None:
-    from cimsearch.cost import UNVALIDATED
-
     share = percent(equation.value_pj / found.energy_pj)
-    unvalidated = ", unvalidated" if equation.component in UNVALIDATED else ""
-    click.echo(f"  {equation.component}: {equation.value_pj:.6g} pJ, {share}{unvalidated}")
-    click.echo(f"    = {equation.text}")
+    unvalidated = "" if equation.component in found.validated else ", unvalidated"
+    energy = with_unit("energy_pj", equation.value_pj)
+    click.echo(f"  {equation.component}: {energy}, {share}{unvalidated}")
+    print_wrapped(f"= {equation.text}", indent="    ")
     if equation.products:
-        click.echo(f"    = {equation.filled}")
+        print_wrapped(f"= {equation.filled}", indent="    ")
     _print_terms(equation.terms, told, "      ")
 
 
@@ -69,7 +74,7 @@ def _print_terms(terms: "Iterable[Term]", told: set[str], indent: str) -> None:
         text = _explained(term)
         if text and text not in told:
             told.add(text)
-            click.echo(indent + text)
+            print_wrapped(text, indent=indent)
             _print_terms(term.inner, told, indent + "  ")
 
 
@@ -88,9 +93,10 @@ def _print_latency(latency: "LatencyEquation", found: "Explanation", told: set[s
     waiting = ", plus waiting" if latency.waiting else ""
     joined = "the longer of that and" if latency.overlaps else "plus"
     loading = f", {joined} loading weights" if latency.loading else ""
-    click.echo(f"\nLatency: {found.latency_ns:.6g} ns = the slowest of these{waiting}{loading}")
+    whole = _time(found.latency_ns)
+    click.echo(f"\nLatency: {whole} = the slowest of these{waiting}{loading}")
     for name, products in latency.named.items():
-        click.echo(f"  {name}: {_multiplied(products)}")
+        print_wrapped(f"{name}: {_multiplied(products)}", indent="  ")
         _print_terms((term for product in products for term in product), told, "      ")
 
 
@@ -99,19 +105,28 @@ def _multiplied(products: "Sequence[Product]") -> str:
 
     symbols = " + ".join(" x ".join(term.symbol for term in product) for product in products)
     filled = " + ".join(" x ".join(term.filled for term in product) for product in products)
-    return f"{sum_of(products):.6g} ns = {symbols} = {filled}"
+    return f"{_time(sum_of(products))} = {symbols} = {filled}"
+
+
+def _time(time_ns: float) -> str:
+    return with_unit("latency_ns", time_ns)
 
 
 def _print_constants(constants: "Sequence[Constant]") -> None:
     sources = list(dict.fromkeys(c.origin.source for c in constants if c.origin))
-    header = ("path", "value", "unit", "basis", "source", "from")
+    header = ("path", "value", "basis", "source", "from")
     rows = [header, *_rows(constants, sources)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    # The few values of several numbers stand out of their column.
+    widths[1] = _VALUE_WIDTH
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo(f"  {'  '.join(cells)}".rstrip())
+        print_wrapped("  ".join(cells).rstrip(), indent="  ")
     for index, source in enumerate(sources, 1):
-        click.echo(f"  [{index}] {' '.join(source.split())}")
+        print_wrapped(f"[{index}] {' '.join(source.split())}", indent="  ")
+    for file in dict.fromkeys(c.origin.file for c in constants if c.origin):
+        if (short := _short(file)) != file:
+            print_wrapped(f"{short}: {file}", indent="  ")
 
 
 def _rows(constants: "Sequence[Constant]", sources: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -122,8 +137,14 @@ def _rows(constants: "Sequence[Constant]", sources: Sequence[str]) -> Iterator[t
         basis, source, where = missing, "-", unstated
         if origin:
             basis, source = origin.basis, f"[{sources.index(origin.source) + 1}]"
-            where = f"{origin.file}:{origin.line}"
-        yield constant.path, _value(constant.value), constant.unit, basis, source, where
+            where = f"{_short(origin.file)}:{origin.line}"
+        value = f"{_value(constant.value)} {constant.unit}".rstrip()
+        yield constant.path, value, basis, source, where
+
+
+def _short(file: str) -> str:
+    """Return a file with its folder, as catalogues name it."""
+    return str(Path(*Path(file).parts[-2:]))
 
 
 def _value(value: Any) -> str:
@@ -136,3 +157,6 @@ def _value(value: Any) -> str:
 
 _LISTED = 6
 """A table of more different numbers is told by how many points it has."""
+
+_VALUE_WIDTH = 14
+"""Characters of a number with its unit."""

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.output import json_option, print_json, print_table
+from cimsearch.cli.output import json_option, print_json, print_table, writing
 from cimsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from cimsearch.cost.compare import Comparison
 
 _NOTE = """
-Native figures are at each row's own precision, 1 MAC = 2 OPS: compare them between rows of equal
-precision only. 1b-norm. is native times weight bits times activation bits. TOPS/mm2 takes the
-modelled area of an array; error is modelled over measured energy."""
+Precisions are weights x activations. Native figures are at each row's own, 1 MAC = 2 OPS: compare
+them between rows of equal precision only. 1b-norm. is native times weight bits times activation
+bits. TOPS/mm2 takes the modelled area of an array; error is modelled over measured energy."""
 
 
 @click.command()
@@ -45,7 +45,8 @@ def _plot(rows: "Sequence[Comparison]", path: Path) -> None:
     missing = len(rows) - len(drawn(rows))
     if missing == len(rows):
         raise UsageError("--plot: no row has a TOPS/mm2", "--macro NAME says what was measured")
-    write_comparison(rows, path)
+    with writing("--plot", path):
+        write_comparison(rows, path)
     click.echo(f"plot: {path}", err=True)
     if missing:
         click.echo(f"not in the plot: {missing} rows without TOPS/mm2", err=True)
@@ -84,11 +85,11 @@ def _print_macros(rows: "Sequence[Comparison]") -> None:
 
 def _print_points(rows: "Sequence[Comparison]") -> None:
     """Print the operating points, a line each; native and normalised figures stand apart."""
-    header = ["", "", "", "", "", "", "native", "native", "", "1b-norm.", "1b-norm."]
+    header = ["", "", "precision", "", "", "", "native", "native", "", "1b-norm.", "1b-norm."]
     header += ["native", "native"]
-    units = ["", "", "", "ADC", "", "", "TOPS/W", "TOPS/W", "energy", "TOPS/W", "TOPS/W"]
+    units = ["", "", "weights x", "ADC", "", "", "TOPS/W", "TOPS/W", "energy", "TOPS/W", "TOPS/W"]
     units += ["TOPS/mm2", "TOPS/mm2"]
-    kinds = ["macro", "supply", "precision", "bits", "activity", "density", "measured", "model"]
+    kinds = ["macro", "supply", "activations", "bits", "activity", "density", "measured", "model"]
     kinds += ["error", "measured", "model", "measured", "model"]
     print_table(header, [units, kinds, *(_cells(row) for row in rows)])
 

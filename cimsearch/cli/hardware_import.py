@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.output import json_option, percent, print_json, print_table
+from cimsearch.cli.output import json_option, percent, print_json, print_table, writing
 from cimsearch.errors import UsageError
 from cimsearch.units import show as with_unit
 
@@ -50,7 +50,8 @@ def import_(
     table = read_table(file)
     result = fit(table, load_macro(macro))
     text = macro_text(result, table, base=macro, out=target)
-    write_macro(text, target, force=force)
+    with writing("--out", target):
+        write_macro(text, target, force=force)
     if as_json:
         print_json(_plain(result, target, table.sha256))
     else:
@@ -60,8 +61,16 @@ def import_(
 
 def _print(result: "Fit", macro: str) -> None:
     """Print measured beside modelled energies of array calls, and what was fitted."""
-    header = ["line", "precision", "ADC bits", "supply", "activity", "density", "measured"]
-    header += ["model before", "model after", "error", "call measured", "call model", "used as"]
+    header = ["line", "weights x activations", "ADC bits", "supply", "activity", "density"]
+    header += [
+        "measured",
+        "model before",
+        "model after",
+        "error",
+        "call measured",
+        "call model",
+        "used as",
+    ]
     print_table(header, [_cells(check) for check in result.checks])
     scaled = ", ".join(result.constants)
     click.echo(f"{macro} times {result.factor:.4g}: {scaled}")

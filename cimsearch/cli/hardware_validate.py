@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.output import json_option, print_json
-from cimsearch.cli.validation_text import print_validation
+from cimsearch.cli.output import json_option, print_json, writing
+from cimsearch.cli.validation_text import COLUMNS_MODEL, EQUATIONS_MODEL, print_validation
 
 if TYPE_CHECKING:
     from cimsearch.cost.silicon import Band, Chip, Prediction
@@ -39,14 +39,36 @@ def validate(
     if study and table is not None:
         report["study"] = _study(table)
     if plot is not None:
-        from cimsearch.figures.parity import write_parity
-
-        write_parity(predictions, bands, plot)
+        _plot(report, predictions, bands, plot)
         click.echo(f"plot: {plot}", err=True)
     if as_json:
         print_json(report)
     else:
         print_validation(report)
+
+
+def _plot(
+    report: dict[str, Any],
+    predictions: "tuple[Prediction, ...]",
+    bands: "tuple[Band, ...]",
+    path: Path,
+) -> None:
+    from cimsearch.cost.silicon import AS_SHIPPED, predict_shipped, predicted
+    from cimsearch.figures.parity import ParityPanel, write_parity
+
+    by_equations = predicted(predict_shipped, [one.chip for one in predictions])
+    reached = report["components"]["reached"][AS_SHIPPED]["bands"]
+    panels = (
+        ParityPanel(COLUMNS_MODEL, "predicted, chip not in the fit", predictions, bands),
+        ParityPanel(
+            f"{EQUATIONS_MODEL}, {AS_SHIPPED}",
+            "predicted, nothing fitted",
+            by_equations,
+            _bands(reached),
+        ),
+    )
+    with writing("--plot", path):
+        write_parity(panels, path)
 
 
 def _report(

@@ -1,12 +1,20 @@
 """Printing: tables for people, JSON for programs."""
 
 import json
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from cimsearch.errors import UsageError
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+WIDTH = 120
+"""Characters of a line of prose or of an equation."""
 
 
 def storage_option(function: F) -> F:
@@ -41,6 +49,33 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
+def print_wrapped(text: str, *, indent: str = "", hanging: str = "    ") -> None:
+    """Print a line at ``indent``; what goes beyond ``WIDTH`` hangs further in."""
+    click.echo(
+        textwrap.fill(
+            text,
+            WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent + hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+
+
 def percent(value: float | None) -> str:
     """Return a fraction as a percentage, or a dash."""
     return "-" if value is None else f"{100 * value:.1f} %"
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Tell a file that cannot be written by the option that names it.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{option}: {path} cannot be written: {error.strerror}") from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cimsearch.cli.catalogue import candidate_of
+from cimsearch.cli.cost import candidate_of
 from cimsearch.cli.output import json_option, percent, print_json, print_table
 from cimsearch.units import show as with_unit
 
@@ -28,7 +28,7 @@ def steps(space: str, hardware: str, genes: str | None, top: int, as_json: bool)
     Takes the uniform 8-bit baseline of SPACE, or the network that --genes names.
     """
     from cimsearch.api import load_space
-    from cimsearch.cost.staircase import staircase
+    from cimsearch.cost.staircase import FREE_ENERGY_FRAC, staircase
     from cimsearch.spec import load_hardware
 
     networks, machine = load_space(space), load_hardware(hardware)
@@ -37,23 +37,28 @@ def steps(space: str, hardware: str, genes: str | None, top: int, as_json: bool)
     if as_json:
         print_json(asdict(found))
         return
-    savings = [step for step in found.steps if step.worth > 0]
-    costs = [step for step in found.steps if step.worth <= 0]
-    click.echo(f"{space} on {machine.name} in {machine.system_name}, per inference")
+    free = percent(FREE_ENERGY_FRAC)
+    savings = [step for step in found.steps if step.energy_saved_pj > 0]
+    costs = [step for step in found.steps if step.energy_saved_pj <= 0]
+    click.echo(
+        f"{space} on {machine.name} in {machine.system_name}, per inference; a negative saving "
+        "is a cost, negative weights lost are gained"
+    )
     for title, rows in (
-        ("Savings, most energy per weight lost first", savings),
-        ("Gains that cost a step, cheapest first", costs),
-        ("Gains that are free: no boundary, less than 1 % energy", found.free),
+        ("Savings, most energy per share of the weights lost first; bits lose none", savings),
+        ("Changes that cost energy, least per share of the weights gained first", costs),
+        (f"Gains that are free: no boundary, at most {free} energy", found.free),
     ):
-        click.echo(f"\n{title} ({min(top, len(rows))} of {len(rows)}):")
-        _print(rows[:top], pipelined=machine.system.execution == "pipelined")
+        if rows:
+            click.echo(f"\n{title} ({min(top, len(rows))} of {len(rows)}):")
+            _print(rows[:top], pipelined=machine.system.execution == "pipelined")
+    if not found.steps and not found.free:
+        click.echo("\nno small change crosses a boundary, and no gain is free")
 
 
 def _print(rows: Sequence["Step"], *, pipelined: bool) -> None:
-    if not rows:
-        return
-    header = ["where", "change", "energy saved", "", "latency", *(["interval"] * pipelined)]
-    header += ["area", "arrays", "weights", "crosses"]
+    header = ["where", "change", "energy saved", "", "latency saved"]
+    header += [*(["interval saved"] * pipelined), "area saved", "arrays saved", "weights lost"]
     lines = [
         [
             step.where,
@@ -64,9 +69,9 @@ def _print(rows: Sequence["Step"], *, pipelined: bool) -> None:
             *([with_unit("interval_ns", step.interval_saved_ns)] * pipelined),
             with_unit("area_um2", step.area_saved_um2),
             str(step.arrays_saved),
-            percent(step.weights_change_frac),
+            percent(step.weights_lost_frac),
             ", ".join(step.crosses) or "-",
         ]
         for step in rows
     ]
-    print_table(header, lines)
+    print_table([*header, "crosses"], lines)

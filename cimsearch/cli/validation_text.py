@@ -1,5 +1,6 @@
 """What ``hardware validate`` prints for people."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,23 +8,26 @@ import click
 
 from cimsearch.cli.output import percent, print_table
 
-_COLUMNS = "log-linear model of table columns"
-_EQUATIONS = "component equations, which price networks"
+COLUMNS_MODEL = "log-linear model of table columns"
+EQUATIONS_MODEL = "component equations, which price networks"
 _TOO_FEW = "not validated: the table has it of fewer than two chips of any technology"
 _NOTE = """
 Each chip is predicted by a fit without it; "as shipped" has none. Geometric error is
-exp(mean |ln(predicted/measured)|) over rows, by chip with each chip counting once. Energy is of
-the macro alone: buffers, interconnect and the rest of a system are not validated, nor are latency
-and area of a network."""
+exp(mean |ln(predicted/measured)|), a factor, over rows; by-chip has each chip counting once.
+Energy is of the macro alone: buffers, interconnect and the rest of a system are not validated, nor
+are latency and area of a network."""
+
+_LISTED = 4
+"""Rows that are skipped for one reason are listed up to so many."""
 
 Line = dict[str, Any]
 
 
 def print_validation(report: Line) -> None:
     """Print the report of ``hardware validate`` as tables."""
-    click.echo(f"leave one chip out: {_COLUMNS}")
+    click.echo(f"leave one chip out: {COLUMNS_MODEL}")
     _print_scores(_lines("", report["leave_one_chip_out"], report["bands"]))
-    click.echo(f"\nleave one chip out: {_EQUATIONS}")
+    click.echo(f"\nleave one chip out: {EQUATIONS_MODEL}")
     reached = report["components"]["reached"]
     _print_scores(
         line
@@ -37,6 +41,7 @@ def print_validation(report: Line) -> None:
         if report.get(key):
             click.echo(f"\none operating point given, another predicted{title}")
             _print_points(report[key])
+    _print_one_point(report["one_point_given"])
     for title, lines in report.get("study", {}).items():
         click.echo(f"\n{title.replace('_', ' ')}")
         if lines:
@@ -45,11 +50,32 @@ def print_validation(report: Line) -> None:
     click.echo(_NOTE)
 
 
+def _print_one_point(bands: list[Line]) -> None:
+    """Print the bands of the equations once a point of the chip is given."""
+    click.echo(f"\none operating point given, 80 % bands: {EQUATIONS_MODEL}")
+    print_table(
+        ["changed", "chips", "pairs", "band [x or /]", "achieved"],
+        [
+            [
+                band["change"],
+                str(band["chips"]),
+                str(band["pairs"]),
+                f"{band['factor']:.2f}",
+                percent(band["achieved"]),
+            ]
+            for band in bands
+        ],
+    )
+
+
 def _print_scored(report: Line, reached: Line) -> None:
     title = "scored chips (achieved: share in the band of the fit)"
-    click.echo(f"\n{title}: {_COLUMNS}")
+    if not report["scored"] and not any(report["scored_components"].values()):
+        click.echo("\nscored chips: none, as every row is skipped or not measured")
+        return
+    click.echo(f"\n{title}: {COLUMNS_MODEL}")
     _print_scores(_lines("", report["scored"], _held(report["scored"], report["bands"])))
-    click.echo(f"\n{title}: {_EQUATIONS}")
+    click.echo(f"\n{title}: {EQUATIONS_MODEL}")
     _print_scores(
         line
         for name, scored in report["scored_components"].items()
@@ -73,7 +99,9 @@ def _lines(name: str, scores: list[Line], bands: list[Line]) -> list[Line]:
 
 def _print_scores(lines: Iterable[Line]) -> None:
     listed = list(lines)
-    header = "technology chips rows geo.error by-chip median within-2x rank 80%-band achieved"
+    header = (
+        "technology chips rows geo.error[x] by-chip[x] median within-2x rank 80%-band achieved"
+    )
     rows = [
         [
             one["constants"],
@@ -103,7 +131,8 @@ def _print_time_and_area(lines: list[Line], title: str) -> None:
         if not any(line["measure"] == measure for line in lines):
             click.echo(f"{name}: {_TOO_FEW}")
     if lines:
-        print_table(list(lines[0]), [[_text(v) for v in line.values()] for line in lines])
+        header = [*list(lines[0])[:-2], "equations [x]", "median of others [x]"]
+        print_table(header, [[_text(v) for v in line.values()] for line in lines])
 
 
 def _print_points(lines: list[Line]) -> None:
@@ -148,9 +177,21 @@ def _print_rows(rows: Line, *, predictions: bool) -> None:
         for id_, row in made.items()
         if row["measured_fj"] is None
     ]
-    if left:
-        click.echo("\nskipped")
-        print_table(("row", "technology", "reason"), left)
+    _print_skipped(left)
+
+
+def _print_skipped(left: list[tuple[str, str, str]]) -> None:
+    """Print why rows were skipped: each row, or how many where many share a reason."""
+    if not left:
+        return
+    shared = {each: n for each, n in Counter(why for _, _, why in left).items() if n > _LISTED}
+    click.echo("\nskipped")
+    alone = [row for row in left if row[2] not in shared]
+    if alone:
+        print_table(("row", "technology", "reason"), alone)
+    for reason, count in shared.items():
+        names = [id_ for id_, _, why in left if why == reason]
+        click.echo(f"{count} rows ({names[0]} to {names[-1]}): {reason}")
 
 
 def _brief(value: float | None) -> str:

@@ -7,25 +7,24 @@ from cimsearch.cost.credibility import (
     check_calibration,
     is_calibrated,
     trust_in,
+    validated_components,
 )
 from cimsearch.cost.fidelity import LayerFidelity, fidelity
 from cimsearch.cost.model import (
     COMPONENTS,
-    UNVALIDATED,
     CostArrays,
     NodeCosts,
     Totals,
     estimate_table,
     estimate_totals,
 )
-from cimsearch.cost.parts import NodeStatistics
+from cimsearch.cost.parts import NodeStatistics, named_statistics
 from cimsearch.cost.plan import Placement, mapping_plan
 from cimsearch.cost.report import CostReport, LayerCost, estimate, node_statistics
 
 __all__ = [
     "COMPONENTS",
     "NOMINAL_COVERAGE",
-    "UNVALIDATED",
     "CallCheck",
     "CostArrays",
     "CostReport",
@@ -43,6 +42,8 @@ __all__ = [
     "fidelity",
     "is_calibrated",
     "mapping_plan",
+    "named_statistics",
     "node_statistics",
     "trust_in",
+    "validated_components",
 ]

@@ -11,6 +11,8 @@ from cimsearch.cost.logic import (
 from cimsearch.cost.mapping import columns_of_output
 from cimsearch.spec.hardware import Hardware, Macro
 
+UM2_PER_MM2 = 1e6
+
 
 def array_um2(macro: Macro) -> float:
     """Return the area of one array with drivers, converters and its shift-and-add."""
@@ -27,11 +29,12 @@ def array_um2(macro: Macro) -> float:
     if macro.adc is None:
         most = macro.weights.max_bits
         widest = columns_of_output(most, array.cell_bits, macro.weights.encoding)
-        # A digital macro has a tree and an accumulator an output of its widest weights.
+        # A digital macro has an accumulator an output of its widest weights, and a tree for each
+        # bit that is applied at once.
         units = max(array.cols // widest, 1)
-        converter = tree_adders(array.active_rows, most) * adder
+        converter = macro.input.dac_bits * tree_adders(array.active_rows, most) * adder
     else:
-        units = array.cols // macro.adc.columns_per_adc
+        units = macro.adcs
         converter = macro.adc.model.area_um2
     return float(cells + drivers + units * (converter + width * (adder + register)))
 

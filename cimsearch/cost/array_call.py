@@ -79,12 +79,12 @@ def call_delay_ns(table: ArrayCall, bits: Array, rows: Array, activity: Array) -
 
 
 def outside(
-    table: ArrayCall, bits: Array, rows: Array, activity: Array
+    table: ArrayCall, bits: Array, rows: Array, activity: Array, *, of: str
 ) -> tuple[NDArray[np.bool_], Callable[[int, int], str]]:
     """Return which nodes (n, nodes) are outside the table, and what is wrong with one of them.
 
     The arrays broadcast to (n, nodes). The text is for (n, node) of a node that is outside, and
-    names the first axis that it leaves.
+    names the first axis that it leaves, and the hardware as ``of``.
     """
     asked = np.broadcast_arrays(*(np.atleast_2d(values_of(at)) for at in (bits, rows, activity)))
     axes = grids_of(table).axes
@@ -97,8 +97,8 @@ def outside(
         name, verb = AXES[first], "is" if AXES[first] == "activity_frac" else "are"
         allowed = f"{low:.9g} to {high:.9g}" if low < high else f"{low:.9g} alone"
         return (
-            f"{name} {asked[first][at]:.9g} {verb} outside the array call's table: {allowed}; "
-            "add points there"
+            f"{name} {asked[first][at]:.9g} {verb} outside the table of array calls of {of}: "
+            f"{allowed}; add points there"
         )
 
     return beyond[0] | beyond[1] | beyond[2], text
@@ -144,12 +144,12 @@ def check_calls(layers: Layers, label: Label) -> None:
     if macro.array_call is None:
         return
     for rows, count in mapping.row_group_sizes(macro.array.active_rows):
-        beyond, text = outside(macro.array_call, _bits(layers), rows, _activity(layers))
+        asked, name = (_bits(layers), rows, _activity(layers)), layers.hardware.name
+        beyond, text = outside(macro.array_call, *asked, of=name)
         found = values_of(layers.demand.cim & (count > 0)) & beyond
         if found.any():
             n, node = (int(index) for index in np.argwhere(found)[0])
-            where = f"{label(n, node)}: {text(n, node)}"
-            raise HardwareError(f"{where}, {layers.hardware.name}")
+            raise HardwareError(f"{label(n, node)}: {text(n, node)}")
 
 
 def _bits(layers: Layers) -> Array:

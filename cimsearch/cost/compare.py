@@ -108,12 +108,15 @@ def compare_macro(hardware: Hardware, *, name: str) -> tuple[Comparison, ...]:
     Args:
         hardware: The macro, in any system.
         name: What the rows are called.
+
+    Raises:
+        HardwareError: A call is outside the macro's table of simulated ones.
     """
     macro, calibration = hardware.macro, hardware.macro.calibration
     if calibration is None:
         data, point = Statistics(), _own_point(hardware)
         alone = MeasuredPoint(0, point, macro.supply_v, data.activity_frac, data.density_frac)
-        return (_row(hardware, alone, name=name, source="", calibrated=None),)
+        return (_row(hardware, alone, name=name, source="", calibrated=None, label=name),)
     calibrated = is_calibrated(hardware)
     return tuple(
         _row(
@@ -124,8 +127,9 @@ def compare_macro(hardware: Hardware, *, name: str) -> tuple[Comparison, ...]:
             name=name,
             source=hardware.source,
             calibrated=calibrated,
+            label=f"{name}: calibration point {index}",
         )
-        for point in calibration.points
+        for index, point in enumerate(calibration.points)
     )
 
 
@@ -144,7 +148,14 @@ def compare_table(table: MeasuredTable, hardware: Hardware | None) -> tuple[Comp
     if hardware is not None:
         calibrated = is_calibrated(hardware) if hardware.macro.calibration else None
         return tuple(
-            _row(hardware, point, name=name, source=source, calibrated=calibrated)
+            _row(
+                hardware,
+                point,
+                name=name,
+                source=source,
+                calibrated=calibrated,
+                label=table.file.place(point.line, "row"),
+            )
             for point in measured_points(table, hardware.macro)
         )
     if table.energy_column == "call_energy_pj":
@@ -195,10 +206,11 @@ def _row(
     name: str,
     source: str,
     calibrated: bool | None,
+    label: str,
 ) -> Comparison:
     """Return the row of one point; without a ``source`` nothing was measured there."""
     macro, point = hardware.macro, measured.point
-    check = checked(hardware, measured)
+    check = checked(hardware, measured, label=label)
     ops = 2 * call_macs(macro, point.weight_bits)
     area_mm2 = array_um2(macro) / _UM2_PER_MM2
 

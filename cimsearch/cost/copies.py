@@ -60,8 +60,10 @@ class Workload:
         return np.where(self.arrays > 0, np.maximum(bound, 1), 1)
 
 
-def least_sum(work: Workload) -> Floats:
+def least_sum(work: Workload, owned: Floats | float = 1.0) -> Floats:
     """Return the copies (n, nodes) that make the sum of times least, within the spare macros.
+
+    There are ``owned`` copies at least, (n, nodes), which fit.
 
     The d-th copy of a layer saves t / (d (d - 1)) for its a arrays. All copies that save at least
     some gain an array are bought, for the least gain that fits: no other choice of the same
@@ -74,9 +76,9 @@ def least_sum(work: Workload) -> Floats:
     low = np.zeros_like(high)
     for _ in range(_STEPS):
         middle = np.where(low > 0, np.sqrt(low * high), high * 2.0**-_STEPS)
-        fits = work.fits(_bought(gain, middle, most))
+        fits = work.fits(_bought(gain, middle, most, owned))
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return _filled(work, copies_that_count(_bought(gain, low, most), work.vectors), most)
+    return _filled(work, copies_that_count(_bought(gain, low, most, owned), work.vectors), most)
 
 
 def least_longest(work: Workload, floor_ns: Floats) -> Floats:
@@ -103,10 +105,10 @@ def copies_that_count(copies: Floats, vectors: Floats) -> Floats:
     return np.ceil(vectors / np.ceil(vectors / copies))
 
 
-def _bought(gain: Floats, price: Floats, most: Floats) -> Floats:
-    """Return the most copies d with gain / (d (d - 1)) x price >= 1."""
+def _bought(gain: Floats, price: Floats, most: Floats, owned: Floats | float) -> Floats:
+    """Return the most copies d with gain / (d (d - 1)) x price >= 1, and those owned."""
     copies = np.floor((1 + np.sqrt(1 + 4 * gain * price[:, None])) / 2)
-    return np.clip(copies, 1, most)
+    return np.maximum(np.minimum(copies, most), owned)
 
 
 def _filled(work: Workload, copies: Floats, most: Floats) -> Floats:

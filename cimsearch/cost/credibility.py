@@ -1,29 +1,22 @@
 """How far a price can be trusted: calibration to the macro's own silicon, and an honest band."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import pi, sqrt
-from statistics import NormalDist
+from typing import Any
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost.mapping import columns_of_output
 from cimsearch.cost.model import estimate_table
 from cimsearch.cost.namespace import summed
 from cimsearch.cost.silicon.components import AS_SHIPPED, ONE_SCALE
+from cimsearch.cost.silicon.macros import CALL_COMPONENTS
 from cimsearch.cost.silicon.shipped import shipped
 from cimsearch.spec.hardware import Calibration, CalibrationPoint, Hardware, Macro
 from cimsearch.spec.study import Statistics
 
 NOMINAL_COVERAGE = 0.8
 """Share of chips whose true energy should lie within the band."""
-
-CALIBRATED_ERROR = 1.33
-"""Error of a model fitted to one point of a chip at its other voltages and precisions.
-
-Mean over 16 pairs of measured points of the chips in the UIUC in-memory-computing benchmark
-(N. R. Shanbhag and S. K. Roy, "Benchmarking In-Memory Computing Architectures", OJ-SSCS 2022).
-"""
-
 
 _WAYS = {
     AS_SHIPPED: "default constants, none fitted",
@@ -40,8 +33,18 @@ class CallCheck:
     call_ns: float
 
 
-def check_calibration(hardware: Hardware, calibration: Calibration) -> tuple[CallCheck, ...]:
+def check_calibration(
+    hardware: Hardware,
+    calibration: Calibration,
+    *,
+    label: Callable[[int], str] = "calibration point {}".format,
+) -> tuple[CallCheck, ...]:
     """Return what the model says for every measured array call of ``calibration``.
+
+    Args:
+        hardware: The macro, in any system.
+        calibration: The measured calls.
+        label: Names a call by its number, from 0, in an error.
 
     Raises:
         HardwareError: A point asks what the macro cannot do.
@@ -51,8 +54,12 @@ def check_calibration(hardware: Hardware, calibration: Calibration) -> tuple[Cal
     data = Statistics(
         activity_frac=calibration.activity_frac, density_frac=calibration.density_frac
     )
-    costs = estimate_table(table, hardware, data, label=lambda n, _: f"calibration point {n}")
-    energies = summed(costs.components[name] for name in calibration.components)
+    costs = estimate_table(table, hardware, data, label=lambda n, _: label(n))
+    measured = [name for name in calibration.components if name != "control"]
+    energies = summed(costs.components[name] for name in measured)
+    if "control" in calibration.components:
+        # Of the macro alone: what is around it was not measured.
+        energies = energies * (1 + hardware.macro.control_frac)
     return tuple(
         CallCheck(point, float(energy), float(ns))
         for point, energy, ns in zip(points, energies, costs.nodes.call_ns[:, 0], strict=True)
@@ -88,6 +95,20 @@ def is_calibrated(hardware: Hardware) -> bool:
     )
 
 
+def validated_components(macro: Macro, *, calibrated: bool) -> frozenset[str]:
+    """Return the components of the energy of ``macro`` that measurements of chips stand behind.
+
+    Calibrated, those that the measured points cover. Otherwise those of an array call that the
+    equations are scored on by ``hardware validate``: none of a macro whose calls a table tells,
+    nor of a device with too few chips.
+    """
+    if calibrated and macro.calibration:
+        return frozenset(macro.calibration.components)
+    if _not_validated(macro):
+        return frozenset()
+    return frozenset(CALL_COMPONENTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """How far the modelled energy of a macro can be trusted.
@@ -112,21 +133,54 @@ def trust_in(macro: Macro, *, calibrated: bool) -> Trust:
     by its row in a table and default constants: the conformal quantile of their errors, a chip
     counting once. The defaults were picked with those chips in sight, so the wider of two counts:
     with the defaults as they are, and with one scale refit to the other chips.
+
+    Calibrated, it is that of the equations on chips of which one measured point was given and
+    others asked: the conformal quantile again. It holds the errors that the macro's own points may
+    have. Where no such chip was of this kind, the band is that of the others, no coverage is
+    claimed and the basis says so.
     """
-    if calibrated:
-        points = len(macro.calibration.points) if macro.calibration else 0
-        return Trust(
-            _log_normal_band(CALIBRATED_ERROR),
-            None,
-            f"fitted to {points} measured point{'s' * (points != 1)} of this chip; the error at "
-            "others is the mean over 16 pairs of points of published chips",
-        )
-    kind = _kind(macro)
+    reason = _not_validated(macro)
+    if calibrated and macro.calibration:
+        return _calibrated_trust(macro.calibration, reason or _without_pairs(_kind(macro)))
     widest = _widest_bands()
-    if kind not in widest:
+    if reason:
         coarsest = max(trust.factor for trust in widest.values())
-        return Trust(coarsest, None, f"not validated ({macro.device}: n = 1 or 2)")
-    return widest[kind]
+        return Trust(coarsest, None, f"not validated ({reason})")
+    return widest[_kind(macro)]
+
+
+def _calibrated_trust(calibration: Calibration, reason: str) -> Trust:
+    count, tolerance = len(calibration.points), calibration.tolerance_frac
+    band = _one_point_given()
+    basis = (
+        f"meets {count} measured point{'s' * (count != 1)} of this chip within "
+        f"{100 * tolerance:g} %; at other points such models were within x or / "
+        f"{band['factor']:.3g} for {100 * NOMINAL_COVERAGE:g} % of {band['chips']} "
+        f"{' and '.join(band['technologies'])} chips"
+    )
+    factor = max(band["factor"], 1 / (1 - tolerance))
+    if reason:
+        return Trust(factor, None, f"{basis}; there not validated ({reason})")
+    return Trust(factor, band["achieved"], basis)
+
+
+def _not_validated(macro: Macro) -> str:
+    """Return why the equations were not scored on chips like ``macro``, or nothing."""
+    if macro.array_call:
+        return "simulated array calls"
+    return "" if _kind(macro) in _widest_bands() else f"{macro.device}: n = 1 or 2"
+
+
+def _without_pairs(kind: str) -> str:
+    """Return why no band of one point given is of a kind of macro, or nothing."""
+    return "" if kind in _one_point_given()["technologies"] else f"{kind}: n = 0"
+
+
+@lru_cache(maxsize=1)
+def _one_point_given() -> dict[str, Any]:
+    """Return the band of all points of a chip from one of them."""
+    listed: list[dict[str, Any]] = shipped()["one_point_given"]
+    return next(band for band in listed if band["change"] == "all")
 
 
 @lru_cache(maxsize=1)
@@ -142,12 +196,6 @@ def _widest_bands() -> dict[str, Trust]:
                 basis = f"the component equations on {chips[kind]} {kind} chips, {words}"
                 found[kind] = Trust(band["factor"], band["achieved"], basis)
     return found
-
-
-def _log_normal_band(error: float) -> float:
-    """Return the band of an error whose mean absolute logarithm is ``ln(error)``."""
-    quantile = NormalDist().inv_cdf((1 + NOMINAL_COVERAGE) / 2)
-    return float(error ** (quantile / sqrt(2 / pi)))
 
 
 def _kind(macro: Macro) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cimsearch.blueprint import Blueprint, layer_table
-from cimsearch.cost.credibility import Trust, is_calibrated, trust_in
+from cimsearch.cost.credibility import Trust, is_calibrated, trust_in, validated_components
 from cimsearch.cost.explain_area import explain_leakage
 from cimsearch.cost.explain_call import explain_array_call
 from cimsearch.cost.explain_expression import Term
@@ -44,8 +44,8 @@ from cimsearch.cost.explain_terms import (
     with_inner,
 )
 from cimsearch.cost.layers import Layers, at_node
-from cimsearch.cost.model import COMPONENTS, UNVALIDATED, estimate_table
-from cimsearch.cost.parts import parts_of
+from cimsearch.cost.model import COMPONENTS, estimate_table
+from cimsearch.cost.parts import named_statistics, parts_of
 from cimsearch.cost.schedule import Parts
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware
@@ -89,12 +89,14 @@ class Explanation:
         equations: One for each component of the model, in its order.
         latency: The equation of the latency.
         network: Latency and interval of the whole network, where its layers are pipelined.
+        not_pipelined: Why they are not on a chip that could; empty if they are, or it could not.
         energies_pj: Energy by component, as the model has it.
         latency_ns: Latency, as the model has it.
         constants: Every constant that the equations read, by path.
-        statistics: The data statistics.
+        statistics: The data statistics of the layer.
         calibrated: Whether the model meets the measured points of this macro.
         trust: How far the energy of the macros' own components can be trusted.
+        validated: The components that measurements of chips stand behind.
     """
 
     layer: str
@@ -106,12 +108,14 @@ class Explanation:
     equations: tuple[Equation, ...]
     latency: LatencyEquation
     network: tuple[Term, ...]
+    not_pipelined: str
     energies_pj: Mapping[str, float]
     latency_ns: float
     constants: Mapping[str, Constant] = field(repr=False)
     statistics: Statistics
     calibrated: bool
     trust: Trust
+    validated: frozenset[str]
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -127,8 +131,8 @@ class Explanation:
     @property
     def validated_frac(self) -> float:
         """Share of the energy in components that chips have validated."""
-        unvalidated = sum(self.energies_pj[name] for name in UNVALIDATED)
-        return 1 - unvalidated / self.energy_pj
+        energies = self.energies_pj.items()
+        return sum(each for name, each in energies if name in self.validated) / self.energy_pj
 
 
 def explain(
@@ -156,9 +160,10 @@ def explain(
         raise HardwareError(f"no layer {layer!r}", f"known are {', '.join(names)}")
     index, data = names.index(layer), statistics or Statistics()
     table = layer_table([network])
-    costs = estimate_table(table, hardware, data, label=lambda _, node: names[node])
+    named = named_statistics(data, names) or data
+    costs = estimate_table(table, hardware, named, label=lambda _, node: names[node])
     floating = table.map(lambda column: column.astype(np.float64))
-    parts = parts_of(floating, hardware, data, lambda _, node: names[node])
+    parts = parts_of(floating, hardware, named, lambda _, node: names[node])
     layers, mapping = _layer(parts, index)
     latency_ns = float(costs.nodes.latency_ns[0, index])
     times = network_terms(parts, costs, names)
@@ -177,12 +182,14 @@ def explain(
         equations=equations,
         latency=latency,
         network=network_times,
+        not_pipelined=times.note,
         energies_pj={name: float(costs.nodes.components[name][0, index]) for name in COMPONENTS},
         latency_ns=latency_ns,
         constants=_constants([*factors, *latency.terms, *network_times], hardware, origins),
-        statistics=data,
+        statistics=data.of_layer(layer),
         calibrated=calibrated,
         trust=trust_in(hardware.macro, calibrated=calibrated),
+        validated=validated_components(hardware.macro, calibrated=calibrated),
     )
 
 

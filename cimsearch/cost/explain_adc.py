@@ -47,7 +47,7 @@ def conversion_time(layers: Layers, adc: Adc) -> Term:
     elif isinstance(model, RampAdc):
         time = given("step_ns") * (2**bits - 1)
     elif isinstance(model, SurveyAdc):
-        time = 1000 / given("sample_rate_msps")
+        time = Term("1000 MS/s ns", 1000.0, "MS/s ns") / given("sample_rate_msps")
     else:
         points = [(point.bits, point.conversion_ns) for point in model.points]
         time = _between(points, bits, "conversion_ns", "ns").expression

@@ -3,10 +3,15 @@
 from functools import partial
 
 from cimsearch.cost.explain_expression import Operand, Term, applied, total
-from cimsearch.cost.explain_logic import index_bits, tree_levels, word_bits
+from cimsearch.cost.explain_logic import (
+    chip_macros,
+    index_bits,
+    tree_adders,
+    tree_levels,
+    word_bits,
+)
 from cimsearch.cost.explain_network import NetworkTerms
-from cimsearch.cost.explain_system import chip_macros
-from cimsearch.cost.explain_terms import Equation, Product, constant
+from cimsearch.cost.explain_terms import UM2_A_MM2, Equation, Product, constant
 from cimsearch.cost.layers import BITS_PER_KIB, Layers
 from cimsearch.cost.logic import CORNER_LEAKAGES, FULL_ADDER_AREAS, REGISTER_AREAS
 from cimsearch.cost.mapping import columns_of_output
@@ -14,7 +19,6 @@ from cimsearch.spec.hardware import Hardware
 
 _ADDER = Term("adder area", FULL_ADDER_AREAS, "NAND", how="of a full adder, one bit")
 _REGISTER = Term("register area", REGISTER_AREAS, "NAND", how="of a register, one bit")
-_UM2_PER_MM2 = 1_000_000
 
 
 def explain_leakage(layers: Layers, latency_ns: float, network: NetworkTerms) -> Equation:
@@ -53,7 +57,7 @@ def system_area(layers: Layers) -> Term:
     nand = given("macro.technology.nand2_area_um2")
     digital = (given("system.digital.lanes") * lane * nand).named("digital area", "um2")
     arrays = chip_macros(layers) * _array_area(hardware)
-    return ((arrays + buffers + digital) / _UM2_PER_MM2).named("area", "mm2")
+    return ((arrays + buffers + digital) / UM2_A_MM2).named("area", "mm2")
 
 
 def _array_area(hardware: Hardware) -> Term:
@@ -72,8 +76,9 @@ def _array_area(hardware: Hardware) -> Term:
     most = given("macro.weights.max_bits")
     if macro.adc is None:
         units, code = _trees(hardware), tree_levels(hardware)
-        adders = active * (most + 1) - (most + applied("log2", active) + 1)
-        converter: Operand = (adders * _ADDER * nand).named("tree area", "um2")
+        adders = tree_adders(hardware, most).named("widest tree", how="full adders")
+        trees = given("macro.input.dac_bits") * adders * _ADDER * nand
+        converter: Operand = trees.named("tree area", "um2", how="a tree a bit applied at once")
     else:
         shared = given("macro.array.cols") / given("macro.adc.columns_per_adc")
         units, code = applied("floor", shared).named("converters"), given("macro.adc.bits")

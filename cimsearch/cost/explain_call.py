@@ -20,7 +20,7 @@ from cimsearch.cost.explain_terms import (
     number,
     why_nothing,
 )
-from cimsearch.cost.layers import FJ_PER_PJ, Layers
+from cimsearch.cost.layers import Layers
 from cimsearch.cost.mapping import row_groups
 from cimsearch.spec.array_call import AXES, ArrayCall, place_of
 
@@ -46,8 +46,8 @@ def explain_array_call(layers: Layers) -> Equation:
         for rows, groups in row_group_counts(layers)
     ]
     energy = total(*energies).named("E_calls", "pJ", how="over the row groups of an output")
-    pj = Term("1 pJ", FJ_PER_PJ, "fJ")
-    return Equation("array_call", ((*calls, *executed_of(layers), arrays, energy, pj),))
+    product: Product = (*calls, *executed_of(layers), arrays, energy)
+    return Equation("array_call", (product,), per_pj=1.0)
 
 
 def call_delay(layers: Layers, table: ArrayCall) -> Term:

@@ -158,8 +158,9 @@ def applied(function: str, *operands: Operand | float) -> Expression:
 
 
 def total(*operands: Operand) -> Expression:
-    """Return the sum of operands."""
-    return reduce(lambda so_far, each: so_far + each, operands).expression
+    """Return the sum of operands, 0 of none."""
+    expressions = [operand.expression for operand in operands]
+    return reduce(add, expressions) if expressions else _expression_of(0.0)
 
 
 def number_text(value: float) -> str:

@@ -21,6 +21,7 @@ from cimsearch.cost.explain_logic import (
 )
 from cimsearch.cost.explain_system import inverse_batch, macs, mean_hops
 from cimsearch.cost.explain_terms import (
+    MHZ_NS,
     Product,
     constant,
     count,
@@ -87,7 +88,7 @@ def explain_latency(layers: Layers) -> LatencyEquation:
     lanes, clock = given("system.digital.lanes"), given("system.digital.clock_mhz")
     steps = applied("ceil", _operations(layers) / lanes).named("steps")
     parts: dict[str, Products] = {
-        "digital unit": ((steps, (1000 / clock).named("cycle", "ns")),),
+        "digital unit": ((steps, (MHZ_NS / clock).named("cycle", "ns")),),
         "buffer": (_moved(layers, buffer_bits(layers), "buffers"),),
         "bus": (_moved(layers, bus_bits(layers), "interconnect"),),
     }
@@ -97,10 +98,9 @@ def explain_latency(layers: Layers) -> LatencyEquation:
             link = (1 / given("system.interconnect.mesh.link_gbps")).named(
                 "time a bit of link", "ns/bit"
             )
-            parts["link of the mesh"] = ((bits_of_macros(layers), link),)
-    spilled = off_chip_bits(layers)
-    if spilled is not None:
-        parts["memory off the chip"] = (_moved(layers, spilled, "off_chip"),)
+            parts["mesh link"] = ((bits_of_macros(layers), link),)
+    if moved := off_chip_bits(layers):
+        parts["memory off the chip"] = tuple(_moved(layers, bits, "off_chip") for bits in moved)
     stays = bool(number(1.0 * layers.resident)) or not is_on_arrays(layers)
     return LatencyEquation(
         parts=parts,
@@ -188,8 +188,9 @@ def _call(layers: Layers) -> Term:
 def _converted(layers: Layers, gate: Term) -> Expression:
     """Return the time of settling and converting; in a digital macro of its trees."""
     macro = layers.hardware.macro
-    a_plane = pulses_of(layers) / count(layers, "planes")
-    settling = constant(layers.hardware, "macro.input.settle_ns") * a_plane
+    settling = constant(layers.hardware, "macro.input.settle_ns").expression
+    if macro.input.drive == "pulses":
+        settling = settling * (pulses_of(layers) / count(layers, "planes"))
     if macro.adc is None:
         converting: Operand = (gate * _tree_delays(layers)).named("tree", "ns")
     else:

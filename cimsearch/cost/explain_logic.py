@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from cimsearch.cost.explain_expression import Expression, Operand, Term, applied
-from cimsearch.cost.explain_terms import Product, constant, data_term, number, shape
+from cimsearch.cost.explain_expression import Expression, Operand, Term, applied, total
+from cimsearch.cost.explain_terms import PS_A_NS, Product, constant, data_term, number, shape
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import (
     AND_CAPS,
@@ -12,6 +12,7 @@ from cimsearch.cost.logic import (
     ONE_SIDED_ADDER_CAPS,
     REGISTER_CAPS,
     SELECT_CAPS,
+    sum_bits,
 )
 from cimsearch.spec.hardware import Hardware
 
@@ -19,6 +20,7 @@ FULL_ADDER = Term("full adder", FULL_ADDER_CAPS, "NAND", how="NAND inputs that s
 ONE_SIDED = Term("one-sided adder", ONE_SIDED_ADDER_CAPS, "NAND", how="its XOR gates alone")
 REGISTER = Term("register bit", REGISTER_CAPS, "NAND", how="NAND inputs that switch")
 AND_GATE = Term("AND gate", AND_CAPS, "NAND", how="NAND inputs that switch")
+_ACTIVE = "macro.array.active_rows"
 SELECTION = Term("selection", SELECT_CAPS, "NAND", how="two-way, of one bit; taken as an XOR")
 
 
@@ -34,14 +36,14 @@ def macro_gate(hardware: Hardware) -> Term:
     """Return the energy of a NAND input in the macro's logic."""
     given = partial(constant, hardware)
     energy = given("macro.technology.nand2_cap_ff") * supply_v2(hardware)
-    return (energy * given("macro.logic_factor")).named("E_gate", "fJ")
+    return (energy * given("macro.logic_factor")).named("E_gate", "fJ/NAND")
 
 
 def unit_gate(hardware: Hardware) -> Term:
     """Return the energy of a NAND input in the digital unit."""
     given = partial(constant, hardware)
     energy = given("macro.technology.nand2_cap_ff") * given("macro.technology.vdd_v") ** 2
-    return (energy * given("system.digital.activity_frac")).named("E_unit", "fJ")
+    return (energy * given("system.digital.activity_frac")).named("E_unit", "fJ/NAND")
 
 
 def gate_delay(hardware: Hardware) -> Term:
@@ -52,7 +54,7 @@ def gate_delay(hardware: Hardware) -> Term:
     at_corner = Term(
         "corner delay", CORNER_DELAYS[corner], how=f"at {corner}, relative to typical (assumed)"
     )
-    delay = given("macro.technology.nand2_delay_ps") / 1000 * slower * at_corner
+    delay = given("macro.technology.nand2_delay_ps") / PS_A_NS * slower * at_corner
     return delay.named("t_gate", "ns")
 
 
@@ -83,8 +85,23 @@ def adc_bits(layers: Layers) -> Term:
 
 def tree_levels(hardware: Hardware) -> Term:
     """Return the levels of an adder tree: the bits that its sum adds to its operands."""
-    rows = constant(hardware, "macro.array.active_rows")
+    rows = constant(hardware, _ACTIVE)
     return applied("ceil", applied("log2", rows)).named("tree levels")
+
+
+def adders_of_pairs(operands: int, level: int) -> int:
+    """Return the adders at a level of a tree, counted from 1, that get two operands or sums."""
+    span = 1 << level
+    return max(-(-(operands - span // 2) // span), 0)
+
+
+def tree_adders(hardware: Hardware, bits: Operand) -> Expression:
+    """Return the full adders of a tree that sums all active rows of ``bits``."""
+    active, rows = hardware.macro.array.active_rows, constant(hardware, _ACTIVE)
+    if active.bit_count() == 1:
+        return rows * (bits + 1) - (bits + applied("log2", rows) + 1)
+    levels = range(1, sum_bits(active) + 1)
+    return total(*((bits + (at - 1)) * adders_of_pairs(active, at) for at in levels))
 
 
 def accumulator_bits(layers: Layers) -> Term:
@@ -105,8 +122,9 @@ def index_bits(hardware: Hardware) -> Term:
 
 def pulses_of(layers: Layers) -> Term:
     """Return the pulses of a wordline for one activation."""
-    drive = layers.hardware.macro.input.drive
-    how = f"of a wordline for one activation; input.drive: {drive}"
+    macro = layers.hardware.macro
+    why = "a bit each in a digital macro" if macro.adc is None else f"drive: {macro.input.drive}"
+    how = f"of a wordline for one activation; {why}"
     return Term("pulses", number(layers.pulses), how=how)
 
 
@@ -115,6 +133,15 @@ def executed_of(layers: Layers) -> Product:
     if layers.hardware.macro.input.zero_skipping == "none":
         return ()
     return ((1 - data_term(layers, "zero_planes")).named("executed"),)
+
+
+def chip_macros(layers: Layers) -> Term:
+    """Return the macros of the chip: all that it has, or as many as the network needs."""
+    if layers.hardware.system.macros != "enough":
+        return constant(layers.hardware, "system.macros")
+    shared = layers.hardware.system.layers_per_array == "many"
+    how = "arrays of all layers" + (", last columns in shared ones" if shared else "")
+    return Term("macros", number(layers.chip_macros), how=how)
 
 
 def word_bits(hardware: Hardware) -> Term:

@@ -17,12 +17,15 @@ from cimsearch.cost.explain_logic import (
     activation_bits,
     adc_bits,
     adder,
+    adders_of_pairs,
     executed_of,
     index_bits,
     macro_gate,
     multiplier,
     pulses_of,
     supply_v2,
+    tree_adders,
+    tree_levels,
     unit_gate,
     weight_bits,
     word_bits,
@@ -65,11 +68,15 @@ def explain_cells(layers: Layers) -> Equation:
         swing = swing_v, swing_v
         per_cell = (given(cap), squared, activity, density)
     pulsed = (count(layers, "vectors"), pulses_of(layers))
+    if "columns" in hardware.macro.array.gating:
+        columns: Product = (count(layers, "columns"),)
+    else:
+        columns = count(layers, "groups"), count(layers, "column_tiles"), given("macro.array.cols")
     bitlines = (
         *pulsed,
         count(layers, "row_groups"),
         *executed_of(layers),
-        count(layers, "columns"),
+        *columns,
         given("macro.array.rows"),
         given("macro.array.bitline_cap_ff_per_cell"),
         *swing,
@@ -99,7 +106,7 @@ def _lines(layers: Layers) -> list[Product]:
         (*cells, given("macro.input.wordline_cap_ff_per_cell"), *pulsed),
         (*rows, given("macro.input.level_shifter_cap_ff"), *pulsed),
     ]
-    if macro.input.dac_bits > 1:
+    if macro.input.dac_bits > 1 and macro.input.dac_cap_ff_per_bit is not None:
         dac = given("macro.input.dac_cap_ff_per_bit")
         driven = (*rows, activation_bits(layers), *executed_of(layers))
         products.append((*driven, dac, supply_v2(layers.hardware)))
@@ -128,9 +135,10 @@ def explain_adc(layers: Layers) -> Equation:
     swept = (count(layers, "swept_conversions"), *executed_of(layers))
     products: list[Product] = [(*swept, conversion_energy(layers, adc))]
     ranged_columns = number(1.0 * (layers.demand.range_policy == COLUMN_RANGE)) == 1
-    if ranged_columns and adc.columns_per_adc > 1:
+    switched = adc.columns_per_adc > 1 and adc.range_switch_fj is not None
+    if ranged_columns and switched:
         products.append((*swept, given("macro.adc.range_switch_fj")))
-    sampled = ("vectors", "row_groups", "outputs", "lines_per_output", "groups")
+    sampled = ("vectors", "row_groups", "swept_lines", "groups")
     products.append(
         (
             *(count(layers, name) for name in sampled),
@@ -153,9 +161,8 @@ def explain_adder_tree(layers: Layers) -> Equation:
     if "rows" in macro.array.gating:
         switched: Product = (_gated_tree(layers),)
     else:
-        rows, bits = constant(layers.hardware, "macro.array.active_rows"), weight_bits(layers)
-        adders = rows * (bits + 1) - (bits + applied("log2", rows) + 1)
-        switched = (count(layers, "row_groups"), adders.named("tree adders"), FULL_ADDER)
+        adders = tree_adders(layers.hardware, weight_bits(layers)).named("tree adders")
+        switched = (count(layers, "row_groups"), adders, FULL_ADDER)
     data = data_term(layers, "activity"), data_term(layers, "density")
     trees = count(layers, "results"), activation_bits(layers)
     return Equation("adder_tree", ((*trees, *switched, *data, macro_gate(layers.hardware)),))
@@ -172,12 +179,12 @@ def _gated_tree(layers: Layers) -> Term:
 
 def _tree(layers: Layers, rows: int) -> Term:
     """Return what a tree switches for ``rows`` operands: an adder of one operand only half."""
-    bits, levels = weight_bits(layers), sum_bits(layers.hardware.macro.array.active_rows)
+    bits, active = weight_bits(layers), layers.hardware.macro.array.active_rows
     switched: list[Operand] = []
-    for level in range(levels):
-        span = 2 << level
-        fed, full = -(-rows // span), max(-(-(rows - span // 2) // span), 0)
-        switched.append((bits + level) * (full * FULL_ADDER + (fed - full) * ONE_SIDED))
+    for level in range(1, sum_bits(active) + 1):
+        full, built = adders_of_pairs(rows, level), adders_of_pairs(active, level)
+        half = max(min(-(-rows // (1 << level)), built) - full, 0)
+        switched.append((bits + (level - 1)) * (full * FULL_ADDER + half * ONE_SIDED))
     how = "level by level: bits, adders of two operands, adders of one"
     return total(*switched).named(f"tree of {rows} rows", "NAND", how=how)
 
@@ -202,13 +209,19 @@ def _codes_added(layers: Layers, add: Term) -> list[Product]:
     """Return what putting the codes of an output together takes in the macro."""
     codes: Product = tuple(count(layers, name) for name in ("results", "planes", "row_groups"))
     codes, gate = (*codes, *executed_of(layers)), macro_gate(layers.hardware)
-    if layers.hardware.macro.adc is None:
+    macro = layers.hardware.macro
+    if macro.adc is None and macro.input.dac_bits == 1:
         return [(*codes, add, gate)]
-    places = _place_adders(layers).named("place adders", how="add the lines of an output")
+    what = "lines" if macro.adc else "trees of the input bits"
+    places = _place_adders(layers).named("place adders", how=f"add the {what} of an output")
     return [(*codes, places, FULL_ADDER, gate), (*codes, add, gate)]
 
 
 def _place_adders(layers: Layers) -> Expression:
+    if layers.hardware.macro.adc is None:
+        trees = constant(layers.hardware, "macro.input.dac_bits")
+        sums = tree_levels(layers.hardware) + weight_bits(layers)
+        return trees * (applied("log2", trees) - 0.5) + sums * (trees - 1)
     lines = count(layers, "lines_per_output")
     wider = lines * (applied("log2", lines) - 0.5)
     return applied("max", wider + adc_bits(layers) * (lines - 1), 0)

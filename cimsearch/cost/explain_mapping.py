@@ -119,25 +119,21 @@ def _tiles(layers: Layers) -> tuple[Count, ...]:
 
 
 def _converted(layers: Layers) -> tuple[Count, ...]:
-    array = layers.hardware.macro.array
-    outputs, lines, columns = (
-        _value(layers, name) for name in ("outputs", "lines_per_output", "columns_per_output")
+    macro = layers.hardware.macro
+    outputs, lines, tiles = (
+        _value(layers, name) for name in ("outputs", "lines_per_output", "column_tiles")
     )
-    if "columns" in array.gating:
+    if macro.adc is None or "columns" in macro.array.gating:
         swept = _counted(
             layers, "swept_lines", "outputs x lines_per_output", f"{outputs} * {lines}"
         )
     else:
         sweep = int(number(lines_per_adc(layers.demand, layers.hardware.macro)))
-        per_array = max(array.cols // columns, 1)
-        full = (outputs - 1) // per_array
-        last = outputs - full * per_array
         swept = _counted(
             layers,
             "swept_lines",
-            f"lines of all converters in use, {sweep} lines each",
-            f"{full} * ceil({per_array} * {lines} / {sweep}) * {sweep} "
-            f"+ ceil({last} * {lines} / {sweep}) * {sweep}",
+            "column_tiles x lines a converter x converters",
+            f"{tiles} * {sweep} * {macro.adcs}",
         )
     return (swept,)
 

@@ -1,19 +1,24 @@
 """What the other layers of a network decide of one: times that overlap, copies, shared arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cimsearch.cost.explain_expression import Term, applied
 from cimsearch.cost.explain_terms import Count, number
 from cimsearch.cost.layers import Layers, joined
 from cimsearch.cost.model import CostArrays
-from cimsearch.cost.namespace import node_sum
+from cimsearch.cost.namespace import Array, node_sum
 from cimsearch.cost.schedule import Parts, through_ns
 from cimsearch.cost.sharing import shelves_of
-from cimsearch.cost.timing import SHARED
+from cimsearch.cost.timing import SHARED, buffer_ns, bus_ns, digital_ns, off_chip_ns
 
-_UNITS = ("digital unit", "buffer", "bus", "memory off the chip")
-"""The units that all layers share, in the order of ``SHARED``."""
+_UNITS: Mapping[Callable[[Layers], Array], str] = {
+    digital_ns: "digital unit",
+    buffer_ns: "buffer",
+    bus_ns: "bus",
+    off_chip_ns: "memory off the chip",
+}
+"""The units that all layers share."""
 
 
 @dataclass(frozen=True)
@@ -24,30 +29,47 @@ class NetworkTerms:
         layers_ns: Sum of the times of all layers.
         latency: From input to output, where layers are pipelined; else None.
         interval: From one inference to the next, where layers are pipelined; else None.
+        note: Why layers are not pipelined on a chip that could; empty if they are.
     """
 
     layers_ns: Term
     latency: Term | None = None
     interval: Term | None = None
+    note: str = ""
 
 
 def network_terms(parts: Parts, costs: CostArrays, names: Sequence[str]) -> NetworkTerms:
     """Return the times of one network, whose nodes are ``parts`` and called ``names``."""
     times, layers = costs.nodes.latency_ns, parts[0][1]
     all_layers = Term("sum of layers", float(node_sum(times)[0]), "ns")
-    resident = bool(number(1.0 * layers.resident))
-    if layers.hardware.system.execution == "layer_by_layer" or not resident:
+    if layers.hardware.system.execution == "layer_by_layer":
         return NetworkTerms(all_layers)
+    if not number(1.0 * layers.resident):
+        needed, owned = number(layers.needed_macros), number(layers.chip_macros)
+        why = f"the network needs {needed:.0f} macros and the chip has {owned:.0f}"
+        each = f", each for a batch of {layers.batch}" if layers.batch > 1 else ""
+        return NetworkTerms(all_layers, note=f"{why}, so its layers run one after another{each}")
     slowest = names[int(times[0].argmax())]
     longest = Term("longest layer", float(times.max()), "ns", how=slowest)
-    busy = [
-        Term(name, float(joined(parts, unit_ns).sum()), "ns", how="over all layers")
-        for name, unit_ns in zip(_UNITS, SHARED, strict=True)
-    ]
+    busy = [_busy(parts, unit_ns) for unit_ns in SHARED]
     interval = applied("max", longest, *busy).named("interval", "ns")
     through = Term("last layer's end", float(through_ns(parts, times)[0]), "ns", how=_THROUGH)
     latency = applied("max", through, interval).named("network latency", "ns")
     return NetworkTerms(all_layers, latency, interval)
+
+
+def _busy(parts: Parts, unit_ns: Callable[[Layers], Array]) -> Term:
+    """Return the time of a unit that all layers share, over a whole inference."""
+    busy = joined(parts, unit_ns)
+    bus, name, how = parts[0][1].hardware.system.interconnect, _UNITS[unit_ns], "over all layers"
+    if unit_ns is bus_ns and bus.mesh is not None and bus.mesh.link_gbps < bus.bandwidth_gbps:
+        on_bus = joined(parts, lambda part: part.traffic.bus / bus.bandwidth_gbps)
+        link = float(busy[busy > on_bus].sum() / busy.sum())
+        name, how = (
+            "bus or mesh link",
+            f"{how}, of each the slower; {100 * link:.1f} % of it is the link",
+        )
+    return Term(name, float(busy.sum()), "ns", how=how)
 
 
 _THROUGH = (
@@ -63,7 +85,9 @@ def copies_of(layers: Layers) -> tuple[Count, ...]:
         return ()
     copies, vectors = int(number(layers.copies)), int(number(layers.mapping.vectors))
     needed, owned = (int(number(macros)) for macros in (layers.needed_macros, layers.chip_macros))
-    goal = "longest layer" if system.execution == "pipelined" else "sum of times"
+    goal = "sum of times"
+    if system.execution == "pipelined":
+        goal = f"longest layer, then the shortest {goal}"
     spare = max(owned - needed, 0)
     return (
         Count("spare_macros", spare, "macros - needed", f"max({owned} - {needed}, 0)"),

@@ -8,12 +8,14 @@ from functools import partial
 from itertools import pairwise
 
 from cimsearch.blueprint import OPS
+from cimsearch.cost.explain_area import system_area
 from cimsearch.cost.explain_expression import Expression, Operand, Term, applied, total
 from cimsearch.cost.explain_logic import (
     REGISTER,
     SELECTION,
     activation_bits,
     adder,
+    chip_macros,
     input_values,
     multiplier,
     output_values,
@@ -25,6 +27,7 @@ from cimsearch.cost.explain_logic import (
     word_bits,
 )
 from cimsearch.cost.explain_terms import (
+    FJ_A_PJ,
     NOT_ON_ARRAYS,
     Equation,
     Product,
@@ -42,10 +45,8 @@ from cimsearch.cost.explain_traffic import (
     read_bits,
     written_bits,
 )
-from cimsearch.cost.layers import FJ_PER_PJ, Layers
+from cimsearch.cost.layers import Layers
 from cimsearch.spec.hardware import BufferRead, Hardware
-
-_FJ = Term("1 pJ", FJ_PER_PJ, "fJ")
 
 
 def explain_buffers(layers: Layers) -> Equation:
@@ -94,7 +95,7 @@ def explain_interconnect(layers: Layers) -> Equation:
     hardware, given = layers.hardware, partial(constant, layers.hardware)
     volts = given("macro.technology.vdd_v")
     cap = given("system.interconnect.cap_ff_per_mm")
-    bus: Product = (bus_bits(layers), given("system.interconnect.length_mm"), cap, volts, volts)
+    bus: Product = (bus_bits(layers), _bus_length(layers), cap, volts, volts)
     products = [bus]
     if not is_on_arrays(layers):
         return Equation("interconnect", (bus,))
@@ -107,8 +108,15 @@ def explain_interconnect(layers: Layers) -> Equation:
         way = (moved, mean_hops(layers))
         hop = given("system.interconnect.mesh.hop_mm")
         router = given("system.interconnect.mesh.router_pj_per_bit")
-        products += [(*way, hop, cap, volts, volts), (*way, router, _FJ)]
+        products += [(*way, hop, cap, volts, volts), (*way, router, FJ_A_PJ)]
     return Equation("interconnect", tuple(products))
+
+
+def _bus_length(layers: Layers) -> Term:
+    """Return the length of the bus: as stated, or the side of the chip as a square."""
+    if layers.hardware.system.interconnect.length_mm != "chip_side":
+        return constant(layers.hardware, "system.interconnect.length_mm")
+    return applied("sqrt", system_area(layers)).named("chip side", "mm", how="length of the bus")
 
 
 def mean_hops(layers: Layers) -> Term:
@@ -117,15 +125,6 @@ def mean_hops(layers: Layers) -> Term:
     tiles = applied("max", applied("ceil", chip_macros(layers) / per_tile), 1)
     side = applied("sqrt", tiles).named("mesh side", how="tiles along one side of a square")
     return ((side - 1 / side) * 2 / 3).named("hops", how="mean of two tiles of the mesh")
-
-
-def chip_macros(layers: Layers) -> Term:
-    """Return the macros of the chip: all that it has, or as many as the network needs."""
-    if layers.hardware.system.macros != "enough":
-        return constant(layers.hardware, "system.macros")
-    shared = layers.hardware.system.layers_per_array == "many"
-    how = "arrays of all layers" + (", last columns in shared ones" if shared else "")
-    return Term("macros", number(layers.chip_macros), how=how)
 
 
 def explain_digital(layers: Layers) -> Equation:
@@ -168,7 +167,7 @@ def _per_value(layers: Layers, word: Term) -> Expression:
 def explain_off_chip(layers: Layers) -> Equation:
     """Explain the energy of the memory off the chip, and of writing weights into the macros."""
     given = partial(constant, layers.hardware)
-    read, spilled = given("system.off_chip.read_pj_per_bit"), off_chip_bits(layers)
+    read = given("system.off_chip.read_pj_per_bit")
     products: list[Product] = []
     stays = bool(number(1.0 * layers.resident))
     if is_on_arrays(layers) and not stays:
@@ -176,8 +175,7 @@ def explain_off_chip(layers: Layers) -> Equation:
         write = given("macro.array.write_pj_per_cell")
         products.append((weights(layers), weight_bits(layers), read, batch))
         products.append((count(layers, "used_cells"), write, batch))
-    if spilled is not None:
-        products.append((spilled, read))
+    products += [(bits, read) for bits in off_chip_bits(layers)]
     why = "all weights of the network stay in macros" if stays else NOT_ON_ARRAYS
     why = f"{why}, and the buffer holds the layer's activations"
     return Equation("off_chip", tuple(products), per_pj=1.0, why_zero="" if products else why)

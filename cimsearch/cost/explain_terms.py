@@ -12,6 +12,12 @@ from cimsearch.spec.hardware import Hardware
 
 Product = tuple[Term, ...]
 
+FJ_A_PJ = Term("1000 fJ/pJ", 1000.0, "fJ/pJ")
+PS_A_NS = Term("1000 ps/ns", 1000.0, "ps/ns")
+MHZ_NS = Term("1000 MHz ns", 1000.0, "MHz ns")
+UM2_A_MM2 = Term("1000000 um2/mm2", 1e6, "um2/mm2")
+"""Factors between units, written with them."""
+
 NOT_ON_ARRAYS = "the layer is not on arrays"
 _SIMULATED = "the table array_call covers it"
 
@@ -57,7 +63,7 @@ class Equation:
     def _scaled(self, total: str) -> str:
         if self.per_pj == 1:
             return total
-        return f"({total}) / {self.per_pj:g}"
+        return f"({total}) / ({self.per_pj:g} fJ/pJ)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The bits that a layer moves, with their numbers: the terms of ``Layers.traffic``."""
 
 from cimsearch.blueprint import Op
-from cimsearch.cost.explain_expression import Operand, Term, applied
+from cimsearch.cost.explain_expression import Expression, Operand, Term, applied
 from cimsearch.cost.explain_logic import (
     accumulator_bits,
     activation_bits,
@@ -89,11 +89,47 @@ def buffer_bits(layers: Layers) -> Term:
     return (read_bits(layers) + written_bits(layers)).named("bits of the buffer", "bit")
 
 
-def off_chip_bits(layers: Layers) -> Term | None:
-    """Return the bits that half of the buffer cannot hold; None if it holds all of them."""
-    if not number(layers.traffic.off_chip):
-        return None
-    size = constant(layers.hardware, "system.buffers.size_kib")
-    half = (size * BITS_PER_KIB / 2).named("half the buffer", "bit", how="the other is written")
-    beyond = 2 * applied("max", written_bits(layers) - half, 0)
-    return beyond.named("bits off chip", "bit", how="beyond the buffer, written and read again")
+def off_chip_bits(layers: Layers) -> tuple[Term, ...]:
+    """Return the bits that the buffer cannot hold: activations, weights of the digital unit."""
+    moved = []
+    if number(layers.traffic.off_chip):
+        moved.append(_spilled(layers))
+    if number(layers.digital_loaded_bits):
+        share = 1 - _kept_weights(layers) / _digital_weights(layers)
+        bits = weights(layers) * weight_bits(layers) * share
+        moved.append(bits.named("weights off chip", "bit", how="beyond half of the buffer"))
+    return tuple(moved)
+
+
+def _spilled(layers: Layers) -> Term:
+    """Return the bits of activations that are written off the chip and read again."""
+    room = (_buffer(layers) - _kept_weights(layers)).named("room", "bit", how="of activations")
+    stays = bool(number(1.0 * layers.resident))
+    if layers.hardware.system.execution == "pipelined" and stays:
+        windows = Term("windows", number(layers.live_bits), "bit", how="of all layers at once")
+        beyond = written_bits(layers) * applied("max", windows - room, 0) / windows
+    else:
+        half = room / 2 if stays else room / (2 * Term("batch", float(layers.batch), how=_BATCH))
+        how = "the other is written" if stays else "the other is written; of one inference"
+        half_room = half.named("half the room", "bit", how=how)
+        beyond = applied("max", written_bits(layers) - half_room, 0)
+    return (2 * beyond).named(
+        "bits off chip", "bit", how="beyond the room, written and read again"
+    )
+
+
+_BATCH = "from the data statistics"
+
+
+def _buffer(layers: Layers) -> Expression:
+    return constant(layers.hardware, "system.buffers.size_kib") * BITS_PER_KIB
+
+
+def _digital_weights(layers: Layers) -> Term:
+    bits = number(layers.digital_bits)
+    return Term("digital weights", bits, "bit", how="of all layers of the digital unit")
+
+
+def _kept_weights(layers: Layers) -> Term:
+    kept = applied("min", _digital_weights(layers), _buffer(layers) / 2)
+    return kept.named("weights kept", "bit", how="of the digital unit, in at most half the buffer")

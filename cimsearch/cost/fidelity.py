@@ -28,7 +28,7 @@ from cimsearch.cost.demand import DIFFERENTIAL, DIFFERENTIAL_DIGITAL, demand_of
 from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE, LAYER_RANGE, map_table
 from cimsearch.cost.namespace import Array, Mask, at_least, namespace_of
 from cimsearch.cost.partial_sums import Sums, column_sums, layer_sums, limits
-from cimsearch.cost.parts import NodeStatistics
+from cimsearch.cost.parts import NodeStatistics, named_statistics
 from cimsearch.cost.ranges import fitted_range, seen_ends
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
@@ -103,23 +103,32 @@ def fidelity(
     Raises:
         HardwareError: A node asks what the macro cannot do; the node is named.
     """
-    nodes = (network,) if isinstance(network, Node) else network.nodes
-    blueprint = Blueprint(nodes[0].in_shape, nodes[-1].out_shape[0], nodes)
+    if isinstance(network, Node):
+        network = Blueprint(network.in_shape, network.out_shape[0], (network,))
+    return tuple(layer_fidelities(network, hardware, statistics).values())
+
+
+def layer_fidelities(
+    network: Blueprint, hardware: Hardware, statistics: Statistics | NodeStatistics | None
+) -> dict[int, LayerFidelity]:
+    """Return the same by the index of each node with weights."""
+    nodes = network.nodes
     converted = [
         index for index, node in enumerate(nodes) if node.placement == "cim" and hardware.macro.adc
     ]
     found: dict[int, LayerFidelity] = {}
     if converted:
-        arrays = node_fidelity(_converted(blueprint, converted, hardware, statistics))
+        data = named_statistics(statistics, [node.name for node in nodes])
+        arrays = node_fidelity(_converted(network, converted, hardware, data))
         found = {
             index: _of_layer(arrays, column, nodes[index].name)
             for column, index in enumerate(converted)
         }
-    return tuple(
-        found.get(index, LayerFidelity(node.name, None, None, None, 0, 0, 0.0))
+    return {
+        index: found.get(index, LayerFidelity(node.name, None, None, None, 0, 0, 0.0))
         for index, node in enumerate(nodes)
         if node.has_weights
-    )
+    }
 
 
 def _converted(
@@ -180,9 +189,9 @@ def node_fidelity(nodes: Converted) -> NodeFidelity:
         found = full_range(lowest, scale, bits)
         errors = squared_error(sums, found, bits)
         converted = converted.where(fixed, _conversions(sums, found, errors, bits, noise))
-    for index, of_range in ((LAYER_RANGE, layer_sums), (COLUMN_RANGE, column_sums)):
+    for index in (LAYER_RANGE, COLUMN_RANGE):
         if (fitted := policy == index).any():
-            own = of_range(nodes, codes)
+            own = sums if index == LAYER_RANGE else column_sums(nodes, codes)
             found = fitted_range(own, bits)
             errors = squared_error(own, found, bits, seen_ends(own))
             converted = converted.where(fitted, _conversions(own, found, errors, bits, noise))

@@ -16,6 +16,7 @@ from cimsearch.cost.namespace import (
     Array,
     Mask,
     at_least,
+    at_most,
     ceil_div,
     namespace_of,
     values_of,
@@ -48,6 +49,8 @@ class Layers:
         needed_macros: Macros (n, 1) that hold all weights at once.
         chip_macros: Macros (n, 1) that the chip has.
         copies: How often a layer is on arrays: copies share its input vectors.
+        digital_bits: Weights (n, 1) of all layers of the digital unit, bits.
+        live_bits: What the windows (n, 1) of all nodes hold at once where nodes are pipelined.
     """
 
     table: LayerTable
@@ -62,6 +65,8 @@ class Layers:
     needed_macros: Array
     chip_macros: Array
     copies: Array
+    digital_bits: Array
+    live_bits: Array
 
     @cached_property
     def xp(self) -> Any:
@@ -139,8 +144,12 @@ class Layers:
 
     @cached_property
     def pulses(self) -> Array:
-        """Times that a wordline is pulsed for one activation."""
-        if self.hardware.macro.input.drive == "pulses":
+        """Times that a wordline is pulsed for one activation.
+
+        A digital macro that takes several bits at once has as many wordlines and gates.
+        """
+        macro = self.hardware.macro
+        if macro.input.drive == "pulses" or macro.adc is None:
             return self.demand.cim * self.demand.x_bits
         return self.mapping.planes
 
@@ -169,6 +178,17 @@ class Layers:
     def accumulator_bits(self) -> Array:
         """Bits of an output's accumulator: code, activation and weight bits together."""
         return self.code_bits + self.demand.x_bits + self.demand.w_bits
+
+    @cached_property
+    def digital_kept_bits(self) -> Array:
+        """Weights (n, 1) of the digital unit that stay in the buffer: at most half of it."""
+        return at_most(self.digital_bits, self.hardware.system.buffers.size_kib * BITS_PER_KIB / 2)
+
+    @cached_property
+    def digital_loaded_bits(self) -> Array:
+        """Weights of the digital unit that do not stay in the buffer, read at every inference."""
+        stay = self.digital_kept_bits / at_least(self.digital_bits, 1.0)
+        return self.digital_weighted * (self.weights * self.w_bits * (1 - stay))
 
     @cached_property
     def traffic(self) -> "Traffic":
@@ -228,8 +248,7 @@ def _traffic(layers: Layers) -> Traffic:
     The reader of a tensor pays for storing it, at its own precision: nodes with windows or weights
     their input, an addition every input but the first. Nodes in a stream (batch norm, activation,
     flatten) store nothing. A weight of the digital unit is read once for as many output positions
-    as the unit has lanes. One half of the buffer is read while the other is written: what a node
-    stores beyond one half is moved off the chip and back.
+    as the unit has lanes. What finds no room in the buffer is moved off the chip and back.
     """
     table, mapping = layers.table, layers.mapping
     digital = layers.hardware.system.digital
@@ -249,6 +268,33 @@ def _traffic(layers: Layers) -> Traffic:
     sums = mapping.results * mapping.row_tiles * layers.accumulator_bits
     to_macros = layers.demand.cim * (patches * mapping.column_tiles + sums)
     bus = layers.xp.where(layers.demand.cim, to_macros, written + read)
-    half = layers.hardware.system.buffers.size_kib * (BITS_PER_KIB / 2)
-    beyond = at_least(written - half, 0.0)
-    return Traffic(written, read, bus, to_macros, off_chip=2 * beyond)
+    return Traffic(written, read, bus, to_macros, off_chip=2 * _beyond_buffer(layers, written))
+
+
+def _beyond_buffer(layers: Layers, written: Array) -> Array:
+    """Return the bits of ``written`` that the buffer has no room for, beside digital weights.
+
+    Layer by layer, half of the room is read while the other half is written, and a batch whose
+    weights are loaded for all of it is stored whole. Pipelined, all windows share the room.
+    """
+    system = layers.hardware.system
+    room = system.buffers.size_kib * BITS_PER_KIB - layers.digital_kept_bits
+    stored = layers.xp.where(layers.resident, 1.0, float(layers.batch))
+    beyond = at_least(written - room / (2 * stored), 0.0)
+    if system.execution == "layer_by_layer":
+        return beyond
+    share = at_least(layers.live_bits - room, 0.0) / at_least(layers.live_bits, 1.0)
+    return layers.xp.where(layers.resident, written * share, beyond)
+
+
+def window_bits(layers: Layers) -> Array:
+    """Return what a node's input takes in the buffer while all nodes run, bits (n, nodes).
+
+    The rows of its window, and those that are written next. What an addition waits with is kept
+    whole.
+    """
+    table = layers.table
+    written_next = table.in_height / table.out_height
+    rows = at_most((table.kernel_height + written_next) / table.in_height, 1.0)
+    share = layers.xp.where(layers.is_op("add"), 1.0, rows)
+    return layers.real * layers.traffic.written * share

@@ -7,7 +7,7 @@ switches 3 and covers 6 NAND.
 
 from math import ceil, log2
 
-from cimsearch.cost.namespace import Array, at_least, ceil_div
+from cimsearch.cost.namespace import Array, at_least, at_most, ceil_div
 from cimsearch.spec.hardware import Hardware, Macro, Technology
 
 FULL_ADDER_CAPS = 6.0
@@ -34,8 +34,13 @@ def multiplier_caps(a_bits: Array | int, b_bits: Array | int) -> Array | float:
 
 
 def tree_adders(rows: int, bits: Array | int) -> Array | float:
-    """Return the full adders of a tree that sums ``rows`` operands of ``bits``."""
-    return rows * (bits + 1) - (bits + log2(rows) + 1)
+    """Return the full adders of a tree that sums ``rows`` operands of ``bits``.
+
+    Sums grow by a bit a level; an operand without a partner is wired on to the next level. For a
+    power of two that is rows (bits + 1) - (bits + log2 rows + 1) (ZigZag-IMC).
+    """
+    levels = range(1, sum_bits(rows) + 1)
+    return sum((bits + (level - 1)) * _adders_at(rows, level) for level in levels)
 
 
 def tree_caps(operands: Array, bits: Array, inputs: int) -> Array:
@@ -48,11 +53,17 @@ def tree_caps(operands: Array, bits: Array, inputs: int) -> Array:
     caps = 0.0 * operands
     for level in range(1, sum_bits(inputs) + 1):
         span = 1 << level
-        fed = ceil_div(operands, span)
+        fed = at_most(ceil_div(operands, span), _adders_at(inputs, level))
         full = at_least(ceil_div(operands - span // 2, span), 0.0)
-        switched = full * FULL_ADDER_CAPS + (fed - full) * ONE_SIDED_ADDER_CAPS
+        switched = full * FULL_ADDER_CAPS + at_least(fed - full, 0.0) * ONE_SIDED_ADDER_CAPS
         caps = caps + (bits + (level - 1)) * switched
     return caps
+
+
+def _adders_at(inputs: int, level: int) -> int:
+    """Return the adders of a tree of ``inputs`` at a level, counted from 1."""
+    span = 1 << level
+    return max(-(-(inputs - span // 2) // span), 0)
 
 
 def sum_bits(rows: int) -> int:

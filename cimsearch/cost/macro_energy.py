@@ -4,7 +4,7 @@ Each function returns fJ of one inference, array (n, nodes), 0 off the arrays. E
 capacitance x voltage squared; docs/cost-model.md lists the equations with their sources.
 """
 
-from math import sqrt
+from math import log2, sqrt
 
 from cimsearch.cost.adc import conversion_fj
 from cimsearch.cost.layers import Layers
@@ -28,8 +28,8 @@ from cimsearch.spec.hardware import ResistiveCell
 def cells_fj(layers: Layers) -> Array:
     """Return the energy of cells and bitlines.
 
-    A cell pays when its row is pulsed, in proportion to its data. A used column pays for the
-    bitline of every row, driven or not, at every pulse.
+    A cell pays when its row is pulsed, in proportion to its data. A column pays for the bitline of
+    every row, driven or not, at every pulse of its array, used or not unless ``gating`` says so.
     """
     macro, mapping = layers.hardware.macro, layers.mapping
     cell = macro.cell
@@ -44,7 +44,11 @@ def cells_fj(layers: Layers) -> Array:
         swing_v = sqrt(macro.energy_v2)
     pulses = mapping.vectors * layers.pulses
     driven = pulses * mapping.row_groups * layers.executed
-    bitline_cells = driven * mapping.columns * macro.array.rows
+    if "columns" in macro.array.gating:
+        columns = mapping.columns
+    else:
+        columns = mapping.groups * mapping.column_tiles * macro.array.cols
+    bitline_cells = driven * columns * macro.array.rows
     bitline_fj = macro.array.bitline_cap_ff_per_cell * swing_v**2
     return pulses * mapping.used_cells * per_cell + bitline_cells * bitline_fj
 
@@ -69,7 +73,7 @@ def drivers_fj(layers: Layers) -> Array:
     if given.dac_bits == 1:
         return wordlines
     dacs = rows * layers.demand.x_bits * layers.executed
-    return wordlines + dacs * (given.dac_cap_ff_per_bit * macro.energy_v2)
+    return wordlines + dacs * ((given.dac_cap_ff_per_bit or 0.0) * macro.energy_v2)
 
 
 def _zero_detector_fj(layers: Layers) -> Array:
@@ -95,10 +99,9 @@ def adc_fj(layers: Layers) -> Array:
         policy == FULL_SCALE, looked_up(full, bits), looked_up(ranged, bits)
     )
     if macro.adc.columns_per_adc > 1:
-        conversion = conversion + (policy == COLUMN_RANGE) * macro.adc.range_switch_fj
-    lines = mapping.outputs * mapping.lines_per_output * mapping.groups
-    samples = mapping.vectors * layers.pulses * mapping.row_groups * lines
-    sampled = samples * (macro.adc.sample_cap_ff * macro.energy_v2)
+        conversion = conversion + (policy == COLUMN_RANGE) * (macro.adc.range_switch_fj or 0.0)
+    samples = mapping.vectors * layers.pulses * mapping.row_groups * mapping.groups
+    sampled = samples * mapping.swept_lines * (macro.adc.sample_cap_ff * macro.energy_v2)
     return layers.executed * (mapping.swept_conversions * conversion + sampled)
 
 
@@ -154,9 +157,16 @@ def shift_add_fj(layers: Layers) -> Array:
 
 
 def _place_adders(layers: Layers) -> Array:
-    """Return the full adders that add the lines of an output; a digital tree has done that."""
-    if layers.hardware.macro.adc is None:
-        return 0.0 * layers.mapping.rows
+    """Return the full adders that add the lines of an output at their place values.
+
+    A digital tree has added the bits of a weight; the trees of the input bits that are applied at
+    once are added here.
+    """
+    macro = layers.hardware.macro
+    if macro.adc is None:
+        trees = float(macro.input.dac_bits)
+        sums = layers.code_bits + layers.demand.w_bits
+        return layers.demand.cim * (trees * (log2(trees) - 0.5) + sums * (trees - 1)) * (trees > 1)
     lines = layers.mapping.lines_per_output
     wider = lines * (log2_of(lines) - 0.5)
     return at_least(wider + layers.code_bits * (lines - 1), 0.0)

@@ -114,8 +114,8 @@ class Mapping:
         row_groups: Row ranges of a group that are converted separately.
         serial_row_groups: Row groups in the fullest tile: what one array does in sequence.
         diagonal: Groups that share an array.
-        swept_lines: Lines that the converters of one group sweep in one array call of each of its
-            column tiles: a shared converter sweeps all its columns, used or not.
+        swept_lines: Lines that converters sweep in one array call of each column tile of a group:
+            those of all columns, used or not, unless ``gating`` says so.
         offset: 1 where weights are stored with an offset.
         scale_multiplies: Multiplications by a converter's range: none for ``full_scale`` (a power
             of two), one an output for ``layer``, one a line and row group for ``column``.
@@ -176,7 +176,7 @@ class Mapping:
 
     @cached_property
     def swept_conversions(self) -> Array:
-        """Conversions with the idle lines of every converter in use."""
+        """Conversions with those of idle lines."""
         return self.passes * self.swept_lines
 
     @cached_property
@@ -272,7 +272,9 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
     row_groups_ = (row_tiles - 1) * ceil_div(tile, array.active_rows)
     row_groups_ = row_groups_ + ceil_div(last_rows, array.active_rows)
     per_array = at_least(floor(array.cols / columns), 1)
+    column_tiles = ceil_div(outputs, per_array)
     fitting = xp.minimum(floor(array.rows / rows), floor_div(per_array, outputs))
+    diagonal = xp.minimum(at_least(fitting, 1), table.groups)
     multiplies = xp.where(
         demand.range_policy == COLUMN_RANGE,
         row_groups_ * lines,
@@ -289,14 +291,14 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         lines_per_output=on_arrays(lines),
         tile_rows=on_arrays(tile),
         row_tiles=on_arrays(row_tiles),
-        column_tiles=on_arrays(ceil_div(outputs, per_array)),
+        column_tiles=on_arrays(column_tiles),
         row_groups=on_arrays(row_groups_),
         serial_row_groups=on_arrays(ceil_div(xp.minimum(rows, tile), array.active_rows)),
-        diagonal=on_arrays(xp.minimum(at_least(fitting, 1), table.groups)),
+        diagonal=on_arrays(xp.where(table.groups > 1, diagonal, 1.0)),
         swept_lines=on_arrays(
             outputs * lines
-            if "columns" in array.gating
-            else _swept_lines(outputs, per_array, lines, lines_per_adc(demand, macro))
+            if macro.adc is None or "columns" in array.gating
+            else column_tiles * lines_per_adc(demand, macro) * macro.adcs
         ),
         offset=on_arrays(1.0 * (demand.encoding == OFFSET)),
         scale_multiplies=on_arrays(vectors * outputs * table.groups * multiplies),
@@ -318,14 +320,6 @@ def _tile_rows(kernel_area: Array, macro: Macro) -> Array:
         return rows
     kernels = floor_div(rows, kernel_area) * kernel_area
     return namespace_of(rows).where(kernels > 0, kernels, rows)
-
-
-def _swept_lines(outputs: Array, per_array: Array, lines: Array, sweep: Array) -> Array:
-    """Return the lines swept in all column tiles of a group by converters of ``sweep`` lines."""
-    full_tiles = floor_div(outputs - 1, per_array)
-    last = outputs - full_tiles * per_array
-    full = ceil_div(per_array * lines, sweep) * sweep
-    return full_tiles * full + ceil_div(last * lines, sweep) * sweep
 
 
 def lines_per_adc(demand: Demand, macro: Macro) -> Array:

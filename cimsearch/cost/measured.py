@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cimsearch.cost.credibility import CallCheck, check_calibration
 from cimsearch.cost.measured_points import MeasuredPoint, measured_points
+from cimsearch.cost.measured_supply import at_supply
 from cimsearch.cost.measured_table import MeasuredTable
 from cimsearch.errors import SpecError
 from cimsearch.spec.hardware import Calibration, CallComponent, Hardware, Macro
@@ -38,6 +39,14 @@ ANALOG_SCALED = (
 DIGITAL_SCALED = ("logic_factor",)
 """The constant of a digital macro that the energy of its logic is proportional to."""
 
+_ANALOG_PARTS: tuple[CallComponent, ...] = ("cells", "drivers", "adc")
+_DIGITAL_PARTS: tuple[CallComponent, ...] = (
+    "cells",
+    "drivers",
+    "adder_tree",
+    "shift_add",
+    "control",
+)
 _LARGEST_FACTOR = 1e3
 _MOST_STEPS = 50
 _SLOPE_STEP = 1e-4
@@ -79,16 +88,6 @@ class Fit:
         return all(abs(check.error_frac) <= self.calibration.tolerance_frac for check in fitted)
 
 
-def at_supply(macro: Macro, supply_v: float) -> Macro:
-    """Return ``macro`` at another supply; wordlines driven from the supply follow it."""
-    if isclose(supply_v, macro.supply_v):
-        return macro
-    changes: dict[str, Any] = {"supply_v": supply_v}
-    if isclose(macro.input.wordline_v, macro.supply_v):
-        changes["input"] = macro.input.model_copy(update={"wordline_v": supply_v})
-    return macro.model_copy(update=changes)
-
-
 def energy_constants(macro: Macro) -> dict[str, float]:
     """Return, by path, the constants that a fit scales."""
     data = macro.model_dump()
@@ -112,11 +111,22 @@ def scaled(macro: Macro, factor: float) -> Macro:
     return Macro.model_validate(data)
 
 
-def checked(hardware: Hardware, measured: MeasuredPoint) -> CallCheck:
-    """Return what the model says at one measured point, at its supply and with its data."""
+def checked(
+    hardware: Hardware, measured: MeasuredPoint, *, label: str = "the measured point"
+) -> CallCheck:
+    """Return what the model says at one measured point, at its supply and with its data.
+
+    Args:
+        hardware: The macro, in any system.
+        measured: The point.
+        label: What an error calls it.
+
+    Raises:
+        HardwareError: The point asks what the macro cannot do.
+    """
     macro = at_supply(hardware.macro, measured.supply_v)
     there = hardware.model_copy(update={"macro": macro})
-    (check,) = check_calibration(there, _calibration(macro, [measured]))
+    (check,) = check_calibration(there, _calibration(macro, [measured]), label=lambda _: label)
     return check
 
 
@@ -132,12 +142,17 @@ def _calibration(macro: Macro, points: Sequence[MeasuredPoint]) -> Calibration:
 
 
 def _parts(macro: Macro) -> tuple[CallComponent, ...]:
-    """Return the parts that a measurement covers: as the macro's file says, or the usual ones."""
+    """Return the parts that a measurement covers: as the macro's file says, or the usual ones.
+
+    A table of simulated calls stands for those of them that it covers.
+    """
     if macro.calibration:
         return macro.calibration.components
-    if macro.compute_model == "digital":
-        return ("cells", "drivers", "adder_tree", "shift_add", "control")
-    return ("cells", "drivers", "adc")
+    digital = macro.compute_model == "digital"
+    usual: tuple[CallComponent, ...] = _DIGITAL_PARTS if digital else _ANALOG_PARTS
+    if macro.array_call is None:
+        return usual
+    return ("array_call", *(part for part in usual if part not in macro.simulated))
 
 
 def fit(table: MeasuredTable, hardware: Hardware) -> Fit:

@@ -3,15 +3,13 @@
 Nothing here knows the macro; ``cimsearch.cost.measured`` turns rows into calibration points.
 """
 
-import csv
 import difflib
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
+from cimsearch.cost.csv_cells import CsvFile, read_csv
 from cimsearch.errors import SpecError
 
 ENERGIES = ("tops_per_w", "fj_per_mac", "call_energy_pj")
@@ -63,26 +61,39 @@ class MeasuredRow:
 
 @dataclass(frozen=True)
 class MeasuredTable:
-    """A table: its file, the SHA-256 of the file's bytes, its energy column, its rows."""
+    """A table: its file, its energy column, its rows."""
 
-    path: Path
-    sha256: str
+    file: CsvFile
     energy_column: str
     rows: tuple[MeasuredRow, ...]
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.file.path
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file's bytes."""
+        return self.file.sha256
+
     def problem(self, line: int, column: str, message: str) -> str:
         """Return one line that points at a cell."""
-        return _problem(self.path, line, column, message)
+        return self.file.problem(line, column, message)
 
 
 @dataclass(frozen=True)
 class _Cells:
     """The cells of one line by column, and the problems found in the whole file so far."""
 
-    path: Path
+    file: CsvFile
     line: int
     texts: Mapping[str, str]
     problems: list[str]
+
+    def refuse(self, column: str, message: str) -> None:
+        """Note a problem."""
+        self.problems.append(self.file.problem(self.line, column, message))
 
     def number(self, column: str, allowed: str, accept: Callable[[float], bool]) -> float | None:
         """Return a number, or None if the cell is empty or not there; note a bad one."""
@@ -95,8 +106,7 @@ class _Cells:
             value = float("nan")
         if isfinite(value) and accept(value):
             return value
-        message = f"found {text!r}; allowed is {allowed}"
-        self.problems.append(_problem(self.path, self.line, column, message))
+        self.refuse(column, f"found {text!r}; allowed is {allowed}")
         return None
 
     def positive(self, column: str) -> float | None:
@@ -106,8 +116,7 @@ class _Cells:
     def needed(self, column: str, allowed: str, accept: Callable[[float], bool]) -> float:
         """Return a number that must be there; note a missing one."""
         if not self.texts.get(column, ""):
-            message = f"found nothing; allowed is {allowed}"
-            self.problems.append(_problem(self.path, self.line, column, message))
+            self.refuse(column, f"found nothing; allowed is {allowed}")
         value = self.number(column, allowed, accept)
         return float("nan") if value is None else value
 
@@ -129,54 +138,35 @@ def read_table(path: Path) -> MeasuredTable:
     """Return the table in the CSV file ``path``: UTF-8, commas, a header line, ``#`` comments.
 
     Raises:
-        SpecError: The file cannot be read or is not as ``TEMPLATE`` says; all problems at once,
-            each with its line and column.
+        UsageError: The file cannot be read.
+        SpecError: It is not as ``TEMPLATE`` says; all problems at once, each with its line and
+            column.
     """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read: {error}") from error
-    lines = _lines(path, text)
+    file = read_csv(path)
+    lines = ((line, cells) for line, cells in file.rows() if not cells[0].startswith("#"))
     header_line, header = next(lines, (1, []))
     if not header:
-        raise SpecError(_problem(path, 1, "file", "found no header line"))
-    _check_header(path, header_line, header)
+        raise SpecError(file.problem(1, "file", "found no header line"))
+    file = replace(file, header=tuple(header))
+    _check_header(file, header_line)
     energy_column = next(name for name in ENERGIES if name in header)
     problems: list[str] = []
     rows = tuple(
-        _row(_Cells(path, line, dict(zip(header, texts, strict=False)), problems), energy_column)
+        _row(_Cells(file, line, dict(zip(header, texts, strict=False)), problems), energy_column)
         for line, texts in lines
-        if _complete(path, line, texts, header, problems)
+        if _complete(file, line, texts, problems)
     )
     if problems:
         raise SpecError("\n".join(problems))
     if not rows:
-        raise SpecError(
-            _problem(path, header_line, "file", "found no rows; allowed is one or more")
-        )
-    return MeasuredTable(path, sha256(content).hexdigest(), energy_column, rows)
+        found = file.problem(header_line, "file", "found no rows; allowed is one or more")
+        raise SpecError(found)
+    return MeasuredTable(file, energy_column, rows)
 
 
-def _problem(path: Path, line: int, column: str, message: str) -> str:
-    return f"{path}:{line}: {column}: {message}"
-
-
-def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of the lines that are neither empty nor comments."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for texts in reader:
-            cells = [cell.strip() for cell in texts]
-            if any(cells) and not cells[0].startswith("#"):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        where = _problem(path, reader.line_num, "file", f"not valid CSV: {error}")
-        raise SpecError(where) from error
-
-
-def _check_header(path: Path, line: int, header: Sequence[str]) -> None:
+def _check_header(file: CsvFile, line: int) -> None:
     """Check that the columns are known, there once, and enough."""
+    header = file.header
     problems = [
         (name or "header", f"unknown column; {_nearest(name)}")
         for name in header
@@ -199,7 +189,7 @@ def _check_header(path: Path, line: int, header: Sequence[str]) -> None:
                 problems.append(("header", told + ", ".join(names)))
     if problems:
         raise SpecError(
-            "\n".join(_problem(path, line, *problem) for problem in sorted(problems)),
+            "\n".join(file.problem(line, *problem) for problem in sorted(problems)),
             "cimsearch hardware import --template prints an example",
         )
 
@@ -209,14 +199,13 @@ def _nearest(name: str) -> str:
     return f"did you mean {close[0]}?" if close else f"allowed are {', '.join(COLUMNS)}"
 
 
-def _complete(
-    path: Path, line: int, texts: Sequence[str], header: Sequence[str], problems: list[str]
-) -> bool:
+def _complete(file: CsvFile, line: int, texts: Sequence[str], problems: list[str]) -> bool:
     """Return whether a line has a cell for every column; note it if not."""
-    if len(texts) == len(header):
+    columns = len(file.header)
+    if len(texts) == columns:
         return True
-    message = f"found {len(texts)} cells; allowed is one for each of {len(header)} columns"
-    problems.append(_problem(path, line, "row", message))
+    message = f"found {len(texts)} cells; allowed is one for each of {columns} columns"
+    problems.append(file.problem(line, "row", message))
     return False
 
 

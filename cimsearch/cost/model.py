@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cimsearch.blueprint import LayerTable
-from cimsearch.cost.area import array_um2, shared_um2
+from cimsearch.cost.area import UM2_PER_MM2, array_um2, shared_um2
 from cimsearch.cost.array_call import array_call_fj
 from cimsearch.cost.demand import Label
 from cimsearch.cost.layers import FJ_PER_PJ, Columns, Layers, joined
@@ -52,22 +52,10 @@ _DYNAMIC = {
 COMPONENTS = (*_DYNAMIC, "off_chip", "control", "leakage")
 """What the energy is split into, in order."""
 
-UNVALIDATED = (
-    "array_call",
-    "buffers",
-    "interconnect",
-    "digital",
-    "off_chip",
-    "control",
-    "leakage",
-)
-"""Components that no chip has validated."""
-
 PIECE = 1024
 """Networks priced at a time where only totals are wanted."""
 
 _LABEL = "network {}, node {}".format
-_UM2_PER_MM2 = 1e6
 _PJ_PER_UW_NS = 1e-3
 
 
@@ -126,7 +114,7 @@ class CostArrays(Totals):
 def estimate_totals(
     table: LayerTable,
     hardware: Hardware,
-    statistics: Statistics | None = None,
+    statistics: Statistics | NodeStatistics | None = None,
     *,
     label: Label = _LABEL,
 ) -> Totals:
@@ -139,9 +127,12 @@ def estimate_totals(
     """
     pieces = []
     for start in range(0, max(table.shape[0], 1), PIECE):
-        piece = table.map(itemgetter(slice(start, start + PIECE)))
+        chosen = slice(start, start + PIECE)
+        data = statistics
+        if isinstance(data, NodeStatistics):
+            data = data.of_networks(chosen)
         at = partial(_at, label, start)
-        pieces.append(_price(piece, hardware, statistics, at).totals)
+        pieces.append(_price(table.map(itemgetter(chosen)), hardware, data, at).totals)
     xp = namespace_of(pieces[0].energy_pj)
 
     def in_order(parts: list[Array]) -> Array:
@@ -233,7 +224,7 @@ def _price(
         name: joined(parts, partial(_real_pj, price)) for name, price in _equations(macro).items()
     }
     # The whole system leaks from one inference to the next: nodes share that by their times.
-    leaking_uw = leakage_uw_per_mm2(macro) * (area / _UM2_PER_MM2)
+    leaking_uw = leakage_uw_per_mm2(macro) * (area / UM2_PER_MM2)
     leaking_uw = leaking_uw * (times.interval_ns / node_sum(latency))
     components = dynamic | {
         "off_chip": joined(parts, partial(_real_pj, off_chip_fj)),

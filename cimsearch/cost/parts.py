@@ -1,20 +1,23 @@
 """The nodes of many networks, mapped: those on arrays and the others apart."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
 
 import numpy as np
 
-from cimsearch.blueprint import LayerTable
+from cimsearch.blueprint import OPS, LayerTable
 from cimsearch.cost.array_call import check_calls
 from cimsearch.cost.demand import Label, demand_of, no_demand
-from cimsearch.cost.layers import Columns, Layers
+from cimsearch.cost.given import check_statistics
+from cimsearch.cost.layers import FLOAT_BITS, Columns, Layers, joined, window_bits
 from cimsearch.cost.mapping import Mapping, map_table, unmapped
 from cimsearch.cost.namespace import Array, Mask, namespace_of, node_sum, values_of
 from cimsearch.cost.schedule import with_copies
 from cimsearch.cost.sharing import shelves_of
 from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.statistics import SHARES
 from cimsearch.spec.study import Statistics
 
 
@@ -30,6 +33,33 @@ class NodeStatistics:
     zero_plane_frac: Array | float = 0.0
     batch: int = 1
 
+    def map(self, change: Callable[[Array], Array]) -> "NodeStatistics":
+        """Return them with ``change`` applied to each share, an array (n or 1, nodes or 1)."""
+        activity, density, zero_planes = (
+            change(np.atleast_2d(getattr(self, name))) for name in SHARES
+        )
+        return NodeStatistics(activity, density, zero_planes, self.batch)
+
+    def of_networks(self, chosen: slice) -> "NodeStatistics":
+        """Return those of some networks only."""
+        return self.map(lambda share: share[chosen] if len(share) > 1 else share)
+
+
+def named_statistics(
+    data: Statistics | NodeStatistics | None, names: Sequence[str]
+) -> Statistics | NodeStatistics | None:
+    """Return ``data`` for the nodes called ``names``.
+
+    What is declared of single layers becomes arrays (1, nodes); all else stays as it is.
+    """
+    if not isinstance(data, Statistics) or not data.layers:
+        return data
+    layers = [data.of_layer(name) for name in names]
+    activity, density, zero_planes = (
+        np.array([[getattr(layer, name) for layer in layers]]) for name in SHARES
+    )
+    return NodeStatistics(activity, density, zero_planes, data.batch)
+
 
 def parts_of(
     table: LayerTable, hardware: Hardware, data: Statistics | NodeStatistics, label: Label
@@ -37,7 +67,12 @@ def parts_of(
     """Return the nodes that any network has on arrays, and the others, which map to nothing.
 
     Most nodes of a network are never on arrays: apart, they skip the equations of those that are.
+
+    Raises:
+        UsageError: Statistics are declared of layers by name, which a table does not have.
+        HardwareError: A node asks what the macro cannot do.
     """
+    check_statistics(data)
     on_arrays = (values_of(table.cim) == 1).any(axis=0)
     nothing = 0.0 * table.op[:1, :1]
     chip = _chip(0.0 * table.op[:, :1], hardware)
@@ -53,6 +88,7 @@ def parts_of(
         else:
             demand, mapping = no_demand(nothing), unmapped(nothing)
         found.append((columns, part, demand, mapping))
+    digital_bits = _digital_bits(table)
     parts = [
         (
             columns,
@@ -69,10 +105,15 @@ def parts_of(
                 needed_macros=chip.needed,
                 chip_macros=chip.macros,
                 copies=nothing + 1.0,
+                digital_bits=digital_bits,
+                live_bits=nothing,
             ),
         )
         for columns, part, demand, mapping in found
     ]
+    if hardware.system.execution == "pipelined":
+        live = node_sum(joined(parts, window_bits))[:, None]
+        parts = [(columns, replace(part, live_bits=live)) for columns, part in parts]
     if not on_arrays.any():
         return parts
     columns, layers = parts[0]
@@ -96,6 +137,15 @@ def _chip(needed: Array, hardware: Hardware) -> _Chip:
     if owned == "enough":
         return _Chip(needed >= 0, needed, needed)
     return _Chip(needed <= owned, needed, 0.0 * needed + owned)
+
+
+def _digital_bits(table: LayerTable) -> Array:
+    """Return the weights (n, 1) of all layers of the digital unit, bits."""
+    weighted = (table.op == OPS.index("conv")) | (table.op == OPS.index("linear"))
+    fan_in = table.kernel_height * table.kernel_width * (table.in_channels / table.groups)
+    bits = table.w_bits + FLOAT_BITS * (table.w_bits == 0)
+    weights = (weighted & (table.cim != 1)) * (fan_in * table.out_channels * bits)
+    return node_sum(weights)[:, None]
 
 
 def _needed_macros(mapping: Mapping, hardware: Hardware) -> Array:

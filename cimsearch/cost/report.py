@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
-from cimsearch.cost.credibility import is_calibrated, trust_in
-from cimsearch.cost.model import UNVALIDATED, CostArrays, estimate_table
-from cimsearch.cost.parts import NodeStatistics
+from cimsearch.cost.credibility import is_calibrated, trust_in, validated_components
+from cimsearch.cost.fidelity import LayerFidelity, layer_fidelities
+from cimsearch.cost.model import CostArrays, estimate_table
+from cimsearch.cost.namespace import Array
+from cimsearch.cost.parts import NodeStatistics, named_statistics
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
@@ -20,7 +22,8 @@ class LayerCost:
     """The cost of one node of a network, per inference.
 
     ``area_um2`` is that of the ``arrays`` that one of its ``copies`` touches; ``components``
-    splits its energy, pJ by name.
+    splits its energy, pJ by name. ``fidelity`` is what the hardware does to its output before any
+    training, to uniform codes if no data statistics are given; None for a node without weights.
     """
 
     name: str
@@ -33,6 +36,7 @@ class LayerCost:
     arrays: int
     copies: int
     components: dict[str, float]
+    fidelity: LayerFidelity | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def estimate(
     """Return the cost of a network, or of a single layer, on ``hardware``.
 
     Args:
-        network: What to price.
+        network: What to price; a layer by itself has a chip, hence leakage, of its own.
         hardware: What to price on.
         statistics: Data statistics of the network, or of each node (arrays that broadcast to
             (1, nodes)); the defaults if left out.
@@ -116,13 +120,16 @@ def estimate(
         network = Blueprint(network.in_shape, network.out_shape[0], (network,))
     nodes = network.nodes
     table = layer_table([network])
-    costs = estimate_table(table, hardware, statistics, label=lambda _, i: nodes[i].name)
+    data = named_statistics(statistics, [node.name for node in nodes])
+    costs = estimate_table(table, hardware, data, label=lambda _, i: nodes[i].name)
     if not allow_reload:
         _check_fits(int(costs.macros[0]), hardware)
     components = {name: float(part[0]) for name, part in costs.components.items()}
     energy_pj = float(costs.energy_pj[0])
     calibrated = is_calibrated(hardware)
     trust = trust_in(hardware.macro, calibrated=calibrated)
+    signals = layer_fidelities(network, hardware, data)
+    validated = validated_components(hardware.macro, calibrated=calibrated)
     return CostReport(
         energy_pj=energy_pj,
         latency_ns=float(costs.latency_ns[0]),
@@ -132,13 +139,18 @@ def estimate(
         utilization=float(costs.utilization[0]),
         macros=int(costs.macros[0]),
         components=components,
-        layers=tuple(_layer(costs, node, index) for index, node in enumerate(nodes)),
+        layers=tuple(
+            _layer(costs, node, index, signals.get(index)) for index, node in enumerate(nodes)
+        ),
         precision=_precision(network),
         calibrated=calibrated,
         band_factor=trust.factor,
         band_achieved_frac=trust.achieved_coverage,
         band_basis=trust.basis,
-        unvalidated_frac=sum(components[name] for name in UNVALIDATED) / energy_pj,
+        unvalidated_frac=sum(
+            energy for name, energy in components.items() if name not in validated
+        )
+        / energy_pj,
     )
 
 
@@ -155,7 +167,7 @@ def _programming_pj(costs: CostArrays, hardware: Hardware) -> float:
     return float(cells.sum()) * hardware.macro.array.write_pj_per_cell
 
 
-def _layer(costs: CostArrays, node: Node, index: int) -> LayerCost:
+def _layer(costs: CostArrays, node: Node, index: int, fidelity: LayerFidelity | None) -> LayerCost:
     parts = costs.nodes
     return LayerCost(
         name=node.name,
@@ -168,6 +180,7 @@ def _layer(costs: CostArrays, node: Node, index: int) -> LayerCost:
         arrays=int(parts.arrays[0, index]),
         copies=int(parts.copies[0, index]),
         components={name: float(part[0, index]) for name, part in parts.components.items()},
+        fidelity=fidelity,
     )
 
 
@@ -189,12 +202,19 @@ def node_statistics(
     *,
     default: Statistics | None = None,
 ) -> NodeStatistics:
-    """Return measured statistics, by node name, as arrays (1, nodes); ``default`` elsewhere."""
-    declared = default or Statistics()
-    names = [node.name for node in network.nodes]
+    """Return measured statistics, by node name, as arrays (1, nodes).
+
+    Elsewhere those that are declared, ``default``, or of single layers in it.
+    """
+    declared, names = default or Statistics(), [node.name for node in network.nodes]
+
+    def shares(name: str, measured: Mapping[str, float]) -> Array:
+        layers = ((layer, declared.of_layer(layer)) for layer in names)
+        return np.array([[measured.get(n, getattr(layer, name)) for n, layer in layers]])
+
     return NodeStatistics(
-        np.array([[activity_frac.get(name, declared.activity_frac) for name in names]]),
-        np.array([[density_frac.get(name, declared.density_frac) for name in names]]),
-        zero_plane_frac=declared.zero_plane_frac,
+        shares("activity_frac", activity_frac),
+        shares("density_frac", density_frac),
+        shares("zero_plane_frac", {}),
         batch=declared.batch,
     )

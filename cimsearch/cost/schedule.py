@@ -54,7 +54,8 @@ def with_copies(parts: Parts) -> Layers:
         spare=values_of(layers.chip_macros - layers.needed_macros)[:, 0],
     )
     if layers.hardware.system.execution == "pipelined":
-        copies = least_longest(work, values_of(_shared_ns(parts)))
+        # What the longest layer leaves makes the others faster, and so an inference.
+        copies = least_sum(work, least_longest(work, values_of(_shared_ns(parts))))
     else:
         copies = least_sum(work)
     like = layers.xp.asarray(np.where(values_of(layers.resident), copies, 1.0))
@@ -64,16 +65,17 @@ def with_copies(parts: Parts) -> Layers:
 def network_times(parts: Parts, node_ns: Array) -> NetworkTimes:
     """Return the times of networks whose nodes take ``node_ns`` (n, nodes) by themselves.
 
-    A network that does not fit runs layer by layer: its macros are needed one after another.
+    A network that does not fit runs layer by layer: its macros are needed one after another, each
+    layer for the whole batch that its weights are loaded for.
     """
     total, layers = node_sum(node_ns), parts[0][1]
+    xp, fits = layers.xp, layers.resident[:, 0]
+    whole_batch = xp.where(fits, total, total * float(layers.batch))
     if layers.hardware.system.execution == "layer_by_layer":
-        return NetworkTimes(total, total)
-    xp = layers.xp
+        return NetworkTimes(whole_batch, total)
     interval = xp.maximum(xp.max(node_ns, axis=1), _shared_ns(parts))
     latency = xp.maximum(through_ns(parts, node_ns), interval)
-    fits = layers.resident[:, 0]
-    return NetworkTimes(xp.where(fits, latency, total), xp.where(fits, interval, total))
+    return NetworkTimes(xp.where(fits, latency, whole_batch), xp.where(fits, interval, total))
 
 
 def through_ns(parts: Parts, node_ns: Array) -> Array:

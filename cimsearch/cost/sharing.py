@@ -3,16 +3,30 @@
 A layer's full column tiles take whole arrays. What is left of its columns, once a row tile and
 block of groups, goes on a shelf: a stack of arrays that are filled from left to right, one layer
 beside the other. A part starts at a new converter or adder tree, so that none serves two layers,
-and no two parts of a layer are in one array, so that a layer runs as fast as on its own. A layer
-that finds no room opens the next shelf (next-fit shelf packing, E. G. Coffman et al., SIAM J.
-Computing 1980): never more arrays than one layer an array.
+and no two parts of a layer are in one array, so that a layer runs as fast as on its own. The
+highest stack goes first, each on the first shelf that has room (first-fit decreasing height, E. G.
+Coffman et al., SIAM J. Computing 1980): never more arrays than one layer an array.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cimsearch.cost.mapping import Mapping, columns_of_output
-from cimsearch.cost.namespace import Array, at_least, ceil_div, floor_div, namespace_of, node_sum
+from cimsearch.cost.namespace import (
+    Array,
+    at_least,
+    ceil_div,
+    floor_div,
+    namespace_of,
+    node_sum,
+    stepped,
+    values_of,
+)
 from cimsearch.spec.hardware import Hardware, Macro
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -49,22 +63,36 @@ def shelves_of(mapping: Mapping, hardware: Hardware) -> Shelves:
     whole = stacks * (full_tiles + ~part)
     parts, width = stacks * part, width * part
 
-    closed = height = used = 0.0 * mapping.rows[:, 0]
-    shelf, column = [], []
-    for node in range(width.shape[1]):
-        fits = used + width[:, node] <= columns
-        closed = closed + ~fits * height
-        height = xp.maximum(fits * height, parts[:, node])
-        shelf.append(closed)
-        column.append(fits * used)
-        used = fits * used + width[:, node]
+    shelf, column, shelved = _placed(values_of(parts), values_of(width), columns)
+    macros = values_of(node_sum(whole)) + shelved
     return Shelves(
         whole=whole,
         parts=parts,
-        shelf=xp.stack(shelf, axis=1),
-        column=xp.stack(column, axis=1),
-        macros=node_sum(whole) + closed + height,
+        shelf=xp.asarray(shelf),
+        column=xp.asarray(column),
+        macros=stepped(node_sum(mapping.arrays), macros),
     )
+
+
+def _placed(heights: Floats, widths: Floats, columns: int) -> tuple[Floats, Floats, Floats]:
+    """Return the shelf and column of every part (n, nodes), and the arrays of all shelves (n,).
+
+    The highest first, each on the first shelf with room: a shelf is as high as what opened it.
+    """
+    networks = np.arange(len(heights))
+    order = np.argsort(-heights, axis=1, kind="stable")
+    tops, used = np.zeros_like(heights), np.zeros_like(heights)
+    chosen, column = np.zeros(heights.shape, dtype=np.intp), np.zeros_like(heights)
+    for step in range(heights.shape[1]):
+        node = order[:, step]
+        height, width = heights[networks, node], widths[networks, node]
+        # Of shelves that are not open yet nothing is used, so that the first of them has room.
+        first = np.argmax(used + width[:, None] <= columns, axis=1)
+        chosen[networks, node], column[networks, node] = first, used[networks, first]
+        tops[networks, first] = np.maximum(tops[networks, first], height)
+        used[networks, first] += width
+    starts = np.cumsum(tops, axis=1) - tops
+    return np.take_along_axis(starts, chosen, axis=1), column, tops.sum(axis=1)
 
 
 def _columns_of_unit(macro: Macro) -> int:

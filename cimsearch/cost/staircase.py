@@ -8,6 +8,7 @@ changes of a network are priced in one batch, by the equations of every other pr
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import copysign, inf
 from operator import attrgetter
 
 import numpy as np
@@ -15,17 +16,17 @@ import numpy as np
 from cimsearch.blueprint import Blueprint
 from cimsearch.cost.changes import SMALL, Change, Kind, priced_changes, weights_of
 from cimsearch.cost.model import CostArrays, estimate_table
+from cimsearch.cost.parts import named_statistics
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 
 FREE_ENERGY_FRAC = 0.01
-"""A gain that crosses no boundary and adds less than this share of the energy is free."""
+"""A gain that crosses no boundary and adds at most this share of the energy is free."""
 
 _BOUNDARIES = {
     "row tile": "row_tiles",
     "column tile": "column_tiles",
     "row group": "row_groups",
-    "converter sweep": "swept_lines",
     "input plane": "planes",
     "weight slice": "slices",
 }
@@ -41,9 +42,9 @@ class Step:
         before: Channels or bits now.
         after: Channels or bits with the change.
         crosses: The boundaries it crosses: the counts of ``row tile``, ``column tile``, ``row
-            group``, ``converter sweep``, ``input plane``, ``weight slice`` or ``macro`` change;
-            with ``copies`` some layer is on arrays more often, or less; with ``chip`` the network
-            now fits the macros there are, or no longer does.
+            group``, ``input plane``, ``weight slice`` or ``macro`` change; with ``copies`` some
+            layer is on arrays more often, or less; with ``chip`` the network now fits the macros
+            there are, or no longer does.
         energy_saved_pj: Of the network.
         latency_saved_ns: Of the network, from input to output.
         interval_saved_ns: Of the network, from one inference to the next; the latency's saving
@@ -51,9 +52,8 @@ class Step:
         area_saved_um2: Of the system.
         arrays_saved: Arrays that hold weights once, those of several layers counted once.
         energy_saved_frac: Share of the network's energy.
-        weights_change_frac: Change of the number of weights as a share of it; 0 for bits.
-        loss_frac: What the saving takes away: the share of the weights lost; for bits the share of
-            the setting lost, times the layer's share of the weights. Negative for a gain.
+        weights_lost_frac: Share of the network's weights that is lost; negative for weights
+            gained, 0 for bits.
     """
 
     where: str
@@ -67,13 +67,19 @@ class Step:
     area_saved_um2: float
     arrays_saved: int
     energy_saved_frac: float
-    weights_change_frac: float
-    loss_frac: float
+    weights_lost_frac: float
 
     @property
     def worth(self) -> float:
-        """Share of the energy saved per share lost; below 0 for a gain that costs energy."""
-        return self.energy_saved_frac / abs(self.loss_frac)
+        """Share of the energy saved per share of the weights lost; infinite where none are lost.
+
+        Where the change costs energy, minus its share per share of the weights gained.
+        """
+        saved = self.energy_saved_frac
+        traded = self.weights_lost_frac if saved > 0 else -self.weights_lost_frac
+        if traded > 0:
+            return saved / traded
+        return copysign(inf, saved) if saved else 0.0
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,10 @@ class Staircase:
     """What small changes of one network do.
 
     Attributes:
-        steps: Changes that cross a boundary, and the converter's next bits; most worth first.
-        free: The largest gains that cross none and add less than ``FREE_ENERGY_FRAC`` of energy.
+        steps: Changes that cross a boundary, and the converter's next bits; most worth first, of
+            equal worth the greatest saving of energy.
+        free: The largest gains that cross none and add at most ``FREE_ENERGY_FRAC`` of energy,
+            in the same order.
     """
 
     steps: tuple[Step, ...]
@@ -101,8 +109,9 @@ def staircase(
         HardwareError: The network asks what the macro cannot do.
     """
     table, changes = priced_changes(blueprint, hardware)
-    costs = estimate_table(table, hardware, statistics)
-    steps = _steps(blueprint, changes, weights_of(table, blueprint), costs, hardware)
+    named = named_statistics(statistics, [node.name for node in blueprint.nodes])
+    costs = estimate_table(table, hardware, named)
+    steps = _steps(changes, weights_of(table, blueprint), costs, hardware)
     widths = [step for step in steps if step.kind == "width"]
     bits = [step for step in steps if step.kind != "width"]
     told = [step for step in bits if step.crosses or step.kind == "adc_bits"]
@@ -113,7 +122,7 @@ def staircase(
         up = [step for step in around if step.after > step.before]
         told += [*_nearest_beyond(down), *_nearest_beyond(up)]
         free += _last_free(up)
-    by_worth = attrgetter("worth")
+    by_worth = attrgetter("worth", "energy_saved_pj")
     return Staircase(
         steps=tuple(sorted(told, key=by_worth, reverse=True)),
         free=tuple(sorted(free, key=by_worth, reverse=True)),
@@ -121,7 +130,6 @@ def staircase(
 
 
 def _steps(
-    blueprint: Blueprint,
     changes: Sequence[Change],
     weights: np.ndarray[tuple[int], np.dtype[np.int64]],
     costs: CostArrays,
@@ -136,12 +144,8 @@ def _steps(
             *(costs.area_um2, costs.macros),
         )
     )
-    share = {node.name: node.weights / blueprint.weights for node in blueprint.nodes}
     steps = []
     for row, change in enumerate(changes, start=1):
-        weights_frac = float(weights[row] / weights[0] - 1)
-        lost_bits_frac = (change.before - change.after) / change.before
-        on_bits = change.kind != "width"
         steps.append(
             Step(
                 where=change.where,
@@ -155,8 +159,7 @@ def _steps(
                 area_saved_um2=float(area[0] - area[row]),
                 arrays_saved=int(arrays[0] - arrays[row]),
                 energy_saved_frac=float(1 - energy[row] / energy[0]),
-                weights_change_frac=weights_frac,
-                loss_frac=share[change.where] * lost_bits_frac if on_bits else -weights_frac,
+                weights_lost_frac=float(1 - weights[row] / weights[0]),
             )
         )
     return steps
@@ -166,16 +169,10 @@ def _crossed(
     costs: CostArrays, hardware: Hardware
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     """Return by boundary which networks (n,) are on another side of it than the first one."""
-    adc, owned = hardware.macro.adc, hardware.system.macros
-    # A converter has steps only where it serves several outputs and sweeps the idle ones too.
-    sweeps = "columns" not in hardware.macro.array.gating
-    lines_of_adc = adc.columns_per_adc if adc is not None and sweeps else 0
-    served = np.asarray(costs.mapping.columns_per_output)[:1] < lines_of_adc
-    crossed = {}
+    owned, crossed = hardware.system.macros, {}
     for name, field in _BOUNDARIES.items():
         counts = np.asarray(getattr(costs.mapping, field))
-        moved = counts != counts[:1]
-        crossed[name] = (moved & served if name == "converter sweep" else moved).any(axis=1)
+        crossed[name] = (counts != counts[:1]).any(axis=1)
     copies = np.asarray(costs.nodes.copies)
     crossed["copies"] = (copies != copies[:1]).any(axis=1)
     macros = np.asarray(costs.macros)
@@ -214,4 +211,4 @@ def _last_free(outwards: Sequence[Step]) -> list[Step]:
 
 def _is_free(step: Step) -> bool:
     gain = step.after > step.before
-    return gain and not step.crosses and -step.energy_saved_frac < FREE_ENERGY_FRAC
+    return gain and not step.crosses and -step.energy_saved_frac <= FREE_ENERGY_FRAC

@@ -7,6 +7,7 @@ reports say what share of the energy they are.
 from itertools import pairwise
 from math import log
 
+from cimsearch.cost.area import UM2_PER_MM2, array_um2, shared_um2
 from cimsearch.cost.layers import FJ_PER_PJ, Layers
 from cimsearch.cost.logic import (
     REGISTER_CAPS,
@@ -45,12 +46,12 @@ def read_pj_per_bit(buffers: Buffers) -> float:
 def interconnect_fj(layers: Layers) -> Array:
     """Return the energy of the bus, of the mesh between tiles, and of choosing among copies.
 
-    Every bit charges the full length of the bus; to and from macros it also takes the hops of
-    the mesh, and one two-way selection for every doubling of a layer's copies.
+    Every bit charges the full length of the bus, or the chip's side. To and from macros it also
+    takes the hops of the mesh, and one two-way selection for every doubling of a layer's copies.
     """
     bus, traffic = layers.hardware.system.interconnect, layers.traffic
     energy_v2 = layers.hardware.macro.technology.vdd_v**2
-    energy = traffic.bus * (bus.length_mm * bus.cap_ff_per_mm * energy_v2)
+    energy = traffic.bus * bus_mm(layers) * (bus.cap_ff_per_mm * energy_v2)
     selections = traffic.to_macros * layers.copy_levels
     energy = energy + selections * (SELECT_CAPS * unit_cap_fj(layers.hardware))
     if bus.mesh is None:
@@ -58,6 +59,16 @@ def interconnect_fj(layers: Layers) -> Array:
     hop_fj = bus.mesh.hop_mm * bus.cap_ff_per_mm * energy_v2
     hop_fj = hop_fj + bus.mesh.router_pj_per_bit * FJ_PER_PJ
     return energy + traffic.to_macros * hops(layers) * hop_fj
+
+
+def bus_mm(layers: Layers) -> Array | float:
+    """Return the length of the bus (n, 1): as stated, or the side of the chip as a square."""
+    length = layers.hardware.system.interconnect.length_mm
+    if length != "chip_side":
+        return length
+    area_um2 = layers.chip_macros * array_um2(layers.hardware.macro) + shared_um2(layers.hardware)
+    side: Array = layers.xp.sqrt(area_um2 / UM2_PER_MM2)
+    return side
 
 
 def hops(layers: Layers) -> Array:
@@ -115,12 +126,13 @@ def lane_operations(layers: Layers) -> Array:
 def off_chip_fj(layers: Layers) -> Array:
     """Return the energy of the memory off the chip and of writing weights into the macros.
 
-    A network that does not fit is loaded layer by layer, once a batch; activations beyond the
-    buffer are written and read again.
+    A network that does not fit is loaded layer by layer, once a batch. Activations that the buffer
+    cannot hold are written and read again, weights of the digital unit read at every inference.
     """
     memory, array = layers.hardware.system.off_chip, layers.hardware.macro.array
     bits = layers.demand.cim * (layers.weights * layers.w_bits)
     loaded_pj = bits * memory.read_pj_per_bit
     loaded_pj = loaded_pj + layers.mapping.used_cells * array.write_pj_per_cell
     loaded_fj = ~layers.resident * (loaded_pj * (FJ_PER_PJ / layers.batch))
-    return loaded_fj + layers.traffic.off_chip * (memory.read_pj_per_bit * FJ_PER_PJ)
+    moved = layers.traffic.off_chip + layers.digital_loaded_bits
+    return loaded_fj + moved * (memory.read_pj_per_bit * FJ_PER_PJ)

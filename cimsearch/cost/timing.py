@@ -10,7 +10,7 @@ from cimsearch.cost.system_energy import hops, lane_operations
 
 
 def latency_ns(layers: Layers) -> Array:
-    """Return the latency of every node by itself.
+    """Return the time of every node by itself, per inference.
 
     It is that of the slowest of macros, digital unit, buffer, bus and off-chip memory, which
     overlap within a layer, after loading the layer's weights if they do not stay in the macros;
@@ -49,8 +49,9 @@ def bus_ns(layers: Layers) -> Array:
 
 
 def off_chip_ns(layers: Layers) -> Array:
-    """Return the time of moving activations that the buffer cannot hold."""
-    return layers.traffic.off_chip / layers.hardware.system.off_chip.bandwidth_gbps
+    """Return the time of moving activations and digital weights that the buffer cannot hold."""
+    bits = layers.traffic.off_chip + layers.digital_loaded_bits
+    return bits / layers.hardware.system.off_chip.bandwidth_gbps
 
 
 SHARED = (digital_ns, buffer_ns, bus_ns, off_chip_ns)
@@ -89,7 +90,9 @@ def call_ns(layers: Layers) -> Array:
 def _converted_ns(layers: Layers, gate_ns: float) -> Array:
     """Return the time of settling and converting; in a digital macro of its trees."""
     macro = layers.hardware.macro
-    settled = macro.input.settle_ns * (layers.pulses / at_least(layers.mapping.planes, 1))
+    settled = 0.0 * layers.pulses + macro.input.settle_ns
+    if macro.input.drive == "pulses":
+        settled = settled * (layers.pulses / at_least(layers.mapping.planes, 1))
     if macro.adc is None:
         return settled + gate_ns * _tree_delays(layers)
     conversion = looked_up(conversion_ns(macro), layers.demand.adc_bits)

@@ -51,7 +51,7 @@ def zigzag_macro(array: ZigZagArray) -> Macro:
             bitline_cap_ff_per_cell=BITLINE_CAP_FF / array.depth if array.analog else 0.0,
             write_pj_per_cell=0.0,
             write_ns_per_row=0.0,
-            gating=() if array.analog else ("rows",),
+            gating=("columns",) if array.analog else ("rows", "columns"),
         ),
         cell=ChargeCell(kind="charge", cap_ff=_NEXT_TO_NOTHING)
         if array.analog

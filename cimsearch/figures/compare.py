@@ -15,6 +15,8 @@ from cimsearch.figures.style import BLUE, GREEN, LEGEND, ORANGE, PURPLE, SKY, VE
 
 _COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
+# A model that is right is a ring around the dot that was measured: neither covers the other.
+_SIZES = {"measured": 8, "model": 15}
 _GAP = 0.09
 
 
@@ -47,7 +49,7 @@ def drawn(rows: Sequence[Comparison]) -> list[Comparison]:
 
 
 def compare_figure(rows: Sequence[Comparison]) -> go.Figure:
-    """Return TOPS/W over TOPS/mm2: filled marks are measured, open ones the model.
+    """Return TOPS/W over TOPS/mm2: filled marks are measured, larger open ones the model.
 
     A line joins a measured point and its model. Both axes of both panels are logarithmic.
     """
@@ -117,7 +119,7 @@ def _traces(panel: _Panel, rows: Sequence[Comparison], index: int) -> list[Any]:
                     name=f"{name}, {kind}",
                     marker={
                         "symbol": symbol if kind == "measured" else f"{symbol}-open",
-                        "size": 11,
+                        "size": _SIZES[kind],
                         "color": colour,
                         "line": {"color": colour, "width": 1.5},
                     },
@@ -150,7 +152,7 @@ def _hover(panel: _Panel, kind: str, row: Comparison, x: float, y: float) -> str
         f"<b>{plain(row.name)}</b>, {kind}",
         f"{y:.4g} TOPS/W{unit}",
         f"{x:.4g} TOPS/mm²{unit}",
-        f"precision {row.precision}, ADC {row.adc_bits or 'none'}",
+        f"precision {row.precision} (weights {TIMES} activations), ADC {row.adc_bits or 'none'}",
         f"{row.supply_v:g} V" + (f", {facts.node_nm:g} nm {facts.device}" if facts else ""),
         f"activity {row.activity_frac:g}, density {row.density_frac:g}",
         *(_wrapped(f"source: {row.source}") if row.source else ["no measurement"]),

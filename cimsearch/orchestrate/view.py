@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import cimsearch
 from cimsearch.blueprint import Node
-from cimsearch.cost import UNVALIDATED
+from cimsearch.cost import COMPONENTS, validated_components
 from cimsearch.evaluate import Score
 from cimsearch.figures.view import (
     Baseline,
@@ -200,11 +200,13 @@ def _credibility(result: StudyResult) -> Credibility:
     if not costs:
         return Credibility(calibrated=False, band_factor=1.0, unvalidated_frac=0.0)
     first = costs[0]
+    macro = result.study.hardware.macro
+    validated = validated_components(macro, calibrated=first["calibrated"])
     return Credibility(
         calibrated=first["calibrated"],
         band_factor=first["band_factor"],
         achieved_coverage=first["band_achieved_frac"],
-        unvalidated=tuple(UNVALIDATED),
+        unvalidated=tuple(name for name in COMPONENTS if name not in validated),
         unvalidated_frac=sum(cost["unvalidated_frac"] for cost in costs) / len(costs),
         note=f"The band: {first['band_basis']}.",
     )

@@ -6,7 +6,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.cost import CostReport, Totals, estimate, estimate_totals, node_statistics
+from cimsearch.cost import (
+    COMPONENTS,
+    CostReport,
+    NodeStatistics,
+    Totals,
+    estimate,
+    estimate_totals,
+    named_statistics,
+    node_statistics,
+)
+from cimsearch.cost.given import check_hardware
 from cimsearch.evaluate import Score
 from cimsearch.space import Candidate, Genes, Space
 from cimsearch.spec import Hardware, Study
@@ -82,15 +92,31 @@ def estimate_batch(
 
     Args:
         space: What the genes mean.
-        genes: Choice indices (n, g).
-        hardware: What to price on.
+        genes: Choice indices (n, g); of none the costs are empty arrays.
+        hardware: From ``load_hardware``.
         statistics: Declared data statistics; the defaults if left out.
 
     Raises:
-        SpaceError: The vectors have the wrong length or an index out of range.
+        SpaceError: The vectors have the wrong length, or a value is no index in range.
         HardwareError: A candidate asks what the hardware cannot do; names the first.
+        UsageError: ``hardware`` is not loaded.
     """
-    return estimate_totals(space.layer_table(genes), hardware, statistics)
+    check_hardware(hardware)
+    table = space.layer_table(genes)
+    if not table.shape[0]:
+        return _no_totals()
+    # Padding, behind the last name, has no name: it is real in no network.
+    data = named_statistics(statistics, [*space.node_names, ""])
+    if isinstance(data, NodeStatistics):
+        nodes = space.node_indices(genes)
+        data = data.map(lambda share: share[0][nodes])
+    return estimate_totals(table, hardware, data)
+
+
+def _no_totals() -> Totals:
+    """Return the costs of no networks."""
+    none = np.zeros(0)
+    return Totals(none, none, none, none, none, none, dict.fromkeys(COMPONENTS, none))
 
 
 def failing_constraints(study: Study, genes: Genes) -> tuple[int, dict[str, int]]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cimsearch.errors import SpaceError
 
@@ -43,25 +44,49 @@ def active_mask(genes_of: Sequence[Gene], genes: Genes) -> NDArray[np.bool_]:
     return mask
 
 
-def check(genes_of: Sequence[Gene], genes: Genes) -> None:
-    """Check that ``genes`` (n, g) are valid choice indices.
+def as_indices(genes_of: Sequence[Gene], genes: ArrayLike) -> Genes:
+    """Return ``genes`` (n, g) as choice indices (n, g); an empty list is no vectors.
 
     Raises:
-        SpaceError: The shape is wrong or an index is out of range; the first such gene is named.
+        SpaceError: The shape is wrong, or a value is no whole number in range; the first such
+            gene is named.
     """
-    if genes.ndim != 2 or genes.shape[1] != len(genes_of):
-        raise SpaceError(
-            f"genes: found shape {genes.shape}; allowed is (n, {len(genes_of)})",
-            "space.gene_names lists the genes in order",
-        )
-    sizes = np.array([len(gene.choices) for gene in genes_of])
-    bad = np.argwhere((genes < 0) | (genes >= sizes))
+    try:
+        given = np.asarray(genes)
+    except ValueError as error:
+        raise _wrong_shape(genes_of, "vectors of different lengths") from error
+    if given.shape == (0,):
+        given = given.reshape(0, len(genes_of))
+    if given.ndim != 2 or given.shape[1] != len(genes_of):
+        raise _wrong_shape(genes_of, f"shape {given.shape}")
+    bad = np.argwhere(~_valid(genes_of, given))
     if len(bad):
-        row, column = bad[0]
+        row, column = (int(index) for index in bad[0])
+        gene, found = genes_of[column], given[row].tolist()[column]
         raise SpaceError(
-            f"genes[{row}]: {genes_of[column].name}: found index {genes[row, column]}; "
-            f"allowed is 0 to {sizes[column] - 1} for {list(genes_of[column].choices)}"
+            f"genes[{row}]: {gene.name}: found {found!r}; allowed is a whole number from 0 to "
+            f"{len(gene.choices) - 1}, an index into {list(gene.choices)}"
         )
+    return np.asarray(given, dtype=np.int64)
+
+
+def _valid(genes_of: Sequence[Gene], genes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values (n, g) are choice indices."""
+    if genes.dtype.kind in "iuf":
+        sizes = np.array([len(gene.choices) for gene in genes_of])
+        return np.asarray((genes >= 0) & (genes < sizes) & (genes == np.floor(genes)))
+    valid = [
+        [found in range(len(gene.choices)) for found, gene in zip(row, genes_of, strict=True)]
+        for row in genes.tolist()
+    ]
+    return np.array(valid, dtype=bool).reshape(genes.shape)
+
+
+def _wrong_shape(genes_of: Sequence[Gene], found: str) -> SpaceError:
+    return SpaceError(
+        f"genes: found {found}; allowed is (n, {len(genes_of)})",
+        "space.gene_names lists the genes in order",
+    )
 
 
 def canonical(genes_of: Sequence[Gene], genes: Genes) -> Genes:
@@ -74,9 +99,15 @@ def repair(genes_of: Sequence[Gene], genes: NDArray[np.generic]) -> Genes:
 
     Values are rounded and clipped to the choices; an inactive gene copies its left neighbour, so
     that a layer that is switched on later starts like the one before it.
+
+    Raises:
+        SpaceError: A value is not a number.
     """
-    sizes = np.array([len(gene.choices) for gene in genes_of])
-    fixed = np.clip(np.rint(np.asarray(genes, dtype=np.float64)), 0, sizes - 1).astype(np.int64)
+    sizes, given = [len(gene.choices) for gene in genes_of], np.asarray(genes, dtype=np.float64)
+    if np.isnan(given).any():
+        row, column = (int(index) for index in np.argwhere(np.isnan(given))[0])
+        raise SpaceError(f"genes[{row}]: {genes_of[column].name}: found nan; allowed is a number")
+    fixed = np.clip(np.rint(given), 0, np.array(sizes) - 1).astype(np.int64)
     mask = active_mask(genes_of, fixed)
     for index, gene in enumerate(genes_of):
         if gene.neighbour >= 0:

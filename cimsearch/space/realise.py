@@ -116,15 +116,13 @@ def table_of(plan: Plan, picks: Picks, n: int) -> LayerTable:
     template = layer_table([plan.template, Blueprint(plan.input_shape, plan.classes, ())])
     names = [column.name for column in fields(LayerTable)]
     columns = {name: [*getattr(template, name)[0]] for name in names}
-    exists = np.ones((len(plan.steps), n), dtype=bool)
+    exists = _existing(plan, picks, n)
     channels = {NETWORK_INPUT: np.array(plan.input_shape[0])}
     for index, step in enumerate(plan.steps):
         decided = _decided(step, picks, channels[step.node.inputs[0]])
         for name, values in decided.items():
             columns[name][index] = values
         given, out = decided["in_channels"], decided["out_channels"]
-        if step.depth:
-            exists[index] = picks.exceeds(step.depth, step.position)
         channels[step.node.name] = (
             out if exists[index].all() else np.where(exists[index], out, given)
         )
@@ -132,6 +130,25 @@ def table_of(plan: Plan, picks: Picks, n: int) -> LayerTable:
     return LayerTable(
         *(_packed([*columns[name], getattr(template, name)[1, 0]], order, n) for name in names)
     )
+
+
+def places_of(plan: Plan, picks: Picks, n: int) -> NDArray[np.intp]:
+    """Return which step of ``plan`` is at each place of the nodes of ``n`` candidates.
+
+    Shape (n, nodes), as that of their layer table; (1, nodes) if it is the same step in all of
+    them. Behind the end of a candidate it is one more than there are steps.
+    """
+    order = _order(_existing(plan, picks, n))
+    return np.arange(len(plan.steps))[None] if order is None else order.T
+
+
+def _existing(plan: Plan, picks: Picks, n: int) -> NDArray[np.bool_]:
+    """Return which steps exist in each candidate (steps, n)."""
+    exists = np.ones((len(plan.steps), n), dtype=bool)
+    for row, step in zip(exists, plan.steps, strict=True):
+        if step.depth:
+            row[:] = picks.exceeds(step.depth, step.position)
+    return exists
 
 
 def _decided(step: Step, picks: Picks, given: Ints) -> dict[str, Ints]:

@@ -12,9 +12,16 @@ from cimsearch.blueprint import Blueprint, LayerTable
 from cimsearch.errors import SpaceError
 from cimsearch.seeds import stream
 from cimsearch.space.families import FAMILIES, UNORDERED, Axis
-from cimsearch.space.genes import Gene, Genes, active_mask, canonical, check, repair
+from cimsearch.space.genes import Gene, Genes, active_mask, as_indices, canonical, repair
 from cimsearch.space.layout import Plan
-from cimsearch.space.realise import Picks, Value, Values, blueprint_of, table_of
+from cimsearch.space.realise import (
+    Picks,
+    Value,
+    Values,
+    blueprint_of,
+    places_of,
+    table_of,
+)
 from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import RangePolicy
 from cimsearch.spec.space import SpaceSpec
@@ -134,13 +141,11 @@ class Space:
 
     def active(self, genes: Genes) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         """Return which genes (n, g) are active in each candidate."""
-        check(self.genes, genes)
-        return active_mask(self.genes, genes)
+        return active_mask(self.genes, as_indices(self.genes, genes))
 
     def canonical(self, genes: Genes) -> Genes:
         """Return genes (n, g) with inactive ones set to -1: equal rows are equal candidates."""
-        check(self.genes, genes)
-        return canonical(self.genes, genes)
+        return canonical(self.genes, as_indices(self.genes, genes))
 
     def repair(self, genes: Genes) -> Genes:
         """Return valid genes (n, g) near ``genes``; inactive ones copy their left neighbour."""
@@ -150,10 +155,9 @@ class Space:
         """Return the candidate of one gene vector (g,).
 
         Raises:
-            SpaceError: The vector has the wrong length or an index out of range.
+            SpaceError: The vector has the wrong length, or a value is no index in range.
         """
-        vector = np.asarray(genes, dtype=np.int64).reshape(1, -1)
-        check(self.genes, vector)
+        vector = as_indices(self.genes, [np.asarray(genes)])
         chosen = zip(self.genes, vector[0], strict=True)
         searched = {gene.name: gene.choices[index] for gene, index in chosen}
         values = {axis.name: axis.choices[0] for axis in self._axes} | searched
@@ -165,13 +169,32 @@ class Space:
         It equals ``layer_table`` of their blueprints. Columns may be read-only views.
 
         Raises:
-            SpaceError: The vectors have the wrong length or an index out of range.
+            SpaceError: The vectors have the wrong length, or a value is no index in range.
         """
-        vectors = np.asarray(genes, dtype=np.int64)
-        check(self.genes, vectors)
+        return table_of(self._plan, *self._picks(genes))
+
+    @cached_property
+    def node_names(self) -> tuple[str, ...]:
+        """The names of all nodes that a network of the space may have, in order of execution."""
+        return tuple(node.name for node in self._plan.template.nodes)
+
+    def node_indices(self, genes: Genes) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
+        """Return which of ``node_names`` each node of ``layer_table(genes)`` is, as an index.
+
+        Shape (n, nodes), or (1, nodes) if all candidates have the same nodes; padding has the
+        index behind the last name.
+
+        Raises:
+            SpaceError: The vectors have the wrong length, or a value is no index in range.
+        """
+        return places_of(self._plan, *self._picks(genes))
+
+    def _picks(self, genes: Genes) -> tuple[Picks, int]:
+        """Return what the candidates of ``genes`` (n, g) picked, and how many they are."""
+        vectors = as_indices(self.genes, genes)
         choices = {axis.name: axis.choices for axis in self._axes}
         picked = dict(zip(self.gene_names, np.ascontiguousarray(vectors.T), strict=True))
-        return table_of(self._plan, Picks(choices, picked), len(vectors))
+        return Picks(choices, picked), len(vectors)
 
     def choices(self, genes: tuple[int, ...]) -> dict[str, Value]:
         """Return what the active genes of one vector (g,) mean, by gene name."""

@@ -71,7 +71,7 @@ class Adc(Spec):
     ``column`` are expected to span: on a chip whose own range is ``full_scale``, what limits noise
     is priced for it. A converter that several
     columns with a range each share switches its reference before every conversion, at
-    ``range_switch_fj``.
+    ``range_switch_fj``, which such a macro must state.
     """
 
     bits: Bits
@@ -79,7 +79,7 @@ class Adc(Spec):
     range_policy: RangePolicy
     sample_cap_ff: NonNegative = 0.0
     range_frac: Annotated[float, Field(gt=0, le=1)] = 0.25
-    range_switch_fj: NonNegative = 0.0
+    range_switch_fj: NonNegative | None = None
     model: AdcModel
 
     @model_validator(mode="after")

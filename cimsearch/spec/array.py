@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cimsearch.spec.base import Bits, Count, NonNegative, Positive, Spec
+from cimsearch.spec.base import Bits, Lines, NonNegative, Positive, Spec, Volts
 from cimsearch.spec.document import FieldError
 
 Gating = Literal["rows", "columns"]
@@ -18,8 +18,8 @@ class Technology(Spec):
     doubles every ``leakage_doubling_c``.
     """
 
-    node_nm: Positive
-    vdd_v: Positive
+    node_nm: Annotated[float, Field(gt=0, le=10_000)]
+    vdd_v: Volts
     nand2_cap_ff: Positive
     nand2_area_um2: Positive
     nand2_delay_ps: Positive
@@ -41,9 +41,9 @@ class Array(Spec):
     ``endurance_cycles`` is how often a cell can be written.
     """
 
-    rows: Count
-    cols: Count
-    active_rows: Count
+    rows: Lines
+    cols: Lines
+    active_rows: Lines
     cell_bits: Annotated[int, Field(ge=1, le=8)]
     cell_area_um2: Positive
     bitline_cap_ff_per_cell: NonNegative
@@ -72,7 +72,7 @@ class ResistiveCell(Spec):
     """A cell that conducts: ``v_read_v**2 * conductance * t_read_ns`` when its row is driven."""
 
     kind: Literal["resistive"]
-    v_read_v: Positive
+    v_read_v: Volts
     g_on_us: Positive
     on_off_ratio: Annotated[float, Field(gt=1)]
     t_read_ns: Positive
@@ -92,7 +92,8 @@ class Input(Spec):
     """Wordline drivers and DACs. ``dac_bits`` are applied in one array call; 1 is bit-serial.
 
     ``drive`` says how more than one bit is applied: as ``levels`` of a voltage, in one settling
-    time, or as ``pulses``, one wordline pulse and one settling time a bit. A level shifter of
+    time, by DACs of ``dac_cap_ff_per_bit``, or as ``pulses``, one wordline pulse and one settling
+    time a bit. A level shifter of
     ``level_shifter_cap_ff`` a row switches with its wordline. With ``zero_skipping: planes`` a
     detector looks at every plane of a row group; one of zeros alone is neither driven nor
     converted, and the others carry the index of their plane and row group.
@@ -102,8 +103,8 @@ class Input(Spec):
     drive: Literal["levels", "pulses"] = "levels"
     max_bits: Bits
     wordline_cap_ff_per_cell: Positive
-    wordline_v: Positive
-    dac_cap_ff_per_bit: NonNegative = 0.0
+    wordline_v: Volts
+    dac_cap_ff_per_bit: NonNegative | None = None
     level_shifter_cap_ff: NonNegative = 0.0
     driver_area_um2: NonNegative
     settle_ns: NonNegative

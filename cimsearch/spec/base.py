@@ -41,6 +41,11 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Lines = Annotated[int, Field(ge=1, le=65_536)]
+"""Wordlines or bitlines of an array."""
+Units = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Equal parts of a chip: macros, lanes."""
+Volts = Annotated[float, Field(gt=0, le=10)]
 Bits = Annotated[int, Field(ge=1, le=16)]
 WeightBits = Annotated[int, Field(ge=2, le=16)]
 """A signed weight needs a bit beside its sign."""

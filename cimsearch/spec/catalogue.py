@@ -7,15 +7,20 @@ first root that has it: each entry of ``CIMSEARCH_PATH``, the packaged data, the
 
 import difflib
 import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Literal, get_args
 
 from cimsearch.errors import SpecError
+from cimsearch.spec.basis import merged_basis, says_basis
 from cimsearch.spec.document import Document, merge, read_document
 
 Kind = Literal["hardware", "spaces", "studies"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+MOST_EXTENDS = 2
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -71,21 +76,53 @@ def find(kind: Kind, name: str, *, beside: Path | None = None) -> Path:
 def load_document(kind: Kind, name: str, *, beside: Path | None = None) -> Document:
     """Read the file of ``name`` and lay it over the one it ``extends`` (at most two levels).
 
+    In a hardware file every number has its own entry in ``basis``, from the file that states it.
+
     Raises:
         SpecError: A file is missing or malformed, or the chain of ``extends`` is too long.
     """
-    document = read_document(find(kind, name, beside=beside))
-    for _ in range(2):
-        parent_name = document.data.pop("extends", None)
-        if parent_name is None:
-            return document
-        if not isinstance(parent_name, str):
-            raise document.error(("extends",), "the name of one file is wanted")
-        try:
-            parent_path = find(kind, parent_name, beside=document.path)
-        except SpecError as error:
-            raise document.error(("extends",), error.message, error.hint) from error
-        document = merge(read_document(parent_path), document)
-    if "extends" in document.data:
-        raise document.error(("extends",), "at most two levels of extends are allowed")
-    return document
+    return laid(kind, load_layers(kind, name, beside=beside))
+
+
+def load_layers(kind: Kind, name: str, *, beside: Path | None = None) -> list[Document]:
+    """Read the file of ``name``, the one it ``extends``, and the one that that one extends.
+
+    Raises:
+        SpecError: A file is missing or malformed, extends itself, or there are too many.
+    """
+    layers = [read_document(find(kind, name, beside=beside))]
+    while parent := _parent(kind, layers[-1]):
+        paths = [layer.path.resolve() for layer in layers]
+        if parent.resolve() in paths:
+            chain = " -> ".join(path.stem for path in [*paths, parent])
+            raise layers[0].error(("extends",), f"{chain}: a file extends itself")
+        if len(layers) > MOST_EXTENDS:
+            raise layers[0].error(("extends",), "at most two levels of extends are allowed")
+        layers.append(read_document(parent))
+    return layers
+
+
+def _parent(kind: Kind, document: Document) -> Path | None:
+    name = document.data.get("extends")
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise document.error(("extends",), "the name of one file is wanted")
+    try:
+        return find(kind, name, beside=document.path)
+    except SpecError as error:
+        raise document.error(("extends",), error.message, error.hint) from error
+
+
+def laid(kind: Kind, layers: Sequence[Document]) -> Document:
+    """Return a file laid over the files that it extends.
+
+    Args:
+        kind: Which catalogue.
+        layers: The file, the one it extends, and so on.
+    """
+    document = reduce(merge, reversed(layers))
+    data = {key: value for key, value in document.data.items() if key != "extends"}
+    if kind == "hardware" and "basis" in data and all(map(says_basis, layers)):
+        data["basis"] = merged_basis(layers, data)
+    return replace(document, data=data)

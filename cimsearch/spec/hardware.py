@@ -4,7 +4,7 @@ A system puts macros, buffers, interconnect and off-chip memory around a macro. 
 names; every number in a file has its basis there: reported, derived or assumed.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -33,8 +33,11 @@ from cimsearch.spec.base import (
     NonNegative,
     Positive,
     Spec,
+    Units,
+    Volts,
     content_hash,
 )
+from cimsearch.spec.basis import Basis, basis_of, numbers
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.macro import (
     Calibration,
@@ -92,8 +95,6 @@ __all__ = [
     "numbers",
 ]
 
-Basis = Literal["reported", "derived", "assumed"]
-
 
 class BufferRead(Spec):
     """The energy of a read from a memory of one size, as a table of a memory compiler has it."""
@@ -113,7 +114,7 @@ class Buffers(Spec):
     reads: Annotated[tuple[BufferRead, ...], Field(min_length=1)]
     write_ratio_frac: Positive
     reference_node_nm: Positive
-    reference_vdd_v: Positive
+    reference_vdd_v: Volts
     bandwidth_gbps: Positive
 
     @model_validator(mode="after")
@@ -148,10 +149,11 @@ class Mesh(Spec):
 class Interconnect(Spec):
     """The bus between macros and buffers; with a ``mesh`` it is the bus inside a tile.
 
+    ``length_mm: chip_side`` is the side of a square of the whole chip's area.
     ``layer_barrier_ns`` is waited before a layer on arrays starts.
     """
 
-    length_mm: Positive
+    length_mm: Literal["chip_side"] | Positive
     cap_ff_per_mm: Positive
     bandwidth_gbps: Positive
     layer_barrier_ns: NonNegative = 0.0
@@ -164,7 +166,7 @@ class DigitalUnit(Spec):
     ``activity_frac`` is the effective share of its gates that switch, wiring included.
     """
 
-    lanes: Count
+    lanes: Units
     clock_mhz: Positive
     word_bits: Annotated[int, Field(ge=8, le=32)]
     activity_frac: Fraction
@@ -198,7 +200,7 @@ class System(Spec):
     another inference's data.
     """
 
-    macros: Literal["enough"] | Count
+    macros: Literal["enough"] | Units
     execution: Execution = "layer_by_layer"
     duplicates: Literal["none", "fill"] = "none"
     layers_per_array: Literal["one", "many"] = "one"
@@ -214,6 +216,11 @@ class System(Spec):
                 "duplicates",
                 "found fill; allowed is none where macros is enough: a chip sized to the network "
                 "has no spare macros",
+            )
+        if self.off_chip.ping_pong and self.macros == 1:
+            raise FieldError(
+                "off_chip.ping_pong",
+                "found true; allowed is false where macros is 1: none is loaded while it computes",
             )
         if self.layers_per_array == "many" and self.execution == "pipelined":
             raise FieldError(
@@ -281,29 +288,3 @@ class Hardware(Spec):
     def hash(self) -> str:
         """The content hash: equal hardware has an equal hash, whatever its file is called."""
         return content_hash(self.model_dump(mode="json", include={"macro", "system"}))
-
-
-def numbers(data: Any, prefix: str = "") -> list[str]:
-    """Return the dotted paths of all numbers in a hardware file that need a basis.
-
-    Numbers in a list share the path of the list.
-    """
-    if isinstance(data, dict):
-        return [
-            path
-            for key, value in data.items()
-            if prefix or key not in ("basis", "configurable")
-            for path in numbers(value, f"{prefix}.{key}" if prefix else key)
-        ]
-    if isinstance(data, list):
-        return list(dict.fromkeys(path for item in data for path in numbers(item, prefix)))
-    return [prefix] if isinstance(data, int | float) and not isinstance(data, bool) else []
-
-
-def basis_of(path: str, basis: dict[str, Basis]) -> Basis | None:
-    """Return the basis of the number at ``path``: the longest entry that covers it."""
-    parts = path.split(".")
-    for end in range(len(parts), 0, -1):
-        if found := basis.get(".".join(parts[:end])):
-            return found
-    return None

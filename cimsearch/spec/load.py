@@ -1,16 +1,18 @@
 """From a name or path to a frozen, checked spec."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
 from cimsearch.errors import SpecError
 from cimsearch.spec.base import canonical_json, content_hash
-from cimsearch.spec.catalogue import load_document
-from cimsearch.spec.document import Document, validate
+from cimsearch.spec.basis import check_basis, check_supply
+from cimsearch.spec.catalogue import laid, load_document, load_layers
+from cimsearch.spec.document import Document
 from cimsearch.spec.hardware import (
-    Basis,
     ConfigurableField,
     Hardware,
     Macro,
@@ -18,11 +20,12 @@ from cimsearch.spec.hardware import (
     System,
     SystemFile,
     TechnologyFile,
-    basis_of,
-    numbers,
 )
+from cimsearch.spec.macro import NO_ADC
 from cimsearch.spec.space import LayerGenes, SpaceSpec
+from cimsearch.spec.statistics import unmatched
 from cimsearch.spec.study import Bound, StudySpec
+from cimsearch.spec.validation import validate
 
 DEFAULT_SYSTEM = "systems/enough_macros"
 HardwareFile = TechnologyFile | MacroFile | SystemFile
@@ -31,47 +34,66 @@ _FILES: dict[str, type[HardwareFile]] = {
     "macro": MacroFile,
     "system": SystemFile,
 }
+_EXTENDS = {
+    "technology": ("technology",),
+    "macro": ("macro", "technology"),
+    "system": ("system",),
+}
 
 
 def load_hardware_file(name: str, *, beside: Path | None = None) -> tuple[Document, HardwareFile]:
     """Read one hardware file (with what it extends), whatever its kind.
 
     Raises:
-        SpecError: The file is missing or not valid, or a number has no basis.
+        SpecError: The file, or the macro that a system names, is missing or not valid, or a
+            number has no basis.
     """
-    document = load_document("hardware", name, beside=beside)
+    document, file = _read(name, beside)
+    if isinstance(file, SystemFile) and file.macro is not None:
+        _macro_of(document, file.macro)
+    return document, file
+
+
+def _read(name: str, beside: Path | None) -> tuple[Document, HardwareFile]:
+    layers = load_layers("hardware", name, beside=beside)
+    document = laid("hardware", layers)
     kind = document.data.get("kind")
     if kind not in _FILES:
         allowed = ", ".join(_FILES)
         raise document.error(("kind",), f"found {kind!r}; allowed is one of {allowed}")
+    _check_kinds(layers)
+    if document.data.get("compute_model") == "digital" and document.data.get("adc") is not None:
+        # Before the converter's own fields are judged, which it is not to have either.
+        raise document.error(("adc",), NO_ADC)
     file = validate(_FILES[kind], document)
-    _check_basis(document, file.basis)
+    check_basis(layers)
+    for index, child in enumerate(layers[:-1]):
+        check_supply(child, laid("hardware", layers[index + 1 :]))
     return document, file
 
 
-def _check_basis(document: Document, basis: dict[str, Basis]) -> None:
-    """Check that every number has a basis, and that every basis of this file is of a number.
+def _check_kinds(layers: Sequence[Document]) -> None:
+    """Check that each file extends one of its own kind, or a macro a technology."""
+    for child, parent in pairwise(layers):
+        kind, extended = child.data.get("kind"), parent.data.get("kind")
+        allowed = _EXTENDS.get(str(kind), ())
+        if allowed and extended in _FILES and extended not in allowed:
+            raise child.error(
+                ("extends",),
+                f"found {child.data['extends']}, a {extended}; allowed is a "
+                f"{' or a '.join(allowed)} where kind is {kind}",
+            )
 
-    What the file extends may have had numbers that this file replaced by others.
-    """
-    paths = numbers(document.data)
-    faults = [
-        document.error(tuple(path.split(".")), "this number has no entry in basis")
-        for path in paths
-        if basis_of(path, basis) is None
-    ]
-    faults += [
-        document.error(("basis", entry), "this entry of basis is of no number in the file")
-        for entry in basis
-        if document.position(("basis", entry)).file == str(document.path)
-        and not any(f"{path}.".startswith(f"{entry}.") for path in paths)
-    ]
-    if faults:
-        raise SpecError(
-            "\n".join(map(str, faults)),
-            "say under basis: of each number, or of a section of them, whether it is reported, "
-            "derived or assumed",
-        )
+
+def _macro_of(document: Document, name: str) -> MacroFile:
+    """Return the macro that a system names; errors point at its place or at the system's line."""
+    try:
+        _, inner = _read(name, document.path)
+    except SpecError as error:
+        raise _at(document, "macro", error) from error
+    if not isinstance(inner, MacroFile):
+        raise document.error(("macro",), f"found {name}, a {inner.kind}; allowed is a macro")
+    return inner
 
 
 def load_hardware(name: str, *, beside: Path | None = None) -> Hardware:
@@ -84,19 +106,16 @@ def load_hardware(name: str, *, beside: Path | None = None) -> Hardware:
     Raises:
         SpecError: Not found, not valid, or a technology, which is no hardware by itself.
     """
-    document, file = load_hardware_file(name, beside=beside)
+    document, file = _read(name, beside)
     if isinstance(file, TechnologyFile):
         raise document.error(("kind",), "a technology alone is no hardware; name a macro")
     if isinstance(file, MacroFile):
-        _, system = load_hardware_file(DEFAULT_SYSTEM)
+        _, system = _read(DEFAULT_SYSTEM, None)
         macro = file
     else:
         if file.macro is None:
-            raise document.error((), "this system has no macro; name the macro instead")
-        _, inner = load_hardware_file(file.macro, beside=document.path)
-        if not isinstance(inner, MacroFile):
-            raise document.error(("macro",), f"{file.macro} is not a macro")
-        macro, system = inner, file
+            raise document.error(("macro",), "missing; add one, or name the macro instead")
+        macro, system = _macro_of(document, file.macro), file
     if not isinstance(system, SystemFile):
         raise SpecError(f"{DEFAULT_SYSTEM} is not a system")
     return Hardware(
@@ -192,8 +211,8 @@ def load_study(name: str) -> Study:
     """Return the study of ``name`` with its space and hardware.
 
     Raises:
-        SpecError: A file is missing or not valid, the data does not fit the space, or the study
-            opens a gene that the hardware cannot change.
+        SpecError: A file is missing or not valid, the data or a layer of the statistics does not
+            fit the space, or the study opens a gene that the hardware cannot change.
     """
     document = load_document("studies", name)
     spec = validate(StudySpec, document)
@@ -225,8 +244,8 @@ def _opened(genes: LayerGenes, spec: StudySpec) -> LayerGenes:
 
 
 def _check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: Hardware) -> None:
-    """Check that data fits the space and genes fit the hardware, all errors at once."""
-    errors: list[SpecError] = []
+    """Check that data and layers fit the space and genes the hardware, all errors at once."""
+    errors = unmatched(document, spec.statistics.layers, space.layer_names)
     if spec.data.shape != space.input_shape:
         errors.append(
             document.error(

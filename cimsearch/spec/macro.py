@@ -4,6 +4,7 @@ A macro is an array with its drivers, converters and digital logic, as a paper r
 are in the names. Which equations read these numbers is in docs/cost-model.md.
 """
 
+from collections import Counter
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -14,7 +15,7 @@ from cimsearch.spec.adc import (
 )
 from cimsearch.spec.array import Array, Cell, Input, Technology
 from cimsearch.spec.array_call import ArrayCall
-from cimsearch.spec.base import Bits, Fraction, NonNegative, Positive, Spec
+from cimsearch.spec.base import Bits, Fraction, Positive, Spec, Volts
 from cimsearch.spec.document import FieldError
 
 Device = Literal["sram", "rram", "pcm", "mram", "flash"]
@@ -28,6 +29,7 @@ CallComponent = Literal[
 ConfigurableField = Literal[
     "weight_bits", "activation_bits", "adc_bits", "encoding", "range_policy"
 ]
+NO_ADC = "found one; allowed is none where compute_model is digital"
 
 
 class Weights(Spec):
@@ -45,8 +47,8 @@ class Noise(Spec):
     the active rows (never in LSB, so that a smaller range does not shrink it).
     """
 
-    cell_sigma_frac: NonNegative = 0.0
-    adc_sigma_frac: NonNegative = 0.0
+    cell_sigma_frac: Fraction = 0.0
+    adc_sigma_frac: Fraction = 0.0
 
 
 class Configurable(Spec):
@@ -54,6 +56,12 @@ class Configurable(Spec):
 
     values: Annotated[tuple[int | str, ...], Field(min_length=1)]
     follows: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _values_differ(self) -> Self:
+        if repeated := [value for value, n in Counter(self.values).items() if n > 1]:
+            raise FieldError("values", f"found {repeated[0]} twice; allowed is once")
+        return self
 
 
 class CalibrationPoint(Spec):
@@ -82,7 +90,7 @@ class Calibration(Spec):
     ]
     activity_frac: Fraction
     density_frac: Fraction
-    tolerance_frac: Fraction
+    tolerance_frac: Annotated[float, Field(ge=0, le=0.25)]
     points: Annotated[tuple[CalibrationPoint, ...], Field(min_length=1)]
 
 
@@ -101,7 +109,7 @@ class Macro(Spec):
     device: Device
     compute_model: ComputeModel
     technology: Technology
-    supply_v: Positive
+    supply_v: Volts
     array: Array
     cell: Cell
     weights: Weights
@@ -125,7 +133,7 @@ class Macro(Spec):
                 "device", f"found {self.device}; allowed is sram where compute_model is digital"
             )
         if digital and self.adc is not None:
-            raise FieldError("adc", "found one; allowed is none where compute_model is digital")
+            raise FieldError("adc", NO_ADC)
         if not digital and self.adc is None:
             raise FieldError("adc", f"missing; needed where compute_model is {self.compute_model}")
         kind = "digital" if digital else "charge" if self.device == "sram" else "resistive"
@@ -180,6 +188,25 @@ class Macro(Spec):
                 raise FieldError(
                     f"configurable.{name}.values", f"the chip's own setting {own} is missing"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_priced(self) -> Self:
+        """Check that what saves time or conversions states what it takes."""
+        if self.adc is None:
+            return self
+        shared = self.adc.columns_per_adc > 1 and "column" in self.choices("range_policy")
+        if shared and self.adc.range_switch_fj is None:
+            raise FieldError(
+                "adc.range_switch_fj",
+                "missing; needed where columns with a range each share a converter",
+            )
+        given = self.input
+        if given.dac_bits > 1 and given.drive == "levels" and given.dac_cap_ff_per_bit is None:
+            raise FieldError(
+                "input.dac_cap_ff_per_bit",
+                f"missing; needed where dac_bits is {given.dac_bits} and drive is levels",
+            )
         return self
 
     @model_validator(mode="after")
@@ -244,6 +271,11 @@ class Macro(Spec):
         nominal = self.technology.vdd_v
         exponent = self.technology.energy_voltage_exponent
         return float(nominal**2 * (self.supply_v / nominal) ** exponent)
+
+    @property
+    def adcs(self) -> int:
+        """Converters of one array; none on a digital macro."""
+        return self.array.cols // self.adc.columns_per_adc if self.adc else 0
 
     @property
     def adc_bits(self) -> int:

@@ -1,6 +1,6 @@
 """The space file: a family of networks and the choices each of its genes has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -86,3 +86,20 @@ class SpaceSpec(FileSpec):
                 f"{self.input_shape[1]} x {self.input_shape[2]} allows fewer",
             )
         return self
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The names of all layers with weights that a network may have, in order of execution."""
+        body = {"vgg": self._vgg_layers, "resnet": self._resnet_layers}[self.family]
+        return (*body(), "classifier")
+
+    def _vgg_layers(self) -> Iterator[str]:
+        for s, stage in enumerate(self.stages):
+            yield from (f"stage{s}.layer{i}" for i in range(max(stage.depth)))
+
+    def _resnet_layers(self) -> Iterator[str]:
+        yield "stem"
+        for s, stage in enumerate(self.stages):
+            for b in range(max(stage.depth)):
+                shortcut = ("shortcut",) if b == 0 and s > 0 else ()
+                yield from (f"stage{s}.block{b}.{x}" for x in ("conv1", "conv2", *shortcut))

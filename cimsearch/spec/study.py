@@ -17,6 +17,7 @@ from cimsearch.spec.base import (
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Encoding, RangePolicy
 from cimsearch.spec.space import Ratio, refuse_repeats
+from cimsearch.spec.statistics import LayerStatistics, check_planes
 
 Level = Literal["L0", "L1"]
 Objective = Literal["accuracy", "energy_pj", "latency_ns", "interval_ns", "area_um2"]
@@ -177,22 +178,31 @@ class Statistics(Spec):
     weight bits that are 1. ``zero_plane_frac`` is the share of input planes of a row group that
     are all 0, which a macro with zero skipping leaves out. Inferences come in batches of
     ``batch``: weights that do not stay in the macros are loaded once a batch.
+
+    ``layers`` declares shares of single layers; of the entries that match a layer's name the last
+    counts.
     """
 
     activity_frac: Fraction = 0.5
     density_frac: Fraction = 0.5
     zero_plane_frac: Fraction = 0.0
     batch: Count = 1
+    layers: tuple[LayerStatistics, ...] = ()
 
     @model_validator(mode="after")
     def _planes_have_room(self) -> Self:
-        if self.zero_plane_frac + self.activity_frac > 1:
-            raise FieldError(
-                "zero_plane_frac",
-                f"found {self.zero_plane_frac:g}; allowed is at most {1 - self.activity_frac:g}: "
-                f"the other planes have all the ones of activity_frac {self.activity_frac:g}",
-            )
+        check_planes(self.activity_frac, self.zero_plane_frac, "zero_plane_frac")
+        for index, entry in enumerate(self.layers):
+            own, field = self._of(entry), f"layers.{index}.zero_plane_frac"
+            check_planes(own.activity_frac, own.zero_plane_frac, field)
         return self
+
+    def of_layer(self, name: str) -> "Statistics":
+        """Return the statistics of the layer called ``name``, which declare no other."""
+        return self._of(next((e for e in reversed(self.layers) if e.of(name)), None))
+
+    def _of(self, entry: LayerStatistics | None) -> "Statistics":
+        return self.model_copy(update={"layers": (), **(entry.shares if entry else {})})
 
 
 class Bound(Spec):

@@ -46,7 +46,7 @@ def systems(draw: st.DrawFn) -> Hardware:
     bus = on.system.interconnect.model_dump()
     bus |= {"mesh": draw(st.sampled_from([None, MESH]))}
     bus |= {"layer_barrier_ns": draw(st.sampled_from([0.0, 10.0]))}
-    ping_pong = draw(st.booleans())
+    ping_pong = macros != 1 and draw(st.booleans())
     memory = on.system.off_chip.model_dump() | {"reload": "allowed", "ping_pong": ping_pong}
     changed = with_system(
         on,

@@ -183,7 +183,8 @@ def test_names_do_not_matter(space: Space, seed: int, on: Hardware) -> None:
         if field.name != "layers":
             assert getattr(price, field.name) == getattr(renamed, field.name)
     for layer, other in zip(price.layers, renamed.layers, strict=True):
-        assert replace(other, name=layer.name) == layer
+        signal = other.fidelity and replace(other.fidelity, name=layer.name)
+        assert replace(other, name=layer.name, fidelity=signal) == layer
 
 
 @given(st.sampled_from([RESNET, VGG]), st.integers(0, 10_000), ANY)

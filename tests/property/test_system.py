@@ -73,7 +73,7 @@ def test_every_part_of_a_price_is_sound(
 
 
 @MANY_EXAMPLES
-@given(networks(), systems(), statistics(), st.integers(1, 20_000))
+@given(networks(), systems(), statistics(), st.integers(2, 20_000))
 def test_copies_save_time_and_no_energy(
     network: Blueprint, on: Hardware, data: Statistics, macros: int
 ) -> None:
@@ -81,10 +81,10 @@ def test_copies_save_time_and_no_energy(
         priced(network, with_system(on, macros=macros, duplicates=duplicates), data)
         for duplicates in ("none", "fill")
     )
-    assert filled.latency_ns <= plain.latency_ns
-    assert filled.interval_ns <= plain.interval_ns
+    assert filled.latency_ns <= plain.latency_ns * (1 + 1e-9)
+    assert filled.interval_ns <= plain.interval_ns * (1 + 1e-9)
     assert dynamic_pj(filled) >= dynamic_pj(plain) * NEVER_CHEAPER
-    assert filled.components["leakage"] <= plain.components["leakage"]
+    assert filled.components["leakage"] <= plain.components["leakage"] * (1 + 1e-9)
     assert filled.programming_pj >= plain.programming_pj
     for name in ("area_um2", "macros", "utilization"):
         assert getattr(filled, name) == getattr(plain, name)
@@ -97,7 +97,8 @@ def test_copies_save_time_and_no_energy(
 def test_shared_arrays_save_area_and_leakage_only(
     network: Blueprint, on: Hardware, data: Statistics
 ) -> None:
-    bus = on.system.interconnect.model_dump() | {"mesh": None}
+    # A bus that does not get shorter with the chip.
+    bus = on.system.interconnect.model_dump() | {"mesh": None, "length_mm": 1.0}
     sized: dict[str, Any] = {
         "macros": "enough",
         "duplicates": "none",
@@ -231,7 +232,8 @@ def test_names_do_not_matter(network: Blueprint, on: Hardware) -> None:
         if field.name != "layers":
             assert getattr(price, field.name) == getattr(renamed, field.name)
     for layer, other in zip(price.layers, renamed.layers, strict=True):
-        assert replace(other, name=layer.name) == layer
+        signal = other.fidelity and replace(other.fidelity, name=layer.name)
+        assert replace(other, name=layer.name, fidelity=signal) == layer
 
 
 def identities(shape: tuple[int, int, int], x_bits: int) -> list[Node]:

@@ -2,6 +2,7 @@
 
 from cimsearch.cost.silicon.combine import WayScore, combinations
 from cimsearch.cost.silicon.components import (
+    AS_SHIPPED,
     FITTERS,
     as_shipped,
     component_scales,
@@ -19,7 +20,15 @@ from cimsearch.cost.silicon.macros import (
     reason_not_priced,
     technology_at,
 )
-from cimsearch.cost.silicon.points import Pair, PairScore, calibrated_pairs, pair_scores
+from cimsearch.cost.silicon.points import (
+    Pair,
+    PairScore,
+    PointBand,
+    calibrated_pairs,
+    pair_scores,
+    point_bands,
+    scaled_pairs,
+)
 from cimsearch.cost.silicon.score import (
     Band,
     Prediction,
@@ -41,6 +50,7 @@ from cimsearch.cost.silicon.table import Chip, read_chips, table_hash
 from cimsearch.cost.silicon.time_area import MeasureScore, time_and_area
 
 __all__ = [
+    "AS_SHIPPED",
     "FITTERS",
     "Band",
     "Chip",
@@ -48,6 +58,7 @@ __all__ = [
     "Model",
     "Pair",
     "PairScore",
+    "PointBand",
     "Prediction",
     "RowPrice",
     "Score",
@@ -69,6 +80,7 @@ __all__ = [
     "log_linear",
     "one_scale",
     "pair_scores",
+    "point_bands",
     "predict",
     "predict_all",
     "predict_shipped",
@@ -80,6 +92,7 @@ __all__ = [
     "record",
     "record_components",
     "repeats",
+    "scaled_pairs",
     "score",
     "scores",
     "shipped",

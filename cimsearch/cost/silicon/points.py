@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import exp
+from math import exp, log
 from typing import Literal
 
 import numpy as np
 
-from cimsearch.cost.silicon.fit import fit, usable
+from cimsearch.cost.silicon.components import predict_shipped
+from cimsearch.cost.silicon.fit import Model, fit, usable
 from cimsearch.cost.silicon.quantities import (
     QUANTITIES,
     WITHIN_CHIP_SUPPLY_EXPONENT,
     log_measured,
     quantities,
 )
+from cimsearch.cost.silicon.score import FEWEST_CHIPS, Prediction, band_factor
 from cimsearch.cost.silicon.table import Chip
 
 Change = Literal["voltage", "precision", "other"]
@@ -53,6 +55,23 @@ class PairScore:
     high_frac: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class PointBand:
+    """The factor f: nominally ``COVERAGE`` of chips lie within predicted / f to predicted x f.
+
+    ``change`` is what differs between the point given and the point asked. Pairs of a chip share
+    its vote. ``achieved`` is the share of chips in the band that the other chips make; None with
+    fewer than ``FEWEST_CHIPS``, where even the widest error holds less than the nominal share.
+    """
+
+    change: Change | Literal["all"]
+    technologies: tuple[str, ...]
+    chips: int
+    pairs: int
+    factor: float
+    achieved: float | None
+
+
 def calibrated_pairs(
     chips: Sequence[Chip], *, fitted: Sequence[Chip] | None = None
 ) -> tuple[Pair, ...]:
@@ -62,16 +81,41 @@ def calibrated_pairs(
     C V^2 here, not the one fitted across chips: those differ in more than their supply. Nor does
     the cycle count between supplies: it only follows them.
     """
-    rows, pairs = usable(chips), []
-    for name in dict.fromkeys(chip.chip for chip in rows):
-        own = [chip for chip in rows if chip.chip == name]
-        model = fit([chip for chip in fitted or chips if chip.chip != name])
-        for given, asked in combinations(own, 2):
-            known = given.technology in model.technologies
-            if known and given.source == asked.source and given.technology == asked.technology:
-                slopes = model.technologies[given.technology].elasticities
-                pairs.append(_pair(given, asked, slopes))
-    return tuple(pairs)
+    models: dict[str, Model] = {}
+    found = []
+    for given, asked in _rows_of_one_chip(chips):
+        name = given.chip
+        if name not in models:
+            models[name] = fit([chip for chip in fitted or chips if chip.chip != name])
+        if given.technology in models[name].technologies:
+            slopes = models[name].technologies[given.technology].elasticities
+            found.append(_pair(given, asked, slopes))
+    return tuple(found)
+
+
+def scaled_pairs(chips: Sequence[Chip]) -> tuple[Pair, ...]:
+    """Return the same pairs by the component equations, scaled to the energy of the row given.
+
+    That is what a report of a calibrated macro rests on. Nothing is fitted to other chips. Each
+    row is a macro as wide as its own bits; pairs that the equations cannot price are left out.
+    """
+    found = []
+    for given, asked in _rows_of_one_chip(chips):
+        known, energy = predict_shipped(given), predict_shipped(asked)
+        if known and energy:
+            scaled = energy / known * exp(log_measured(given))
+            found.append(Pair(given, asked, _change(given, asked), scaled))
+    return tuple(found)
+
+
+def point_bands(pairs: Sequence[Pair]) -> tuple[PointBand, ...]:
+    """Return the bands of voltage alone, of precision alone and of all pairs together."""
+    parts: dict[Change | Literal["all"], Sequence[Pair]] = {
+        "voltage": [pair for pair in pairs if pair.change == "voltage"],
+        "precision": [pair for pair in pairs if pair.change == "precision"],
+        "all": pairs,
+    }
+    return tuple(_point_band(change, part) for change, part in parts.items() if part)
 
 
 def pair_scores(pairs: Sequence[Pair], generator: np.random.Generator) -> tuple[PairScore, ...]:
@@ -79,6 +123,38 @@ def pair_scores(pairs: Sequence[Pair], generator: np.random.Generator) -> tuple[
     kinds: tuple[Change, ...] = ("voltage", "precision", "other")
     parts = ([pair for pair in pairs if pair.change == kind] for kind in kinds)
     return tuple(_pair_score(part, generator) for part in parts if part)
+
+
+def _rows_of_one_chip(chips: Sequence[Chip]) -> list[tuple[Chip, Chip]]:
+    return [
+        (given, asked)
+        for given, asked in combinations(usable(chips), 2)
+        if (given.chip, given.source, given.technology)
+        == (asked.chip, asked.source, asked.technology)
+    ]
+
+
+def _point_band(change: Change | Literal["all"], pairs: Sequence[Pair]) -> PointBand:
+    predictions = [Prediction(pair.asked, pair.predicted_fj) for pair in pairs]
+    names = list(dict.fromkeys(one.chip.chip for one in predictions))
+    achieved = None
+    if len(names) >= FEWEST_CHIPS:
+        achieved = float(np.mean([_held(predictions, name) for name in names]))
+    return PointBand(
+        change=change,
+        technologies=tuple(dict.fromkeys(one.chip.technology for one in predictions)),
+        chips=len(names),
+        pairs=len(pairs),
+        factor=band_factor(predictions),
+        achieved=achieved,
+    )
+
+
+def _held(predictions: Sequence[Prediction], left: str) -> float:
+    """Return the share of a chip's predictions in the band that the other chips make."""
+    factor = band_factor([one for one in predictions if one.chip.chip != left])
+    own = [one for one in predictions if one.chip.chip == left]
+    return float(np.mean([abs(one.ln_error) <= log(factor) for one in own]))
 
 
 def _pair(given: Chip, asked: Chip, elasticities: Sequence[float]) -> Pair:

@@ -22,6 +22,9 @@ from cimsearch.cost.silicon.table import Chip
 COVERAGE = 0.8
 """Nominal share of chips whose measurement lies within the band."""
 
+FEWEST_CHIPS = 4
+"""With fewer, a chip left out is held to a band of one or two chips, which says nothing."""
+
 Predictor = Callable[[Chip], float | None]
 """Gives fJ per MAC of a row, or None if it knows nothing of the technology."""
 Fitter = Callable[[Sequence[Chip]], Predictor]
@@ -68,7 +71,7 @@ class Band:
     """The factor f: nominally ``COVERAGE`` of chips lie within predicted / f to predicted x f.
 
     ``achieved`` is the share of held-out chips (rows of a chip share its vote) in a band that was
-    itself made without them; None with fewer than 4 chips.
+    itself made without them; None with fewer than ``FEWEST_CHIPS``.
     """
 
     technology: str
@@ -143,7 +146,7 @@ def bands(chips: Sequence[Chip], *, fitter: Fitter = log_linear) -> tuple[Band, 
         if not names:
             continue
         achieved = None
-        if len(names) >= 4:  # a band from two chips says nothing
+        if len(names) >= FEWEST_CHIPS:
             achieved = float(
                 np.mean([_covered(rows, predictions, left, fitter) for left in names])
             )

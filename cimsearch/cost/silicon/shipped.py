@@ -8,6 +8,7 @@ from typing import Any
 
 from cimsearch.cost.silicon.components import record_components
 from cimsearch.cost.silicon.fit import Model, fit, usable
+from cimsearch.cost.silicon.points import point_bands, scaled_pairs
 from cimsearch.cost.silicon.score import bands, leave_one_chip_out, scores
 from cimsearch.cost.silicon.table import Chip
 from cimsearch.cost.silicon.time_area import time_and_area
@@ -36,5 +37,6 @@ def record(chips: Sequence[Chip], *, sha256: str) -> dict[str, Any]:
         "leave_one_chip_out": [asdict(one) for one in scores(leave_one_chip_out(chips))],
         "bands": [asdict(one) for one in bands(chips)],
         "components": record_components(chips),
+        "one_point_given": [asdict(one) for one in point_bands(scaled_pairs(chips))],
         "time_and_area": [asdict(one) for one in time_and_area(chips)],
     }

@@ -1,12 +1,11 @@
 """Tables of published chips: one row is one measured operating point of one chip."""
 
-import csv
-import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cimsearch.cost.csv_cells import CsvFile, read_csv
 from cimsearch.errors import SpecError
 
 _COLUMNS = (
@@ -78,48 +77,57 @@ def read_chips(path: Path | str) -> tuple[Chip, ...]:
         path: A CSV file with a header; docs/validation.md lists its columns.
 
     Raises:
-        SpecError: The file has no rows, lacks columns, repeats an id or holds a bad value (an
-            empty one is none); the message names file, line and column.
+        UsageError: The file cannot be read.
+        SpecError: It has no rows, lacks columns, repeats an id or holds a bad value (an empty one
+            is none); the message names file, line and column.
     """
-    path = Path(path)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        _require_columns(path, reader.fieldnames or ())
-        chips = tuple(_chip(path, reader.line_num, row) for row in reader)
+    file = read_csv(Path(path))
+    rows = file.rows()
+    header_line, header = next(rows, (1, []))
+    _require_columns(file, header_line, header)
+    file = replace(file, header=tuple(header))
+    chips: dict[str, Chip] = {}
+    for line, cells in rows:
+        chip = _chip(file, line, dict(zip(header, cells, strict=False)))
+        if chip.id in chips:
+            raise SpecError(
+                file.problem(line, "id", f"found {chip.id!r} again; allowed is once"),
+                "give each row its own id",
+            )
+        chips[chip.id] = chip
     if not chips:
-        raise SpecError(f"{path}: the table has no rows")
-    seen: set[str] = set()
-    for chip in chips:
-        if chip.id in seen:
-            raise SpecError(f"{path}: id {chip.id!r} is given twice", "Give each row its own id.")
-        seen.add(chip.id)
-    return chips
+        raise SpecError(file.problem(header_line, "file", "found no rows; allowed is one or more"))
+    return tuple(chips.values())
 
 
 def table_hash(path: Path | str) -> str:
     """Return the SHA-256 of a table, which names the data of a fit."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return read_csv(Path(path)).sha256
 
 
-def _require_columns(path: Path, header: Sequence[str]) -> None:
+def _require_columns(file: CsvFile, line: int, header: list[str]) -> None:
     missing = [name for name in _COLUMNS if name not in header]
     if missing:
-        raise SpecError(f"{path}:1: missing columns: {', '.join(missing)}")
+        raise SpecError(file.problem(line, "header", f"missing columns: {', '.join(missing)}"))
 
 
-def _chip(path: Path, line: int, row: Mapping[str, str | None]) -> Chip:
-    place = f"{path}:{line}"
-
+def _chip(file: CsvFile, line: int, row: Mapping[str, str]) -> Chip:
     def text(column: str) -> str:
-        found = (row.get(column) or "").strip()
+        found = row.get(column, "")
         return "" if found.lower() in _EMPTY else found
 
     def number(column: str) -> float | None:
-        return _number(f"{place}:{column}", text(column), column in _ZERO_IS_NONE)
+        found = text(column)
+        value = _number(found, zero_is_none=column in _ZERO_IS_NONE)
+        if value is not None and math.isnan(value):
+            message = f"found {found!r}; allowed is a number above 0, or nothing"
+            raise SpecError(file.problem(line, column, message))
+        return value
 
     flag = text("is_full_processor")
     if flag not in _YES:
-        raise SpecError(f"{place}:is_full_processor: {flag!r} is not Y, N or empty")
+        message = f"found {flag!r}; allowed is Y, N or nothing"
+        raise SpecError(file.problem(line, "is_full_processor", message))
     return Chip(
         id=text("id") or f"line {line}",
         chip=text("chip"),
@@ -162,15 +170,14 @@ def _array_mm2(
     return mm2 or (gops / tops_per_mm2 / 1e3 if gops and tops_per_mm2 else None)
 
 
-def _number(place: str, text: str, zero_is_none: bool) -> float | None:
+def _number(text: str, *, zero_is_none: bool) -> float | None:
+    """Return a number above 0, None if there is none, or a NaN for what is not allowed."""
     if not text:
         return None
     try:
         value = float(text)
     except ValueError:
-        raise SpecError(f"{place}: {text!r} is not a number") from None
+        return math.nan
     if zero_is_none and value == 0:
         return None
-    if not math.isfinite(value) or value <= 0:
-        raise SpecError(f"{place}: {text} must be positive and finite")
-    return value
+    return value if math.isfinite(value) and value > 0 else math.nan

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import cimsearch
+from cimsearch.units import show
+from tests.commands import cimsearch, unwrapped
 from tests.studies import copy_database
 
 YU = "macros/yu_cicc_2020"
@@ -20,8 +21,12 @@ source: assumed
 macros: 64
 duplicates: fill
 execution: pipelined
-basis: {}
+basis: {macros: assumed}
 """
+
+
+MESH = """interconnect:
+  mesh: {macros_per_tile: 8, hop_mm: 0.5, router_pj_per_bit: 0.1, router_ns: 2, link_gbps: LINK}"""
 
 
 def priced_layer(cwd: Path) -> tuple[str, float]:
@@ -65,15 +70,30 @@ def test_terms_are_broken_down_to_constants_once(tmp_path: Path) -> None:
         ("sweep", "conversion time"),
     ):
         assert depth[inner] == depth[outer] + 2
-    told = [line.strip() for line in lines if " = " in line]
-    squares = [line for line in told if line.startswith("V^2 = ")]
-    assert squares == [
+    square = (
         "V^2 = technology.vdd_v^2 x (supply_v / technology.vdd_v)^"
         "technology.energy_voltage_exponent = 1.1 ** 2 * (0.45 / 1.1) ** 2 = 0.2025 V^2"
-    ]
+    )
+    assert unwrapped("\n".join(lines)).count(square) == 1
     reads = next(line for line in lines if line.startswith("  system.buffers.reads.size_kib"))
     assert "2, 8, 32, 128, 512" in reads
-    assert "enough_macros.yaml:" in reads
+    assert "systems/enough_macros.yaml:" in reads
+    assert "= 1 = 1" not in unwrapped("\n".join(lines))
+    assert max(map(len, lines)) <= 120
+
+
+def test_units_are_those_of_the_result(tmp_path: Path) -> None:
+    name, energy_pj = priced_layer(tmp_path)
+    arguments = ["explain", "vgg_tiny", "--layer", name, "--hardware", YU]
+    lines = cimsearch(*arguments, cwd=tmp_path).stdout.splitlines()
+    assert f"per inference: {show('energy_pj', energy_pj)}," in lines[0]
+    text = unwrapped("\n".join(lines))
+    for wrong in ("x 1 pJ", "1000 fJ ", "1000 fJ)"):
+        assert wrong not in text
+    for factor in (") / (1000 fJ/pJ)", "nand2_delay_ps / 1000 ps/ns x", "/ 1000000 um2/mm2 ="):
+        assert factor in text
+    assert "fJ/NAND" in text
+    assert "e+0" not in "".join(line for line in lines if line.startswith("  "))
 
 
 def test_explain_tells_copies_and_interval(tmp_path: Path) -> None:
@@ -86,9 +106,40 @@ def test_explain_tells_copies_and_interval(tmp_path: Path) -> None:
     assert f"in {found['copies']} copies on filled" in text.splitlines()[0]
     latency, interval = found["network"]
     assert interval["value"] < latency["value"]
-    assert f"interval {interval['value']:.6g} ns; the chip leaks" in text
+    assert f"interval {show('interval_ns', interval['value'])}; the chip leaks" in text
+    assert not found["not_pipelined"]
     cost = cimsearch("cost", "vgg_tiny", "--hardware", "filled.yaml", "--json", cwd=tmp_path)
     assert json.loads(cost.stdout)["interval_ns"] == pytest.approx(interval["value"], rel=1e-9)
+
+
+def test_explain_tells_why_layers_are_not_pipelined(tmp_path: Path) -> None:
+    small = FILLED.replace("macros: 64", "macros: 3").replace("duplicates: fill\n", "")
+    (tmp_path / "small.yaml").write_text(small)
+    name, _ = priced_layer(tmp_path)
+    arguments = ["explain", "vgg_tiny", "--layer", name, "--hardware", "small.yaml"]
+    found = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    assert not found["network"]
+    why = "the chip has 3, so its layers run one after another"
+    assert why in found["not_pipelined"]
+    text = cimsearch(*arguments, cwd=tmp_path).stdout
+    assert f"Not pipelined: {found['not_pipelined']}" in text
+
+
+def test_the_busiest_link_of_a_mesh_has_a_name(tmp_path: Path) -> None:
+    mesh = FILLED.replace("duplicates: fill", MESH).replace("filled", "meshed")
+    mesh = mesh.replace("basis: {", "basis: {interconnect: assumed, ")
+    name, _ = priced_layer(tmp_path)
+    texts = {}
+    for gbps in (2, 500):
+        (tmp_path / "meshed.yaml").write_text(mesh.replace("LINK", str(gbps)))
+        arguments = ["explain", "vgg_tiny", "--layer", name, "--hardware", "meshed.yaml"]
+        texts[gbps] = unwrapped(cimsearch(*arguments, cwd=tmp_path).stdout)
+    assert "interval = max(longest layer, digital unit, buffer, bus or mesh link," in texts[2]
+    assert "over all layers, of each the slower; 9" in texts[2]
+    assert "% of it is the link" in texts[2]
+    assert "mesh link: " in texts[2]
+    # The bus is the slower everywhere.
+    assert "interval = max(longest layer, digital unit, buffer, bus, memory" in texts[500]
 
 
 def test_explain_tells_what_is_missing(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ def test_import_writes_a_calibrated_macro_that_prices(tmp_path: Path, write: Wri
     assert all(word in lines[0] for word in ("measured", "model before", "model after", "error"))
     assert [line.split()[-1] for line in lines[1:4]] == ["fitted", "fitted", "predicted"]
     assert "0.9 V" in lines[3]
+    assert "weights x activations" in lines[0]
+    assert "2b x 1b" in lines[1]
     assert "adc.model.step_fj" in out
     assert "written: chip.yaml" in out
     assert "predicted: points at other supplies or data (1) are off by" in out
@@ -72,16 +74,29 @@ def test_import_does_not_write_over_a_file(tmp_path: Path, write: Write) -> None
     [
         (["import"], 2, "FILE and --macro are needed"),
         (["import", "chip.csv"], 2, "FILE and --macro are needed"),
-        (["import", "none.csv", "--macro", YU], 3, "none.csv: cannot be read"),
-        (["import", "bad.csv", "--macro", YU], 3, "bad.csv:3: tops_per_w: found 'x'; allowed is"),
+        (["import", "none.csv", "--macro", YU], 2, "none.csv: cannot be read: No such file"),
+        (
+            ["import", "bad.csv", "--macro", YU],
+            3,
+            "bad.csv:3:24: tops_per_w: found 'x'; allowed is",
+        ),
         (["import", "chip.csv", "--macro", "systems/edge_soc"], 3, "found 'system'; allowed is"),
         (["import", "chip.csv", "--macro", "macros/none"], 3, "no 'macros/none'"),
         (["import", "chip.csv", "--macro", YU, "--out", "x.csv"], 2, "ends in .yaml"),
         (["import", "chip.csv", "--macro", YU, "--out", "Mine.yaml"], 3, "Mine.yaml:4:1: name"),
-        (["import", "chip.csv", "--macro", YU, "--out", "none/x.yaml"], 1, "No such file"),
+        (
+            ["import", "chip.csv", "--macro", YU, "--out", "none/x.yaml"],
+            2,
+            "error: --out: none/x.yaml cannot be written: No such file or directory\n",
+        ),
         (["compare"], 2, "NAME"),
-        (["compare", YU, "bad.csv"], 3, "bad.csv:3: tops_per_w"),
-        (["compare", YU, "none.csv"], 3, "none.csv: cannot be read"),
+        (["compare", YU, "bad.csv"], 3, "bad.csv:3:24: tops_per_w"),
+        (["compare", YU, "none.csv"], 2, "none.csv: cannot be read: No such file"),
+        (
+            ["compare", YU, "--plot", "none/x.html"],
+            2,
+            "error: --plot: none/x.html cannot be written: No such file or directory\n",
+        ),
         (["compare", YU, "--macro", YU], 2, "no CSV file among the NAMEs"),
         (["compare", "chip.csv", "--plot", "x.html"], 2, "no row has a TOPS/mm2"),
     ],
@@ -104,6 +119,7 @@ def test_compare_sets_macros_and_measurements_side_by_side(tmp_path: Path, write
     out = cimsearch(*verb, cwd=tmp_path).stdout
     assert "128 x 512" in out
     assert "1b-norm." in out
+    assert "Precisions are weights x activations." in out
     assert "calibrated" in out
     rows = json.loads(cimsearch(*verb, "--json", cwd=tmp_path).stdout)
     assert [row["name"] for row in rows] == [YU] * 2 + ["macros/wan_nature_2022"] * 8 + [
@@ -125,3 +141,32 @@ def test_compare_draws_what_has_a_place(tmp_path: Path, write: Write) -> None:
     assert "plot: plot.html" in done.stderr
     assert "3 rows without TOPS/mm2" in done.stderr
     assert (tmp_path / "plot.html").stat().st_size > 1_000_000
+
+
+def test_a_macro_with_a_table_of_simulated_calls_is_compared(tmp_path: Path, write: Write) -> None:
+    write("mine.yaml", TABLE)
+    (row,) = json.loads(
+        cimsearch("hardware", "compare", "mine.yaml", "--json", cwd=tmp_path).stdout
+    )
+    # All 64 rows and 128 columns, one bit each: 64 x 128 MAC in a call of 40 pJ.
+    assert row["tops_per_w_1b_model"] == pytest.approx(2 * 64 * 128 / 40.0, rel=0.02)
+    assert row["calibrated"] is None
+
+
+TABLE = """
+schema: cimsearch/hardware/1
+kind: macro
+extends: macros/yu_cicc_2020
+name: mine
+summary: simulated
+source: simulation
+calibration: null
+configurable: null
+array_call:
+  components: [cells, drivers, adc]
+  density_frac: 0.5
+  points:
+    - {bits: 5, rows: 1, activity_frac: 0.5, energy_pj: 40.0, delay_ns: 17.0}
+    - {bits: 5, rows: 64, activity_frac: 0.5, energy_pj: 40.0, delay_ns: 17.0}
+basis: {array_call: derived}
+"""

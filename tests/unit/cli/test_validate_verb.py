@@ -29,11 +29,14 @@ def test_validate_fits_scores_and_plots(tmp_path: Path) -> None:
         "combinations",
         "chosen in the fold",
         "area: not validated: the table has it of fewer than two chips",
+        "equations [x]  median of others [x]",
+        "geo.error[x]",
     ):
         assert words in done.stdout
     assert "plot: parity.html" in done.stderr
     html = (tmp_path / "parity.html").read_text(encoding="utf-8")
-    assert "predicted, chip not in the fit" in html
+    for words in ("predicted, chip not in the fit", "log-linear model", "component equations"):
+        assert words in html
     report = json.loads(cimsearch(*verb, "--json", cwd=tmp_path).stdout)
     (inside,), (outside,) = report["leave_one_chip_out"], report["scored"]
     assert (inside["chips"], outside["chips"]) == (11, 5)
@@ -59,6 +62,20 @@ def test_validate_names_the_rows_it_skips(tmp_path: Path) -> None:
     assert ["r3", "analog", "SRAM", "empty:", "vdd_V"] in [
         line.split() for line in out.splitlines()
     ]
+
+
+def test_validate_tells_a_reason_that_many_rows_share_once(tmp_path: Path) -> None:
+    fitted = json.loads(cimsearch("hardware", "validate", "--json", cwd=tmp_path).stdout)["chips"]
+    rows = made_up(8, spread=0.4)
+    for row in rows:
+        row[1] = fitted[0]
+    rows[0][COLUMNS.index("vdd_V")] = ""
+    write_table(tmp_path / "again.csv", rows)
+    out = cimsearch("hardware", "validate", "--score", "again.csv", cwd=tmp_path).stdout
+    assert "scored chips: none, as every row is skipped or not measured" in out
+    assert out.count("chip is in the fit") == 1
+    assert "7 rows (r1 to r7): chip is in the fit" in out
+    assert "scored chips (achieved" not in out
 
 
 def test_validate_predicts_what_was_not_measured(tmp_path: Path) -> None:
@@ -100,10 +117,16 @@ def test_validate_with_the_constants_of_the_package(tmp_path: Path) -> None:
         (["--study"], 2, "--study needs FIT.csv"),
         (["--plot", "p.html"], 2, "--plot needs FIT.csv or --score"),
         (["missing.csv"], 2, "missing.csv"),
-        (["bad.csv"], 3, "bad.csv:1: missing columns"),
+        (["bad.csv"], 3, "bad.csv:1:1: header: missing columns"),
+        (
+            ["fit.csv", "--plot", "none/p.html"],
+            2,
+            "error: --plot: none/p.html cannot be written: No such file or directory\n",
+        ),
     ],
 )
 def test_wrong_use_is_told(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
     (tmp_path / "bad.csv").write_text("id\n1\n")
+    write_table(tmp_path / "fit.csv", made_up(5, spread=0.4))
     done = cimsearch("hardware", "validate", *arguments, cwd=tmp_path, expect=code)
     assert message in done.stderr

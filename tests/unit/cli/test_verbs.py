@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import cimsearch
+from tests.commands import cimsearch, unwrapped
 from tests.studies import TINY_STUDY, copy_database
 
 Write = Callable[[str, str], Path]
@@ -57,6 +57,67 @@ def test_check_tells_all_errors_of_all_files(tmp_path: Path, write: Write) -> No
     assert "odd.yaml:1:1: schema" in failing("check", "odd.yaml", cwd=tmp_path, code=3)
 
 
+def test_check_tells_programs_too(tmp_path: Path, write: Write) -> None:
+    write("good.yaml", TINY_STUDY)
+    write("bad.yaml", TINY_STUDY.replace("nsga2", "nsga9").replace("chips: 2", "chips: 0"))
+    files = ["good.yaml", "bad.yaml", "nowhere.yaml"]
+    done = cimsearch("check", *files, "--json", cwd=tmp_path, expect=3)
+    assert not done.stderr
+    good, bad, nowhere = json.loads(done.stdout)
+    assert good == {"file": "good.yaml", "ok": True, "errors": [], "hint": ""}
+    assert not bad["ok"]
+    assert [error["file"] for error in bad["errors"]] == ["bad.yaml", "bad.yaml"]
+    told = {error["message"].split(":")[0]: error for error in bad["errors"]}
+    assert set(told) == {"sampler.name", "rungs.0.chips"}
+    line = (tmp_path / "bad.yaml").read_text().splitlines()[told["sampler.name"]["line"] - 1]
+    assert line[told["sampler.name"]["column"] - 1 :].startswith("name: nsga9")
+    assert not nowhere["ok"]
+    assert (nowhere["errors"][0]["line"], nowhere["errors"][0]["column"]) == (None, None)
+    assert "nowhere.yaml" in nowhere["errors"][0]["message"]
+    alone = cimsearch("check", "good.yaml", "--json", cwd=tmp_path)
+    assert json.loads(alone.stdout) == [good]
+
+
+def test_cost_tells_why_layers_are_not_pipelined(tmp_path: Path, write: Write) -> None:
+    names = {}
+    for macros in (64, 3):
+        write(
+            f"chip{macros}.yaml",
+            "schema: cimsearch/hardware/1\nkind: system\nextends: systems/edge_soc\n"
+            f"name: chip{macros}\nsummary: pipelined\nsource: assumed\nmacros: {macros}\n"
+            "execution: pipelined\nbasis: {macros: assumed}\n",
+        )
+        arguments = ["cost", "vgg_tiny", "--hardware", f"chip{macros}.yaml"]
+        text = cimsearch(*arguments, cwd=tmp_path).stdout
+        names[macros] = text, json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    (fits, fitting), (text, report) = names[64], names[3]
+    assert "not pipelined" not in fits
+    assert fitting["pipelined"]
+    assert fitting["interval_ns"] < fitting["latency_ns"]
+    told = next(line for line in text.splitlines() if line.startswith("  interval "))
+    assert "not pipelined, as the network does not fit" in told
+    assert not report["pipelined"]
+    assert report["interval_ns"] == report["latency_ns"]
+    assert max(map(len, text.splitlines())) <= 120
+    assert "nobody validated the rest" in unwrapped(text)
+
+
+def test_cost_tells_where_nothing_is_validated(tmp_path: Path, write: Write) -> None:
+    write(
+        "flash.yaml",
+        "schema: cimsearch/hardware/1\nkind: macro\nextends: macros/choi_cicc_2023\n"
+        "name: flash\nsummary: of a device that no chips are known of\nsource: assumed\n"
+        "calibration: null\nbasis: {}\n",
+    )
+    arguments = ["cost", "vgg_tiny", "--hardware", "flash.yaml"]
+    assert json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)[
+        "unvalidated_frac"
+    ] == pytest.approx(1.0)
+    text = unwrapped(cimsearch(*arguments, cwd=tmp_path).stdout)
+    assert "nobody validated any of the energy; that of the macros may be off by x or /" in text
+    assert "nobody validated the rest" not in text
+
+
 def test_cost_prices_without_training(tmp_path: Path) -> None:
     arguments = ["cost", "vgg_tiny", "--hardware", "macros/yu_cicc_2020"]
     text = cimsearch(*arguments, cwd=tmp_path).stdout
@@ -71,19 +132,19 @@ def test_cost_prices_without_training(tmp_path: Path) -> None:
 def test_cost_tells_signal_to_noise(tmp_path: Path) -> None:
     arguments = ["cost", "resnet8", "--hardware", "macros/yu_cicc_2020", "--snr"]
     text = cimsearch(*arguments, cwd=tmp_path).stdout
-    assert "SNR [dB]" in text
+    assert "> 80 dB: no error that the model can tell; lossless: the bits" in unwrapped(text)
     stem, block = (
         next(line.split() for line in reversed(text.splitlines()) if line.startswith(name))
         for name in ("stem ", "stage0.block0.conv1 ")
     )
-    assert stem[1:] == ["lossless", "lossless", "lossless", "-", "-"]
+    assert stem[1:] == [*(3 * [">", "80", "dB"]), "-", "-"]
     report = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
     layers = {layer["name"]: layer for layer in report["fidelity"]}
     assert layers["stem"]["snr_db"] is None
     found = layers["stage0.block0.conv1"]
     assert found["snr_db"] < min(found["snr_db_analog"], found["snr_db_adc"])
-    assert block[1:4] == [f"{found[f'snr_db{part}']:.1f}" for part in ("", "_analog", "_adc")]
-    assert block[4:7] == [str(found["adc_bits"]), "/", str(found["adc_bits_lossless"])]
+    assert block[1:7:2] == [f"{found[f'snr_db{part}']:.1f}" for part in ("", "_analog", "_adc")]
+    assert block[7:10] == [str(found["adc_bits"]), "/", str(found["adc_bits_lossless"])]
     assert "fidelity" not in json.loads(cimsearch(*arguments[:-1], "--json", cwd=tmp_path).stdout)
 
 
@@ -92,7 +153,7 @@ def test_cost_tells_signal_to_noise(tmp_path: Path) -> None:
     [
         ("1,2,three", 2, "found '1,2,three'; allowed are 22 whole numbers"),
         ("1,2", 3, "found shape (1, 2); allowed is (n, 22)"),
-        (",".join(["9"] * 22), 3, "found index 9; allowed is 0 to 2"),
+        (",".join(["9"] * 22), 3, "found 9; allowed is a whole number from 0 to 2"),
         ("nowhere.json", 2, "nowhere.json"),
     ],
 )

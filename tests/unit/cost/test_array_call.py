@@ -165,22 +165,32 @@ def test_the_gradient_at_the_ends_is_that_within() -> None:
 @pytest.mark.parametrize(
     ("place", "expected"),
     [
-        ((9, 64, 0.5), "bits 9 are outside the array call's table: 3 to 8; add points there"),
-        ((2, 9, 0.5), "bits 2 are outside the array call's table: 3 to 8; add points there"),
-        ((5, 9, 0.5), "rows 9 are outside the array call's table: 16 to 256; add points there"),
+        (
+            (9, 64, 0.5),
+            "bits 9 are outside the table of array calls of it: 3 to 8; add points there",
+        ),
+        (
+            (2, 9, 0.5),
+            "bits 2 are outside the table of array calls of it: 3 to 8; add points there",
+        ),
+        (
+            (5, 9, 0.5),
+            "rows 9 are outside the table of array calls of it: 16 to 256; add points there",
+        ),
         (
             (5, 64, 0.01),
-            "activity_frac 0.01 is outside the array call's table: 0.05 to 1; add points there",
+            "activity_frac 0.01 is outside the table of array calls of it: 0.05 to 1; "
+            "add points there",
         ),
     ],
 )
 def test_what_is_outside_is_told(place: tuple[float, ...], expected: str) -> None:
     good = np.array([[5.0, 5.0], [3.0, 8.0]]), np.array([[64.0, 16.0], [256.0, 90.0]])
     bits, rows, activity = (*good, np.array([[0.3, 0.05], [1.0, 0.9]]))
-    assert not outside(simulated(curved), bits, rows, activity)[0].any()
+    assert not outside(simulated(curved), bits, rows, activity, of="it")[0].any()
     for values, value in zip((bits, rows, activity), place, strict=True):
         values[1, 0] = value
-    bad, text = outside(simulated(curved), bits, rows, activity)
+    bad, text = outside(simulated(curved), bits, rows, activity, of="it")
     assert bad.tolist() == [[False, False], [True, False]]
     assert text(1, 0) == expected
 
@@ -188,23 +198,25 @@ def test_what_is_outside_is_told(place: tuple[float, ...], expected: str) -> Non
 def test_one_value_for_all_nodes_is_told_of_any() -> None:
     table = simulated(curved, [(5,), ROWS, (0.3,)])
     one: Floats = np.array([[5.0]])
-    bad, text = outside(table, one, np.array([[64.0]]), HALF)
+    bad, text = outside(table, one, np.array([[64.0]]), HALF, of="it")
     assert bad.tolist() == [[True]]
     assert text(7, 3) == (
-        "activity_frac 0.5 is outside the array call's table: 0.3 alone; add points there"
+        "activity_frac 0.5 is outside the table of array calls of it: 0.3 alone; add points there"
     )
-    bad, text = outside(table, one - 1, np.array([[64.0, 1.0]]), np.array([[0.3], [0.3]]))
+    bad, text = outside(table, one - 1, np.array([[64.0, 1.0]]), np.array([[0.3], [0.3]]), of="it")
     assert bad.tolist() == [[True, True]] * 2
-    assert text(1, 1).startswith("bits 4 are outside the array call's table: 5 alone")
+    assert text(1, 1).startswith("bits 4 are outside the table of array calls of it: 5 alone")
 
 
 def test_what_is_not_a_number_is_outside() -> None:
     nothing = np.array([[np.nan, 64.0]])
-    assert outside(simulated(curved), 10 * HALF, nothing, HALF)[0].tolist() == [[True, False]]
+    assert outside(simulated(curved), 10 * HALF, nothing, HALF, of="it")[0].tolist() == [
+        [True, False]
+    ]
 
 
 def test_tensors_outside_are_told_too() -> None:
     asked = tensors([np.array([[5.0]]), np.array([[300.0]]), np.array([[0.5]])])
-    bad, text = outside(simulated(curved), *asked)
+    bad, text = outside(simulated(curved), *asked, of="it")
     assert bad.tolist() == [[True]]
-    assert text(0, 0).startswith("rows 300 are outside the array call's table: 16 to 256")
+    assert text(0, 0).startswith("rows 300 are outside the table of array calls of it: 16 to 256")

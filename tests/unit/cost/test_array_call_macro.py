@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost import CostArrays, estimate_table
+from cimsearch.cost.csv_cells import CsvFile
 from cimsearch.cost.mapping import columns_of_output
 from cimsearch.cost.measured import fit
 from cimsearch.cost.measured_table import MeasuredTable
@@ -155,11 +156,12 @@ def test_what_is_outside_the_table_is_refused() -> None:
     on = tabled(YU, (4, 5), (27, 64))
     fits = linear(27, 64, w_bits=2, x_bits=1, adc_bits=4)
     assert price(on, fits).energy_pj > 0
-    with pytest.raises(HardwareError, match="bits 3 are outside the array call's table: 4 to 5"):
+    table = f"outside the table of array calls of {on.name}:"
+    with pytest.raises(HardwareError, match=f"bits 3 are {table} 4 to 5; add points there$"):
         price(on, fits, linear(27, 64, w_bits=2, x_bits=1, adc_bits=3))
-    with pytest.raises(HardwareError, match="rows 26 are outside the array call's table: 27 to"):
+    with pytest.raises(HardwareError, match=f"rows 26 are {table} 27 to"):
         price(on, fits, linear(26, 64, w_bits=2, x_bits=1, adc_bits=4))
-    with pytest.raises(HardwareError, match="rows 1 are outside the array call's table: 27 to"):
+    with pytest.raises(HardwareError, match=f"rows 1 are {table} 27 to"):
         price(on, fits, linear(65, 64, w_bits=2, x_bits=1, adc_bits=4))
     with pytest.raises(HardwareError, match=r"activity_frac 0\.05 is outside .*: 0\.1 to"):
         price(on, fits, activity=0.05)
@@ -238,6 +240,6 @@ def test_the_detector_of_zero_planes_is_priced_beside_a_table() -> None:
 
 
 def test_measured_points_are_not_imported_onto_a_table() -> None:
-    table = MeasuredTable(Path("m.csv"), "", "", ())
+    table = MeasuredTable(CsvFile(Path("m.csv")), "", ())
     with pytest.raises(SpecError, match="has a table of simulated array calls"):
         fit(table, with_table(POINTS))

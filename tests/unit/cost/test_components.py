@@ -37,14 +37,14 @@ def part(name: str, node: Node, on: Hardware) -> float:
 
 def test_charge_cells() -> None:
     driven = 16 * 2 * 18 * 6 * 8.0 * 0.5**2 * 0.5 * 0.5
-    bitlines = CALLS * 6 * 8 * 1.0 * 0.5**2
+    bitlines = CALLS * 8 * 8 * 1.0 * 0.5**2
     assert part("cells", conv(), hardware()) == pytest.approx((driven + bitlines) * FJ)
 
 
 def test_resistive_cells() -> None:
     conductance_us = 100.0 * (0.5 + 0.5 / 10)
     driven = 16 * 2 * 18 * 6 * 0.2**2 * 5.0 * conductance_us * 0.5
-    bitlines = CALLS * 6 * 8 * 1.0 * 0.2**2
+    bitlines = CALLS * 8 * 8 * 1.0 * 0.2**2
     found = part("cells", conv(), hardware(**RESISTIVE))
     assert found == pytest.approx((driven + bitlines) * FJ)
 
@@ -63,10 +63,10 @@ def test_dac_of_several_bits(drive: str, pulses: int) -> None:
 
 
 def test_ramp_adc() -> None:
-    samples = CALLS * 6 * 4.0 * 0.5**2
-    assert part("adc", conv(), hardware()) == pytest.approx((CALLS * 6 * 10 * 7 + samples) * FJ)
+    samples = CALLS * 8 * 4.0 * 0.5**2
+    assert part("adc", conv(), hardware()) == pytest.approx((CALLS * 8 * 10 * 7 + samples) * FJ)
     low = part("adc", conv(adc_bits=1), hardware())
-    assert low == pytest.approx((CALLS * 6 * 10 * 1 + samples) * FJ)
+    assert low == pytest.approx((CALLS * 8 * 10 * 1 + samples) * FJ)
 
 
 def test_capacitive_adc() -> None:
@@ -79,7 +79,7 @@ def test_capacitive_adc() -> None:
     }
     on = hardware(adc={"model": model, "sample_cap_ff": 0.0})
     per_conversion = (100.0 * 3 + 0.5 * 4**3) * 0.5**2
-    assert part("adc", conv(), on) == pytest.approx(CALLS * 6 * per_conversion * FJ)
+    assert part("adc", conv(), on) == pytest.approx(CALLS * 8 * per_conversion * FJ)
 
 
 def test_adder_tree() -> None:

@@ -57,6 +57,7 @@ def test_it_reads_as_it_is_written() -> None:
     assert ((A**2) ** C).symbols == "(a^2)^c"
     assert (A - (B - C)).symbols == "a - (b - c)"
     assert total(A, B, C).symbols == "a + b + c"
+    assert (total().value, total().arithmetic, total(A).symbols) == (0.0, "0", "a")
     assert applied("ceil", A / C).arithmetic == "ceil(3 / 0.5)"
 
 

@@ -164,6 +164,19 @@ def test_digital_macros_are_the_model(
     assert (layers["first"].energies_pj["array_call"] > 0) == bool(covered)
 
 
+@pytest.mark.parametrize("gating", [[], ["rows"]])
+@pytest.mark.parametrize("active_rows", [1, 3, 6])
+@pytest.mark.parametrize("dac_bits", [1, 2, 4])
+def test_digital_macros_of_any_size_are_the_model(
+    dac_bits: int, active_rows: int, gating: list[str]
+) -> None:
+    array = {"active_rows": active_rows, "rows": 12, "cols": 16, "gating": gating}
+    machine = hardware(**DIGITAL, array=array, input={"dac_bits": dac_bits})
+    layers = check_options(machine, on_arrays())
+    codes = next(e for e in layers["first"].equations if e.component == "shift_add")
+    assert ("place adders" in codes.text) == (dac_bits > 1)
+
+
 @pytest.mark.parametrize("skipping", [{}, {"input": SKIPPING}])
 @pytest.mark.parametrize(
     "covered", [("cells", "adc"), ("cells", "drivers", "adc"), ("adc", "shift_add")]
@@ -175,7 +188,7 @@ def test_simulated_calls_are_the_model(skipping: dict[str, Any], covered: tuple[
     found = {equation.component: equation for equation in layers["first"].equations}
     assert found["adc"].why_zero == "the table array_call covers it"
     # 3 bits and an activity between two points: linear along two axes.
-    inner = found["array_call"].products[0][-2].inner
+    inner = found["array_call"].products[0][-1].inner
     assert any(" x (1 - share of adc bits) + " in term.formula for term in inner)
 
 
@@ -209,6 +222,13 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "many copies": {"layers_per_array": "many", "macros": 64, "duplicates": "fill"},
     "mesh": {"interconnect": {"mesh": MESH, "layer_barrier_ns": 11.0}},
     "fast mesh": {"interconnect": {"mesh": MESH | {"link_gbps": 5000.0, "tile_barrier_ns": 0.0}}},
+    "pipelined mesh": {"execution": "pipelined", "interconnect": {"mesh": MESH}},
+    "pipelined fast mesh": {
+        "execution": "pipelined",
+        "interconnect": {"mesh": MESH | {"link_gbps": 5000.0}},
+    },
+    "chip side": {"interconnect": {"length_mm": "chip_side"}},
+    "chip side, owned": {"macros": 64, "interconnect": {"length_mm": "chip_side"}},
     "barrier": {"interconnect": {"layer_barrier_ns": 11.0}},
     "mesh, copies": {"macros": 64, "duplicates": "fill", "interconnect": {"mesh": MESH}},
     "small buffer": {"buffers": SMALL},
@@ -247,6 +267,44 @@ def test_spilled_activations_are_told() -> None:
     assert reads.value == (0.03, 0.06)
     assert reads.unit == "KiB"
     assert not layers["relu"].energies_pj["off_chip"]
+    # Half of the buffer does not hold the weights of the digital unit.
+    off = {term.symbol: term for term in layers["off"].terms}
+    assert off["weights off chip"].value == pytest.approx(648 - 0.05 * 8192 / 2)
+
+
+def test_windows_share_the_buffer_of_a_pipeline() -> None:
+    first = check_options(hardware(system=SYSTEMS["small buffer, pipelined"]))["first"]
+    spilled = next(term for term in first.terms if term.symbol == "bits off chip")
+    assert "max(windows - room, 0) / windows" in spilled.formula
+
+
+def test_why_layers_are_not_pipelined_is_told() -> None:
+    found = check_options(hardware(system=SYSTEMS["pipelined, loaded"]))["first"]
+    assert not found.network
+    assert found.not_pipelined.endswith(
+        "macros and the chip has 3, so its layers run one after another, each for a batch of 2"
+    )
+    for system in ("pipelined", "loaded"):
+        assert not check_options(hardware(system=SYSTEMS[system]))["first"].not_pipelined
+
+
+def test_the_slower_of_bus_and_link_is_told() -> None:
+    named = {}
+    for system in ("pipelined mesh", "pipelined fast mesh"):
+        found = check_options(hardware(system=SYSTEMS[system]))["first"]
+        named[system] = {term.symbol: term.how for term in found.terms}
+    assert "of it is the link" in named["pipelined mesh"]["bus or mesh link"]
+    assert named["pipelined fast mesh"]["bus"] == "over all layers"
+    assert "bus or mesh link" not in named["pipelined fast mesh"]
+
+
+def test_factors_between_units_are_written_with_them() -> None:
+    layers = check_options(hardware(system=SYSTEMS["pipelined mesh"]))
+    text = {e.component: (e.text, e.filled) for e in layers["first"].equations}
+    for written in text["interconnect"]:
+        assert written.endswith(" / (1000 fJ/pJ)")
+        assert " x 1000 fJ/pJ)" in written
+    assert "1000" not in "".join(text["buffers"])
 
 
 def test_a_pipelined_network_leaks_for_its_interval() -> None:

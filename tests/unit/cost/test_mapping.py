@@ -76,7 +76,7 @@ def test_convolution_by_hand() -> None:
         "array_calls": 16 * 2 * 5,
         "driven_rows": 16 * 2 * 18,
         "conversions": 16 * 2 * 5 * 6,
-        "swept_conversions": 16 * 2 * 5 * 6,
+        "swept_conversions": 16 * 2 * 5 * 8,
         "shift_adds": 16 * 2 * 5 * 6,
         "scale_multiplies": 0,
         "tile_adds": 16 * 3 * 2,

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from cimsearch.cost import check_calibration, is_calibrated
 from cimsearch.cost.measured import (
-    at_supply,
     checked,
     energy_constants,
     fit,
@@ -19,7 +18,7 @@ from cimsearch.cost.measured import (
 from cimsearch.cost.measured_file import macro_text, write_macro
 from cimsearch.cost.measured_points import call_macs, measured_points
 from cimsearch.cost.measured_table import COLUMNS, TEMPLATE, read_table
-from cimsearch.errors import SpecError
+from cimsearch.errors import SpecError, UsageError
 from cimsearch.spec import load_hardware
 from cimsearch.spec.catalogue import names
 from cimsearch.spec.hardware import CallComponent
@@ -124,14 +123,6 @@ def test_other_supplies_and_other_data_are_predicted_not_fitted(tmp_path: Path) 
     assert result.checks[3].error_frac == pytest.approx(high / 99 - 1)
 
 
-def test_a_supply_takes_the_wordlines_along_if_they_hang_on_it() -> None:
-    tied = hardware(input={"wordline_v": 0.5}).macro
-    assert at_supply(tied, 0.8).input.wordline_v == 0.8
-    assert at_supply(hardware().macro, 0.8).input.wordline_v == 1.0
-    assert at_supply(tied, 0.8).supply_v == 0.8
-    assert at_supply(tied, 0.5) is tied
-
-
 def test_a_digital_macro_scales_its_logic_alone() -> None:
     macro = hardware(**DIGITAL).macro
     assert energy_constants(macro) == {"logic_factor": 2.0}
@@ -145,22 +136,25 @@ ROW = "2,1,3,0.5,0.5,9\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", ":1: file: found no header line"),
+        ("", ":1:1: file: found no header line"),
         (
             HEADER.replace("call_energy_pj", "call_ns"),
-            ":1: header: found none; allowed is exactly",
+            ":1:1: header: found none; allowed is exactly",
         ),
-        (HEADER, ":1: file: found no rows"),
-        (HEADER.replace("adc_bits", "adcbits") + ROW, ":1: adcbits: unknown column; did you mean"),
-        (HEADER.replace(",", ";"), ":1: weight_bits;activation_bits"),
-        (HEADER.replace("adc_bits,", "") + ROW, ":1: adc_bits: missing; this column is needed"),
+        (HEADER, ":1:1: file: found no rows"),
+        (
+            HEADER.replace("adc_bits", "adcbits") + ROW,
+            ":1:29: adcbits: unknown column; did you mean",
+        ),
+        (HEADER.replace(",", ";"), ":1:1: weight_bits;activation_bits"),
+        (HEADER.replace("adc_bits,", "") + ROW, ":1:1: adc_bits: missing; this column is needed"),
         (HEADER.replace(",call", ",adc_bits,call") + ROW, "found 2 columns of this name"),
         (HEADER.replace(",call", ",tops_per_w,call") + ROW, "found tops_per_w, call_energy_pj;"),
         (HEADER.replace(",call", ",call_ns,frequency_mhz,call"), "allowed is at most one of"),
-        (HEADER + "# a comment\n\n" + ROW.replace("9", "x"), ":4: call_energy_pj: found 'x'; "),
+        (HEADER + "# a comment\n\n" + ROW.replace("9", "x"), ":4:15: call_energy_pj: found 'x'; "),
         (HEADER + ROW.replace("9", "-9"), "found '-9'; allowed is a number above 0"),
         (HEADER + ROW.replace("9", "nan"), "found 'nan'; allowed is a number above 0"),
-        (HEADER + ROW.replace("9", ""), ":2: call_energy_pj: found nothing; allowed is"),
+        (HEADER + ROW.replace("9", ""), ":2:15: call_energy_pj: found nothing; allowed is"),
         (
             HEADER + ROW.replace("2,", "2.5,"),
             "weight_bits: found '2.5'; allowed is a whole number",
@@ -174,7 +168,7 @@ ROW = "2,1,3,0.5,0.5,9\n"
             HEADER + ROW.replace("3,0.5", "3,1.5"),
             "activity_frac: found '1.5'; allowed is a number",
         ),
-        (HEADER + "2,1,3\n", ":2: row: found 3 cells; allowed is one for each of 6 columns"),
+        (HEADER + "2,1,3\n", ":2:1: row: found 3 cells; allowed is one for each of 6 columns"),
         (HEADER + '"2,1,3\n', "not valid CSV"),
         (
             HEADER + ROW.replace("3,", "7,"),
@@ -211,15 +205,15 @@ def test_a_weight_that_takes_no_column_is_pointed_at(tmp_path: Path) -> None:
     machine = hardware(weights={"encoding": "differential"})
     path = tmp_path / "chip.csv"
     path.write_text(HEADER + ROW + ROW.replace("2,", "1,"), encoding="utf-8")
-    with pytest.raises(SpecError, match=r"chip\.csv:3: weight_bits: found 1, which takes 0"):
+    with pytest.raises(SpecError, match=r"chip\.csv:3:1: weight_bits: found 1, which takes 0"):
         fit(read_table(path), machine)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="cannot be read"):
+    with pytest.raises(UsageError, match=r"none\.csv: cannot be read: No such file"):
         read_table(tmp_path / "none.csv")
-    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SpecError, match="cannot be read"):
+    (tmp_path / "x.csv").write_bytes(HEADER.encode() + b"2,\xff\n")
+    with pytest.raises(SpecError, match=r"x\.csv:2:3: file: found a byte that is not UTF-8"):
         read_table(tmp_path / "x.csv")
 
 

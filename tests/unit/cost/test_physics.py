@@ -78,17 +78,19 @@ def test_a_finer_range_pays_for_its_noise() -> None:
 def test_a_shared_converter_switches_its_reference_for_every_column() -> None:
     on = hardware(adc={"range_switch_fj": 7.0})
     layer, column = (component("adc", on, conv(range_policy=p)) for p in ("layer", "column"))
-    assert column - layer == pytest.approx(CALLS * 6 * 7.0 * 1e-3)
+    assert column - layer == pytest.approx(CALLS * 8 * 7.0 * 1e-3)
 
 
 def test_gating_cuts_idle_columns_off() -> None:
-    """6 of 8 columns are used; converters of 4 columns would sweep 8."""
+    """6 of 8 columns are used; converters and bitlines of all 8 would switch."""
     apart, gated = (
         hardware(array={"gating": gating}, adc={"columns_per_adc": 4, "sample_cap_ff": 0.0})
         for gating in ([], ["columns"])
     )
     assert component("drivers", gated) == pytest.approx(component("drivers", apart) * 6 / 8)
     assert component("adc", gated) == pytest.approx(component("adc", apart) * 6 / 8)
+    bitlines = CALLS * (8 - 6) * 8 * 1.0 * 0.5**2 * 1e-3
+    assert component("cells", apart) - component("cells", gated) == pytest.approx(bitlines)
 
 
 def test_a_level_shifter_switches_with_its_wordline() -> None:
@@ -147,7 +149,10 @@ def test_a_batch_shares_one_loading_of_weights() -> None:
     one, eight = estimate(conv(), on), estimate(conv(), on, Statistics(batch=8))
     loaded = one.components["off_chip"]
     assert eight.components["off_chip"] == pytest.approx(loaded / 8)
-    assert eight.latency_ns < one.latency_ns
+    assert eight.interval_ns < one.interval_ns
+    # The layer is loaded, then computes for all eight, before any of them is through.
+    assert eight.latency_ns == pytest.approx(8 * eight.interval_ns)
+    assert one.latency_ns < eight.latency_ns < 8 * one.latency_ns
     assert eight.components["adc"] == one.components["adc"]
 
 

@@ -5,21 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost import (
     COMPONENTS,
-    UNVALIDATED,
     NodeStatistics,
     estimate,
     estimate_table,
     is_calibrated,
     node_statistics,
     trust_in,
+    validated_components,
 )
 from cimsearch.errors import HardwareError
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
+from cimsearch.spec.hardware import Calibration
 from cimsearch.spec.study import Statistics
 
 from .tiny import conv, hardware
@@ -127,6 +129,9 @@ def test_an_operation_without_a_price_is_an_error() -> None:
         estimate_table(unknown, hardware())
 
 
+ARRAY_CALL = ("cells", "drivers", "adc", "adder_tree", "shift_add")
+
+
 def test_credibility() -> None:
     tiny = hardware()
     assert not is_calibrated(tiny)
@@ -137,19 +142,91 @@ def test_credibility() -> None:
     assert report.band_basis == (
         "the component equations on 21 analog SRAM chips, each left out of the fit of one scale"
     )
-    shares = sum(report.components[name] for name in UNVALIDATED) / report.energy_pj
-    assert report.unvalidated_frac == pytest.approx(shares)
+    validated = sum(report.components[name] for name in ARRAY_CALL) / report.energy_pj
+    assert report.unvalidated_frac == pytest.approx(1 - validated)
     macro = load_hardware("macros/chih_isscc_2021").macro
     digital, fitted = (trust_in(macro, calibrated=known) for known in (False, True))
     assert digital.factor == pytest.approx(11.54, abs=0.01)
-    assert fitted.factor == pytest.approx(1.58, abs=0.01)
-    assert fitted.basis.startswith("fitted to 1 measured point of this chip;")
+    assert fitted.factor == pytest.approx(2.87, abs=0.01)
+    assert fitted.basis == (
+        "meets 1 measured point of this chip within 2 %; at other points such models were within "
+        "x or / 2.87 for 80 % of 12 analog SRAM and RRAM chips; there not validated (digital "
+        "SRAM: n = 0)"
+    )
     assert digital.achieved_coverage == pytest.approx(0.89, abs=0.005)
     assert fitted.achieved_coverage is None
+    analog = trust_in(YU.macro, calibrated=True)
+    assert analog.factor == fitted.factor
+    assert analog.achieved_coverage == pytest.approx(10 / 12)
+    assert analog.basis.endswith("80 % of 12 analog SRAM and RRAM chips")
     rram = load_hardware("macros/wan_nature_2022").macro
     assert trust_in(rram, calibrated=False).factor == pytest.approx(6.55, abs=0.01)
     flash = rram.model_copy(update={"device": "flash"})
     assert trust_in(flash, calibrated=False).basis == "not validated (flash: n = 1 or 2)"
+
+
+def test_validated_is_what_was_measured() -> None:
+    report = estimate(conv(placement="cim", adc_bits=5, x_bits=1), YU)
+    assert YU.macro.calibration is not None
+    assert set(YU.macro.calibration.components) == {"cells", "drivers", "adc"}
+    known = sum(report.components[name] for name in YU.macro.calibration.components)
+    assert report.calibrated
+    assert report.components["shift_add"] > 0
+    assert report.unvalidated_frac == pytest.approx(1 - known / report.energy_pj)
+
+
+@pytest.mark.parametrize("name", ["macros/chih_isscc_2021", "macros/wan_nature_2022"])
+def test_without_a_calibration_what_is_scored_on_chips_is_validated(name: str) -> None:
+    macro = load_hardware(name).macro
+    assert macro.calibration is not None
+    known = validated_components(macro, calibrated=True)
+    assert known == set(macro.calibration.components)
+    assert validated_components(macro, calibrated=False) == set(ARRAY_CALL)
+    assert ("control" in known) == ("control" in macro.calibration.components)
+
+
+def test_nothing_is_validated_where_no_chips_were_scored() -> None:
+    flash = load_hardware("macros/choi_cicc_2023").macro
+    assert validated_components(flash, calibrated=False) == frozenset()
+    points = [{"bits": 3, "rows": 4, "activity_frac": 0.5, "energy_pj": 9.0, "delay_ns": 7.0}]
+    points.append(points[0] | {"rows": 1})
+    table = {"components": ["cells", "adc"], "density_frac": 0.5, "points": points}
+    report = estimate(conv(x_bits=1), hardware(array_call=table, configurable={}))
+    assert report.components["drivers"] > 0
+    assert report.unvalidated_frac == 1.0
+    assert report.band_basis == "not validated (simulated array calls)"
+
+
+def test_the_band_of_a_calibrated_macro_holds_the_errors_of_its_points() -> None:
+    points = YU.macro.calibration
+    assert points is not None
+    loose = points.model_copy(update={"tolerance_frac": 0.75})
+    trust = trust_in(YU.macro.model_copy(update={"calibration": loose}), calibrated=True)
+    assert trust.factor == pytest.approx(4.0)
+    assert trust.basis.startswith("meets 2 measured points of this chip within 75 %;")
+    for off in (0.25, 1.75):
+        assert 1 / trust.factor <= off <= trust.factor
+
+
+@pytest.mark.parametrize("device", ["flash", "pcm", "mram"])
+def test_a_calibrated_device_of_too_few_chips_is_not_validated_at_other_points(
+    device: str,
+) -> None:
+    macro = YU.macro.model_copy(update={"device": device})
+    trust = trust_in(macro, calibrated=True)
+    assert trust.factor == trust_in(YU.macro, calibrated=True).factor
+    assert trust.achieved_coverage is None
+    assert trust.basis.startswith("meets 2 measured points of this chip within 5 %;")
+    assert trust.basis.endswith(f"; there not validated ({device}: n = 1 or 2)")
+
+
+def test_a_loose_tolerance_is_refused() -> None:
+    points = YU.macro.calibration
+    assert points is not None
+    data = points.model_dump(mode="json")
+    Calibration.model_validate_json(json.dumps(data | {"tolerance_frac": 0.25}))
+    with pytest.raises(ValidationError, match=r"less than or equal to 0\.25"):
+        Calibration.model_validate_json(json.dumps(data | {"tolerance_frac": 0.26}))
 
 
 def test_a_calibration_that_is_not_met_is_none() -> None:

@@ -60,6 +60,9 @@ def shared_ns(table: LayerTable, on: Hardware) -> NDArray[np.float64]:
 @settings(deadline=None, max_examples=40)
 @given(tables(), st.sampled_from(MACROS))
 def test_the_interval_is_that_of_the_busiest(table: LayerTable, on: Hardware) -> None:
+    # Room for all windows at once, which a pipeline needs.
+    room = on.system.buffers.model_dump() | {"size_kib": 512.0}
+    on = with_system(on, buffers=room)
     serial = estimate_table(table, on)
     pipelined = estimate_table(table, with_system(on, **PIPELINED))
     np.testing.assert_array_equal(pipelined.nodes.latency_ns, serial.nodes.latency_ns)
@@ -216,9 +219,9 @@ def test_copies_by_hand() -> None:
     assert serial.nodes.copies.tolist() == [[2, 3]]
     assert serial.nodes.latency_ns.tolist() == [[512, 6 * 32]]
     assert serial.latency_ns[0] == 512 + 6 * 32
-    # Pipelined, nothing is faster than two copies of the first layer.
+    # Pipelined, nothing is faster than two copies of the first layer; the rest goes to the second.
     pipelined = priced(*nodes, **system, **PIPELINED)
-    assert pipelined.nodes.copies.tolist() == [[2, 1]]
+    assert pipelined.nodes.copies.tolist() == [[2, 3]]
     assert pipelined.interval_ns[0] == 512
     for name in ("cells", "drivers", "adc", "shift_add", "buffers", "digital"):
         assert serial.components[name] == priced(*nodes).components[name]
@@ -239,6 +242,6 @@ def test_a_report_has_the_interval_and_the_copies() -> None:
     on = hardware(system={"macros": 9, "duplicates": "fill", **PIPELINED})
     report = estimate(network, on)
     # Both share the four lanes at 100 MHz, which the arrays of the first do not keep waiting.
-    assert report.interval_ns == (48 + 32 + 96 + 864 + 48 + 32) / 4 * 10 < report.latency_ns
-    assert [layer.copies for layer in report.layers] == [1, 0]
+    assert report.interval_ns == (48 + 32 + 96 + 864 + 48 + 32) / 4 * 10 <= report.latency_ns
+    assert [layer.copies for layer in report.layers] == [3, 0]
     assert [layer.arrays for layer in report.layers] == [3, 0]

@@ -16,10 +16,12 @@ from cimsearch.cost.silicon import (
     fit_scales,
     leave_one_chip_out,
     one_scale,
+    point_bands,
     predict_shipped,
     predictors,
     price_row,
     record_components,
+    scaled_pairs,
     scores,
     shipped,
 )
@@ -163,3 +165,67 @@ def test_an_uncalibrated_macro_has_the_wider_band_of_the_equations() -> None:
     flash = trust_in(resistive.model_copy(update={"device": "flash"}), calibrated=False)
     assert flash.factor == max(band["factor"] for band in wider.values())
     assert flash.achieved_coverage is None
+
+
+def asked_again(rows: list[Chip], *, spread: float) -> list[Chip]:
+    """Return a second row of each chip, of other bits, off the equations by ``spread`` in ln."""
+    generator = np.random.default_rng(6)
+    made = []
+    for row in rows:
+        other = replace(row, id=f"{row.id}'", weight_bits=4.0, input_bits=3.0)
+        known, energy = price_row(row).total_fj, price_row(other).total_fj
+        off = exp(spread * float(generator.normal()))
+        made.append(replace(other, measured_fj=(row.measured_fj or 0.0) * energy / known * off))
+    return made
+
+
+def test_equations_scaled_to_one_point_tell_another() -> None:
+    given = chips(4, scale=dict.fromkeys(("cells", "drivers", "adc", "shift_add"), 9.0))
+    asked = asked_again(given, spread=0.0)
+    pairs = scaled_pairs([*given, *asked])
+    assert [(p.given.id, p.asked.id) for p in pairs] == [(f"r{n}", f"r{n}'") for n in range(4)]
+    for pair, row in zip(pairs, asked, strict=True):
+        assert pair.predicted_fj == pytest.approx(row.measured_fj)
+        assert pair.abs_error_frac == pytest.approx(0.0, abs=1e-9)
+
+
+def test_what_the_equations_cannot_price_makes_no_pair() -> None:
+    (given,) = chips(1, scale={})
+    (asked,) = asked_again([given], spread=0.0)
+    assert len(scaled_pairs([given, asked])) == 1
+    assert scaled_pairs([given, replace(asked, input_bits=32.0)]) == ()
+
+
+def test_the_band_of_one_point_given_holds_its_share() -> None:
+    given = chips(60, scale={}, spread=1.0)
+    found = point_bands(scaled_pairs([*given, *asked_again(given, spread=0.3)]))
+    assert [(one.change, one.chips, one.pairs) for one in found] == [
+        ("precision", 60, 60),
+        ("all", 60, 60),
+    ]
+    for band in found:
+        assert band.technologies == ("analog SRAM",)
+        assert band.achieved == pytest.approx(0.8, abs=0.09)
+        assert log(band.factor) == pytest.approx(1.28 * 0.3, rel=0.25)
+
+
+def test_bands_of_one_point_given_count_chips_and_kinds_of_change() -> None:
+    rows = chips(3, scale={})
+    voltage = [replace(row, id=f"v{row.id}", supply_v=1.1) for row in rows[:2]]
+    pairs = scaled_pairs([*rows, *asked_again(rows, spread=0.5), *voltage])
+    found = {one.change: one for one in point_bands(pairs)}
+    assert list(found) == ["voltage", "precision", "all"]
+    # Two points of other bits and supply: the third pair of each of two chips.
+    assert [(one.chips, one.pairs) for one in found.values()] == [(2, 2), (3, 3), (3, 7)]
+    assert all(one.achieved is None for one in found.values())
+    widest = max(abs(log(pair.predicted_fj / (pair.asked.measured_fj or 0.0))) for pair in pairs)
+    assert log(found["all"].factor) == pytest.approx(widest)
+
+
+def test_a_calibrated_macro_has_the_band_of_one_point_given() -> None:
+    bands_of = {one["change"]: one for one in shipped()["one_point_given"]}
+    assert list(bands_of) == ["voltage", "precision", "all"]
+    trust = trust_in(load_hardware("macros/wan_nature_2022").macro, calibrated=True)
+    assert trust.factor == bands_of["all"]["factor"]
+    assert trust.achieved_coverage == bands_of["all"]["achieved"]
+    assert f"of {bands_of['all']['chips']} analog SRAM and RRAM chips" in trust.basis

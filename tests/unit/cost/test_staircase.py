@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -67,23 +68,27 @@ def widths(steps: tuple[Step, ...], where: str) -> dict[int, set[str]]:
     return {s.after: set(s.crosses) for s in steps if s.where == where and s.kind == "width"}
 
 
-def test_boundaries_by_hand() -> None:
-    found = widths(staircase(network(4, 4), hardware(**SHARED)).steps, "first")
+@pytest.mark.parametrize("array", [{}, {"gating": ["columns"]}])
+def test_boundaries_by_hand(array: dict[str, Any]) -> None:
+    found = widths(staircase(network(4, 4), hardware(**SHARED, array=array)).steps, "first")
     # 4 outputs fill an array and 4 rows a row group: one more starts the next of both.
-    assert found[5] == {"column tile", "row group", "converter sweep", "macro"}
+    assert found[5] == {"column tile", "row group", "macro"}
     # 8 rows fill an array of the readers.
-    assert found[9] == {"column tile", "row group", "row tile", "converter sweep", "macro"}
-    # Two outputs free a converter's sweep; three do not, and nothing else changes before 0.
-    assert found[2] == {"converter sweep"}
-    assert set(found) == {2, 5, 9}
+    assert found[9] == {"column tile", "row group", "row tile", "macro"}
+    # Converters sweep all columns, so fewer outputs free none of them.
+    assert set(found) == {5, 9}
 
 
-def test_a_converter_of_one_output_has_no_steps() -> None:
-    crossed = widths(staircase(network(4, 4), hardware()).steps, "first")
-    assert crossed[5] == {"column tile", "row group", "macro"}
-    assert set(crossed) == {5, 9}
-    gated = staircase(network(4, 4), hardware(**SHARED, array={"gating": ["columns"]}))
-    assert set(widths(gated.steps, "first")) == {5, 9}
+def test_bits_stand_first_and_the_greatest_saving_before_all() -> None:
+    found = staircase(network(6, 6), hardware(**SHARED))
+    free = [step for step in found.steps if step.worth == inf]
+    assert found.steps[: len(free)] == tuple(free)
+    savings = [step.energy_saved_pj for step in free]
+    assert savings == sorted(savings, reverse=True)
+    assert savings[0] > savings[-1] > 0
+    assert {step.weights_lost_frac for step in free} == {0.0}
+    paid = [step for step in found.steps if 0 < step.worth < inf]
+    assert {step.kind for step in paid} == {"width"}
 
 
 MANY = {"layers_per_array": "many"}
@@ -117,7 +122,7 @@ def test_a_saving_is_the_difference_of_two_prices(on: Hardware) -> None:
         assert step.interval_saved_ns == pytest.approx(before.interval_ns - after.interval_ns)
         assert step.area_saved_um2 == pytest.approx(before.area_um2 - after.area_um2)
         assert step.arrays_saved == before.macros - after.macros
-        assert step.weights_change_frac == pytest.approx(changed.weights / now.weights - 1)
+        assert step.weights_lost_frac == pytest.approx(1 - changed.weights / now.weights)
         assert step.energy_saved_frac == pytest.approx(1 - after.energy_pj / before.energy_pj)
         copies = [[layer.copies for layer in report.layers] for report in (before, after)]
         assert ("copies" in step.crosses) == (copies[0] != copies[1])
@@ -165,15 +170,20 @@ def test_steps_are_sorted_and_free_gains_are_free() -> None:
         asked, nodes=tuple(replace(n, w_bits=3) if n.name == "b" else n for n in asked.nodes)
     )
     found = staircase(asked, hardware(configurable={"weight_bits": gap}))
-    worths = [step.worth for step in found.steps]
+    worths = [(step.worth, step.energy_saved_pj) for step in found.steps]
     assert worths == sorted(worths, reverse=True)
+    for step in found.steps:
+        if not step.weights_lost_frac:
+            assert step.worth in (inf, -inf, 0.0)
+        elif step.energy_saved_pj > 0 < step.weights_lost_frac:
+            assert step.worth == step.energy_saved_frac / step.weights_lost_frac
     # The chip stores 3 bits as 8 already.
     free = next(step for step in found.free if step.where == "b" and step.kind == "weight_bits")
     assert (free.before, free.after) == (3, 8)
     for step in found.free:
         assert step.after > step.before
         assert not step.crosses
-        assert -step.energy_saved_frac < FREE_ENERGY_FRAC
+        assert -step.energy_saved_frac <= FREE_ENERGY_FRAC
 
 
 def test_fitting_the_chip_is_a_boundary() -> None:
@@ -242,6 +252,11 @@ def test_the_verb_prints_what_the_function_returns() -> None:
     found = staircase(network, machine)
     assert json.loads(told.stdout) == json.loads(json.dumps(asdict(found)))
     table = CliRunner().invoke(cli, [*arguments, "--top", "2"], catch_exceptions=False).stdout
-    savings = sum(step.worth > 0 for step in found.steps)
+    savings = sum(step.energy_saved_pj > 0 for step in found.steps)
     assert f"(2 of {savings})" in table
+    header = table.splitlines()[3]
+    for column in ("energy saved", "latency saved", "area saved", "arrays saved", "weights lost"):
+        assert column in header
+    assert "interval" not in header
+    assert "(0 of 0)" not in table
     assert f"{found.steps[0].kind} {found.steps[0].before} -> {found.steps[0].after}" in table

@@ -208,18 +208,35 @@ def test_a_bad_system_file_is_one_error_at_its_place(
 
 STREAMS: tuple[Op, ...] = ("relu", "batchnorm")
 SMALL: dict[str, Any] = FAST | {"buffers": {"size_kib": 2.0}}
+LARGE: dict[str, Any] = FAST | {"buffers": {"size_kib": 128.0}}
 BEYOND = 64 * 256 * 2 - 8192
 """Bits of 64 channels on 16 x 16 images that half of 2 KiB does not hold."""
 
 
 @pytest.mark.parametrize("placement", ["cim", "digital"])
 def test_activations_beyond_the_buffer_are_moved_off_the_chip(placement: Any) -> None:
+    """Weights of the digital unit take room from both halves."""
     node = conv(in_shape=(64, 16, 16), out_shape=(3, 16, 16), placement=placement)
-    small, large = (estimate(node, hardware(system=s)) for s in (SMALL, FAST))
-    assert small.components["off_chip"] == pytest.approx(2 * BEYOND * 3.0)
+    weights = 64 * 9 * 3 * 2 if placement == "digital" else 0
+    beyond = BEYOND + weights / 2
+    small, large = (estimate(node, hardware(system=s)) for s in (SMALL, LARGE))
+    assert small.components["off_chip"] == pytest.approx(2 * beyond * 3.0)
     assert large.components["off_chip"] == 0
     slow = SMALL | {"off_chip": {"bandwidth_gbps": 0.01}}
-    assert estimate(node, hardware(system=slow)).latency_ns == pytest.approx(2 * BEYOND / 0.01)
+    assert estimate(node, hardware(system=slow)).latency_ns == pytest.approx(2 * beyond / 0.01)
+
+
+def test_digital_weights_beyond_half_the_buffer_are_read_at_every_inference() -> None:
+    """32768 bits of weights, of which half of 2 KiB, 8192, stay; none are free."""
+    shape: dict[str, Any] = {"in_shape": (128, 1, 1), "out_shape": (128, 1, 1), "kernel": (1, 1)}
+    nodes = [conv(name, placement="digital", **shape) for name in ("a", "b")]
+    network = Blueprint((128, 1, 1), 128, tuple(nodes))
+    small = estimate(network, hardware(system=SMALL))
+    loaded = 2 * 128 * 128 * 2 - 8192
+    assert small.components["off_chip"] == pytest.approx(loaded * 3.0)
+    slow = SMALL | {"off_chip": {"bandwidth_gbps": 0.01}}
+    assert estimate(network, hardware(system=slow)).latency_ns == pytest.approx(loaded / 0.01)
+    assert estimate(network, hardware(system=LARGE)).components["off_chip"] == 0
 
 
 def test_what_fits_half_the_buffer_stays() -> None:

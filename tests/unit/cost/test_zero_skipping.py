@@ -51,7 +51,7 @@ def test_planes_of_zeros_are_not_converted(share: float) -> None:
     skips = hardware(input=SKIPPING)
     every, some = (estimate(conv(), skips, zeros(s)).components for s in (0.0, share))
     assert some["adc"] == pytest.approx((1 - share) * every["adc"])
-    bitlines = CALLS * 6 * 8 * 1.0 * 0.5**2 * FJ
+    bitlines = CALLS * 8 * 8 * 1.0 * 0.5**2 * FJ
     assert every["cells"] - some["cells"] == pytest.approx(share * bitlines)
     accumulated = CALLS * 3 * (4 * 6 + 7 * 9) * GATE_FJ * FJ
     assert every["shift_add"] - some["shift_add"] == pytest.approx(share * accumulated)

@@ -37,6 +37,17 @@ def test_native_and_normalised_have_axes_of_their_own() -> None:
         assert sorted(shown) == pytest.approx(sorted(expected))
 
 
+def test_a_model_that_is_right_is_a_ring_around_what_was_measured() -> None:
+    traces = compare_figure(CHIH).to_plotly_json()["data"]
+    marks = [trace for trace in traces if trace["mode"] == "markers"]
+    assert len(marks) == 4
+    for measured, model in zip(marks[::2], marks[1::2], strict=True):
+        assert measured["name"].endswith("measured")
+        assert model["marker"]["symbol"] == f"{measured['marker']['symbol']}-open"
+        # A clear gap between the dot and its ring.
+        assert model["marker"]["size"] >= 1.5 * measured["marker"]["size"]
+
+
 def test_hover_says_precision_and_source() -> None:
     texts = [
         text
@@ -45,6 +56,7 @@ def test_hover_says_precision_and_source() -> None:
     ]
     assert len(texts) == 4 * len(ROWS)
     assert all("precision 4b x " in text and "source: " in text for text in texts)
+    assert all("(weights \N{MULTIPLICATION SIGN} activations)" in text for text in texts)
     assert any("TOPS/W at 4b x 3b" in text for text in texts)
     assert not any("<wan>" in text for text in texts)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -104,6 +105,13 @@ def test_the_view_has_everything_a_report_shows(finished_study: Path) -> None:
     assert [v for _, v in view.hypervolume] == sorted(v for _, v in view.hypervolume)
     assert view.cost.trained == 4
     assert view.cost.cpu_hours > 0
+    trust = view.credibility
+    items: list[Any] = [*result.front, *result.baselines]
+    costs = [item.cost for item in items if item.cost]
+    shares = [
+        sum(cost["components"][n] for n in trust.unvalidated) / cost["energy_pj"] for cost in costs
+    ]
+    assert trust.unvalidated_frac == pytest.approx(sum(shares) / len(shares))
 
 
 def test_another_spec_of_the_same_name_says_what_differs(

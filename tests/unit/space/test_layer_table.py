@@ -85,6 +85,28 @@ def test_a_batch_of_the_shortest_networks_alone_is_not_padded(name: str) -> None
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
+def test_nodes_and_layers_are_named_as_in_the_deepest_network(name: str) -> None:
+    space = SPACES[name]
+    deepest = space.uniform(weight_bits=4, activation_bits=4).blueprint.nodes
+    assert space.node_names == tuple(node.name for node in deepest)
+    assert space.spec.layer_names == tuple(node.name for node in deepest if node.has_weights)
+
+
+@given(named, st.integers(0, 12), seeds)
+def test_node_indices_name_the_nodes_of_the_table(name: str, n: int, seed: int) -> None:
+    space = SPACES[name]
+    genes = space.sample_genes(n, seed)
+    indices, table = space.node_indices(genes), space.layer_table(genes)
+    names, padding = np.array([*space.node_names, ""]), len(space.node_names)
+    if n:
+        indices = np.broadcast_to(indices, table.shape)
+        np.testing.assert_array_equal(indices == padding, table.op == -1)
+    for row, vector in zip(indices, genes, strict=False):
+        nodes = [node.name for node in space.decode(vector).blueprint.nodes]
+        assert [name for name in names[row].tolist() if name] == nodes
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
 def test_each_choice_of_each_gene_is_looked_up(name: str) -> None:
     space = SPACES[name]
     single = np.eye(len(space.genes), dtype=np.int64)
@@ -141,9 +163,10 @@ def test_the_genes_are_not_written_to() -> None:
         ([0] * 22, r"found shape \(22,\); allowed is \(n, 22\)"),
         (
             [[0] * 22, [9] + [0] * 21],
-            r"genes\[1\]: stage0.width: found index 9; allowed is 0 to 2 for \[8, 14, 20\]",
+            r"genes\[1\]: stage0.width: found 9; allowed is a whole number from 0 to 2, an index "
+            r"into \[8, 14, 20\]",
         ),
-        ([[-1] + [0] * 21], r"genes\[0\]: stage0.width: found index -1"),
+        ([[-1] + [0] * 21], r"genes\[0\]: stage0.width: found -1"),
     ],
 )
 def test_bad_genes_are_refused(genes: Any, message: str) -> None:

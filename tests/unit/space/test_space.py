@@ -1,6 +1,8 @@
 """Genes, decoding, families, canonical form."""
 
 import itertools
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,13 +143,52 @@ def test_a_layer_that_is_off_copies_its_left_neighbour_in_repair() -> None:
     ("genes", "message"),
     [
         ([0, 1], r"found shape \(1, 2\); allowed is \(n, 22\)"),
-        ([9] + [0] * 21, r"stage0.width: found index 9; allowed is 0 to 2"),
-        ([-1] + [0] * 21, r"found index -1"),
+        ([9] + [0] * 21, r"stage0.width: found 9; allowed is a whole number from 0 to 2"),
+        ([-1] + [0] * 21, r"found -1"),
     ],
 )
 def test_bad_genes_are_refused(genes: list[int], message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         SPACES["vgg_tiny"].decode(tuple(genes))
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 3.0, 1e30, np.nan, np.inf, -np.inf, "1", None])
+def test_what_is_no_index_is_refused_with_its_row_and_gene(value: Any) -> None:
+    space = SPACES["vgg_tiny"]
+    genes = space.sample_genes(3, 0).astype(float if isinstance(value, float) else object)
+    genes[1, 0] = value
+    message = re.escape(f"{space.gene_names[0]}: found {value!r}; allowed is a whole number from")
+    for asked in (space.layer_table, space.active, space.canonical):
+        with pytest.raises(SpaceError, match=rf"^genes\[1\]: {message}"):
+            asked(genes)
+    with pytest.raises(SpaceError, match=message):
+        space.decode(genes[1])
+
+
+@given(named, seeds)
+@settings(max_examples=20, deadline=None)
+def test_whole_floats_are_the_same_genes(name: str, seed: int) -> None:
+    space = SPACES[name]
+    genes = space.sample_genes(2, seed)
+    same: list[Any] = [genes.astype(np.float64), genes.astype(np.uint8), genes.tolist()]
+    for other in same:
+        assert space.decode(other[0]) == space.decode(genes[0])
+        found, expected = space.layer_table(other), space.layer_table(genes)
+        assert np.array_equal(found.out_channels, expected.out_channels)
+
+
+def test_vectors_of_different_lengths_are_refused() -> None:
+    ragged: Any = [[0, 1], [0]]
+    with pytest.raises(SpaceError, match="found vectors of different lengths"):
+        SPACES["vgg_tiny"].layer_table(ragged)
+
+
+def test_repair_refuses_what_is_not_a_number() -> None:
+    space = SPACES["vgg_tiny"]
+    genes: Any = space.sample_genes(2, 0).astype(np.float64)
+    genes[1, 2] = np.nan
+    with pytest.raises(SpaceError, match=rf"genes\[1\]: {space.gene_names[2]}: found nan"):
+        space.repair(genes)
 
 
 def test_encode_names_the_gene_that_is_wrong() -> None:

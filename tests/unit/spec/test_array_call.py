@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from cimsearch.cost.array_call import grids_of
 from cimsearch.errors import SpecError
 from cimsearch.spec.array_call import ArrayCall
-from cimsearch.spec.document import Document, Position, validate
+from cimsearch.spec.document import Document, Position
+from cimsearch.spec.validation import validate
 
 Place = tuple[int, int, float]
 
@@ -101,11 +102,11 @@ def test_a_repeated_point_is_named_whatever_its_values() -> None:
         ({"energy_pj": -1.0}, "points.7.energy_pj: found -1.0; allowed is greater than 0"),
         ({"delay_ns": 0}, "points.7.delay_ns: found 0; allowed is greater than 0"),
         ({"delay_ns": "8 ns"}, 'points.7.delay_ns: found "8 ns"; allowed is a valid number'),
-        ({"bits": 0}, "points.7.bits: found 0; allowed is greater than or equal to 1"),
-        ({"bits": 17}, "points.7.bits: found 17; allowed is less than or equal to 16"),
+        ({"bits": 0}, "points.7.bits: found 0; allowed is 1 to 16"),
+        ({"bits": 17}, "points.7.bits: found 17; allowed is 1 to 16"),
         ({"bits": 4.5}, "points.7.bits: found 4.5; allowed is a valid integer"),
         ({"rows": 0}, "points.7.rows: found 0; allowed is greater than or equal to 1"),
-        ({"activity_frac": 50}, "points.7.activity_frac: found 50; allowed is less than or equal"),
+        ({"activity_frac": 50}, "points.7.activity_frac: found 50; allowed is 0 to 1"),
         ({"delay": 1.0}, "points.7.delay: unknown field; did you mean delay_ns?"),
     ],
 )
@@ -127,7 +128,7 @@ def test_a_point_without_its_delay_is_one_line() -> None:
         ),
         ({"components": ["cells", "adc", "cells"]}, "components: found cells twice; allowed is"),
         ({"components": ["control"]}, "components.0: found \"control\"; allowed is 'cells', "),
-        ({"density_frac": 1.5}, "density_frac: found 1.5; allowed is less than or equal to 1"),
+        ({"density_frac": 1.5}, "density_frac: found 1.5; allowed is 0 to 1"),
     ],
 )
 def test_each_fault_of_the_table_is_one_line(changes: dict[str, Any], expected: str) -> None:

@@ -76,19 +76,19 @@ def test_positions_are_where_the_keys_stand(write: Write) -> None:
         (
             "[0.0, 0.5]",
             "[0.0, 1.0]",
-            "mine.yaml:13:22: genes.prune_ratio.1: found 1.0; allowed is less than 1",
+            "mine.yaml:13:22: genes.prune_ratio.1: found 1.0; allowed is 0 to less than 1",
         ),
         (
             "[2, 4]",
             "[1, 2]",
-            "genes.weight_bits.0: found 1; allowed is greater than or equal to 2",
+            "genes.weight_bits.0: found 1; allowed is 2 to 16",
         ),
         ("width: [8]", "width: [8, 8]", "stages.0.width: found a repeated choice in [8, 8]"),
         ("[2, 4]", "[2, 2]", "genes.weight_bits: found a repeated choice in [2, 2]"),
         (
             "[2, 4]",
             "[2, 40]",
-            "genes.weight_bits.1: found 40; allowed is less than or equal to 16",
+            "genes.weight_bits.1: found 40; allowed is 2 to 16",
         ),
         ("classes: 10\n", "", "mine.yaml:1:1: classes: missing; this field is needed"),
         ("schema: cimsearch/space/1", "schema: cimsearch/space/9", "mine.yaml:1:1: schema: found"),
@@ -122,8 +122,23 @@ def test_an_unknown_name_lists_the_nearest() -> None:
     assert "resnet8" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"a: 1\nb: \x00\n", "2:4: found the character U+0000, which YAML does not allow"),
+        (b"a: 1\r\nb: \x01\r\n", "2:4: found the character U+0001, which YAML does not allow"),
+        (b"a: \xc3\xa9 \x07\n", "1:6: found the character U+0007, which YAML does not allow"),
+        (b"a: 1\nname: \xc3\xa9\xe9\n", "2:8: found the byte 0xE9; allowed is text in UTF-8"),
+        (b"\xff\xfea\x00", "1:1: found the byte 0xFF; allowed is text in UTF-8"),
+    ],
+)
+def test_what_is_no_text_has_a_position(tmp_path: Path, raw: bytes, expected: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(raw)
+    assert message(path) == f"a.yaml:{expected}"
+
+
 def test_faults_that_are_not_of_syntax_are_told_too(write: Write) -> None:
-    assert "not valid YAML" in message(write("a.yaml", "a: \x01\n"))
     assert "merge keys (<<) are not allowed" in message(
         write("b.yaml", "base: &b {x: 1}\nc:\n  <<: *b\n")
     )
@@ -166,6 +181,46 @@ def test_a_mapping_of_another_kind_is_replaced(write: Write) -> None:
         "kind": "bottom",
         "model": {"kind": "sar", "k1_ff": 2.0},
     }
+
+
+def test_a_null_drops_what_the_parent_says(write: Write) -> None:
+    parent = read_document(write("p.yaml", "a: {x: 1, y: [1, 2]}\nb: 2\n"))
+    child = read_document(write("c.yaml", "a:\n  y: null\nb: null\nc: null\n"))
+    merged = merge(parent, child)
+    assert merged.data == {"a": {"x": 1}, "c": None}
+    assert merged.position(("a", "x")).file.endswith("p.yaml")
+    # Nothing of the parent's is left below; a dropped field that is needed is told at the null.
+    assert merged.position(("a", "y", 1)) == Position(str(child.path), 2, 3)
+    assert merged.position(("b",)) == Position(str(child.path), 3, 1)
+
+
+def test_what_a_null_drops_stays_dropped_over_two_levels(write: Write) -> None:
+    write("a.yaml", "b: 1\nc: 2\n")
+    write("b.yaml", "extends: ./a.yaml\nd: 3\n")
+    child = write("c.yaml", "extends: ./b.yaml\nb: null\n")
+    assert load_document("spaces", str(child)).data == {"c": 2, "d": 3}
+    write("b.yaml", "extends: ./a.yaml\nb: null\n")
+    again = write("c.yaml", "extends: ./b.yaml\nb: 4\n")
+    assert load_document("spaces", str(again)).data == {"b": 4, "c": 2}
+
+
+@pytest.mark.parametrize(
+    ("parents", "chain"),
+    [
+        ({"my_a": "my_a"}, "my_a -> my_a"),
+        ({"my_a": "my_b", "my_b": "my_a"}, "my_a -> my_b -> my_a"),
+        ({"my_a": "my_b", "my_b": "my_b"}, "my_a -> my_b -> my_b"),
+        (
+            {"my_a": "my_b", "my_b": "my_c", "my_c": "my_a"},
+            "my_a -> my_b -> my_c -> my_a",
+        ),
+    ],
+)
+def test_a_circle_of_extends_is_named(write: Write, parents: dict[str, str], chain: str) -> None:
+    for child, parent in parents.items():
+        write(f"{child}.yaml", f"name: {child}\nextends: ./{parent}.yaml\n")
+    found = message(write("my_a.yaml", f"name: x\nextends: ./{parents['my_a']}.yaml\n"))
+    assert found == f"my_a.yaml:2:1: extends: {chain}: a file extends itself"
 
 
 def test_extends_deeper_than_two_levels_is_refused(write: Write) -> None:
@@ -226,7 +281,7 @@ def test_every_file_of_the_catalogue_loads() -> None:
             "populaton: 4",
             "sampler.populaton: unknown field; did you mean population?",
         ),
-        ("chips: 2", "chips: 0", "rungs.0.chips: found 0; allowed is greater than or equal to 1"),
+        ("chips: 2", "chips: 0", "rungs.0.chips: found 0; allowed is 1 to 1000"),
         ("train_level: L0", "train_level: L7", 'rungs.0.train_level: found "L7"'),
         (
             "budget: {trials: 4}",
@@ -244,7 +299,7 @@ def test_every_file_of_the_catalogue_loads() -> None:
             "constraints: {area_um2: {min: 4.0, max: 3.0}}",
             "constraints.area_um2.min: found 4; allowed is at most max = 3",
         ),
-        ("chips: 2", "chips: 2000", "rungs.0.chips: found 2000; allowed is less than or equal to"),
+        ("chips: 2", "chips: 2000", "rungs.0.chips: found 2000; allowed is 1 to 1000"),
         ("workers: 2", "constraints: {area_um2: {}}", "constraints.area_um2.max: missing"),
         ("workers: 2", "constraints: {area_mm2: {max: 1}}", "constraints.area_mm2"),
         ("workers: 2", "wrkers: 2", "wrkers: unknown field; did you mean workers?"),
