@@ -1,15 +1,23 @@
 """Computing-in-memory numerics: quantizers, converters, noise, and layers trained through them."""
 
+from cimsearch.cim.convert import LayerBits, convert
+from cimsearch.cim.converted import ConvertedModel
+from cimsearch.cim.crossbar import CrossbarScheme, crossbar_matmul
 from cimsearch.cim.layer import CimLayer, FloatLayer, Mode
 from cimsearch.cim.noise import NoisePool, chip_generator
 from cimsearch.cim.numerics import LayerNumerics, numerics_of
 
 __all__ = [
     "CimLayer",
+    "ConvertedModel",
+    "CrossbarScheme",
     "FloatLayer",
+    "LayerBits",
     "LayerNumerics",
     "Mode",
     "NoisePool",
     "chip_generator",
+    "convert",
+    "crossbar_matmul",
     "numerics_of",
 ]

@@ -87,7 +87,8 @@ def prepare(
         )
         # An even number of steps from the range's start: small, so that float32 stays exact, and
         # ties round to the same side as from the start.
-        zero = lo.remainder(2 * step)
+        # Sums are whole: so are their codes where every whole number has one.
+        zero = torch.where(step == 1, lo.remainder(2).round(), lo.remainder(2 * step))
         rows = torch.zeros(channels, *geometry.kernel)
         rows.view(-1)[start:stop] = 1
         groups.append(

@@ -30,15 +30,23 @@ class Geometry:
     row_groups: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, node: Node, numerics: LayerNumerics | None) -> "Geometry":
-        """Return the geometry of a node with weights under its numerics."""
+    def of(
+        cls,
+        node: Node,
+        numerics: LayerNumerics | None,
+        padding: tuple[int, int] | None = None,
+    ) -> "Geometry":
+        """Return the geometry of a node with weights under its numerics.
+
+        A blueprint's convolutions pad with half a kernel; those of any torch model as they say.
+        """
         kernel = node.kernel
         rows = node.in_shape[0] // node.groups * prod(kernel)
         groups = [(0, rows)]
         if numerics is not None and numerics.analog:
             tile = tile_rows(numerics.rows, prod(kernel), numerics.packing)
             groups = row_groups(rows, tile, numerics.active_rows)
-        padding = (kernel[0] // 2, kernel[1] // 2)
+        padding = padding or (kernel[0] // 2, kernel[1] // 2)
         return cls(kernel, node.stride, padding, node.groups, tuple(groups))
 
     @cached_property

@@ -14,8 +14,9 @@ from torch.nn import functional
 from cimsearch.blueprint import Node
 from cimsearch.cim import engine
 from cimsearch.cim.calibrate import measure_ranges
-from cimsearch.cim.converter import conversion_of
+from cimsearch.cim.converter import Ranges, conversion_of
 from cimsearch.cim.geometry import Geometry
+from cimsearch.cim.level2 import Converters, level2
 from cimsearch.cim.noise import NoisePool, chip_generator
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cim.quantise import (
@@ -25,7 +26,7 @@ from cimsearch.cim.quantise import (
     weight_codes,
     weight_scale,
 )
-from cimsearch.cim.slicing import stored_ones_share
+from cimsearch.cim.slicing import stored_ones_share, weight_errors
 from cimsearch.errors import UsageError
 from cimsearch.spec.study import Level
 
@@ -38,7 +39,7 @@ class Mode:
     """How quantised layers compute.
 
     Attributes:
-        level: L0 or L1.
+        level: L0, L1 or L2.
         ideal: An ideal converter and no noise: quantisation alone.
         noise_scale: Factor on all noise.
     """
@@ -82,13 +83,14 @@ class FloatLayer(nn.Module):
 
 
 class CimLayer(FloatLayer):
-    """A quantised layer, digital or on an analog macro, at level L0 or L1.
+    """A quantised layer, digital or on an analog macro, at level L0, L1 or L2.
 
     Args:
         node: The layer's node.
         numerics: Its numerics.
         generator: Draws the initial weights, and the cells' errors in training.
         pool: Normal numbers for the converters, shared by the layers of a network.
+        padding: Zeros at each side, vertical and horizontal; half the kernel if left out.
     """
 
     def __init__(
@@ -98,8 +100,9 @@ class CimLayer(FloatLayer):
         *,
         generator: torch.Generator,
         pool: NoisePool,
+        padding: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(node, Geometry.of(node, numerics), generator)
+        super().__init__(node, Geometry.of(node, numerics, padding), generator)
         self.name = node.name
         self.numerics = numerics
         self.mode = Mode()
@@ -109,8 +112,10 @@ class CimLayer(FloatLayer):
         self.activity_frac = 0.0
         self._generator = generator
         self._pool = pool
+        self._cells: Tensor | None = None
         self._cell_error: Tensor | None = None
         self._row_groups: tuple[engine.RowGroup, ...] = ()
+        self._ranges: Ranges | None = None
         self._l0_sigma = torch.zeros(1)
 
     def set_chip(self, chip: int | None, pool: NoisePool) -> None:
@@ -121,9 +126,11 @@ class CimLayer(FloatLayer):
             pool: Normal numbers for its converters.
         """
         self._pool = pool
-        self._cell_error = None
+        self._cells = self._cell_error = None
         if chip is not None and self.numerics.cell_sigma > 0:
-            self._cell_error = self._draw_cell_error(chip_generator(chip, self.name))
+            self._cells = self._draw_cells(chip_generator(chip, self.name))
+            error = weight_errors(self._cells, self.numerics)
+            self._cell_error = error.contiguous(memory_format=torch.channels_last)
 
     def density_frac(self) -> float:
         """Return the share of stored weight bits that are 1."""
@@ -165,10 +172,20 @@ class CimLayer(FloatLayer):
         numerics, geometry = self.numerics, self.geometry
         codes = activation_codes(x, self.x_scale, numerics.x_limits)
         w, _, _ = self._codes(self.weight.detach())
-        ranges = measure_ranges(codes, w, numerics, geometry)
-        conversion = conversion_of(numerics, ranges, len(geometry.row_groups))
-        self._row_groups = engine.prepare(conversion, geometry, self.weight.shape)
+        self.set_ranges(measure_ranges(codes, w, numerics, geometry))
+
+    def set_ranges(self, ranges: Ranges) -> None:
+        """Set the converters to ranges, fitted now or earlier."""
+        self._ranges = ranges
+        conversion = conversion_of(self.numerics, ranges, len(self.geometry.row_groups))
+        self._row_groups = engine.prepare(conversion, self.geometry, self.weight.shape)
         self._l0_sigma = torch.from_numpy(conversion.l0_sigma).float()
+
+    def _draw_cells(self, generator: torch.Generator) -> Tensor:
+        """Return errors of stored slices, in cell levels: (halves, slices, *shape of weights)."""
+        numerics = self.numerics
+        stored = (numerics.conversions, len(numerics.slice_weights), *self.weight.shape)
+        return torch.randn(stored, generator=generator).mul_(numerics.stored_sigma)
 
     def _draw_cell_error(self, generator: torch.Generator) -> Tensor:
         """Return errors of the cells, in units of a weight code, of the shape of the weights."""
@@ -180,6 +197,8 @@ class CimLayer(FloatLayer):
         mode = self.mode
         if not self.numerics.analog or mode.ideal or self.calibrating:
             return engine.exact(product)
+        if mode.level == "L2":
+            return self._level2(product)
         if mode.noise_scale > 0 and self.numerics.cell_sigma > 0:
             error = self._cell_error
             error = self._draw_cell_error(self._generator) if error is None else error
@@ -195,6 +214,18 @@ class CimLayer(FloatLayer):
         if mode.noise_scale == 0:
             return engine.exact(product)
         return engine.level0(product, self._l0_sigma * mode.noise_scale, self._pool)
+
+    def _level2(self, product: engine.Product) -> Tensor:
+        """Return the output as the arrays of the chip make it, or of a new chip in training."""
+        numerics, noise_scale = self.numerics, self.mode.noise_scale
+        if self._ranges is None:
+            raise UsageError(f"{self.name}: not calibrated", "call Network.calibrate first")
+        cells = None
+        if noise_scale > 0 and numerics.cell_sigma > 0:
+            cells = self._draw_cells(self._generator) if self._cells is None else self._cells
+            cells = cells * noise_scale
+        converters = Converters(self._ranges, numerics.adc_sigma * noise_scale, self._pool)
+        return level2(product, numerics, converters, cells)
 
     def quantised(self, x: Tensor, weight: Tensor) -> tuple[engine.Product, Tensor, Tensor]:
         """Return the codes to multiply, the weights they stand for, and where none is clipped."""

@@ -129,6 +129,12 @@ class LayerNumerics:
         return self.adc_sigma_frac * self.full_scale
 
     @property
+    def stored_sigma(self) -> float:
+        """Spread of one stored slice, a cell or a pair that is read as one, in cell levels."""
+        pair = 2 if self.encoding == "differential" else 1
+        return float(self.cell_sigma_frac * (2**self.cell_bits - 1) * pair**0.5)
+
+    @property
     def cell_sigma(self) -> float:
         """Spread of one weight in units of its code.
 

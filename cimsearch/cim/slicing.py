@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from cimsearch.cim.numerics import LayerNumerics
+from cimsearch.cim.coding import Coding
 
 
-def input_plane_values(codes: Tensor, numerics: LayerNumerics) -> Tensor:
+def input_plane_values(codes: Tensor, numerics: Coding) -> Tensor:
     """Return the planes of input codes, from the least significant: (planes, *shape), float32.
 
     Signed codes are split in two's complement; the sign plane's weight is negative.
@@ -17,7 +17,7 @@ def input_plane_values(codes: Tensor, numerics: LayerNumerics) -> Tensor:
     return torch.stack([((whole >> shift) & mask).float() for shift in shifts])
 
 
-def weight_slice_values(codes: Tensor, numerics: LayerNumerics) -> Tensor:
+def weight_slice_values(codes: Tensor, numerics: Coding) -> Tensor:
     """Return the stored slices of weight codes: (halves, slices, *shape), float32.
 
     There are two halves, positive and negative, where both are converted on their own
@@ -33,13 +33,30 @@ def weight_slice_values(codes: Tensor, numerics: LayerNumerics) -> Tensor:
     return _slices(stored, numerics)[None].float()
 
 
-def _slices(whole: Tensor, numerics: LayerNumerics) -> Tensor:
+def _slices(whole: Tensor, numerics: Coding) -> Tensor:
     mask = (1 << numerics.cell_bits) - 1
     count = len(numerics.slice_weights)
     return torch.stack([(whole >> (i * numerics.cell_bits)) & mask for i in range(count)])
 
 
-def stored_ones_share(codes: Tensor, numerics: LayerNumerics) -> float:
+def weight_errors(cells: Tensor, numerics: Coding) -> Tensor:
+    """Return what errors of stored slices make of weights, in units of a weight code.
+
+    Args:
+        cells: Errors in cell levels, (halves, slices, *shape).
+        numerics: Of the layer.
+
+    Returns:
+        Errors of the shape of the weights.
+    """
+    errors = torch.zeros(cells.shape[2:])
+    for half, sign in zip(cells, (1, -1), strict=False):
+        for part, weight in zip(half, numerics.slice_weights, strict=True):
+            errors.add_(part, alpha=sign * weight)
+    return errors
+
+
+def stored_ones_share(codes: Tensor, numerics: Coding) -> float:
     """Return the share of stored bits that are 1, over both columns of a differential pair."""
     slices = weight_slice_values(codes, numerics).abs().to(torch.int64)
     ones = sum(int(((slices >> bit) & 1).sum()) for bit in range(numerics.cell_bits))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cimsearch.cli.accuracy_text import print_accuracy, score_facts
 from cimsearch.cli.output import (
     json_option,
     percent,
@@ -91,6 +92,7 @@ def front(name: str, storage: str | None, as_json: bool) -> None:
             {
                 "study": result.name,
                 "objectives": list(result.study.spec.objectives),
+                "accuracy_statistic": result.study.spec.accuracy_statistic,
                 "hypervolume": result.hypervolume,
                 "reference": list(result.reference),
                 "front": [trial_facts(trial) for trial in result.front],
@@ -104,10 +106,18 @@ def front(name: str, storage: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @click.argument("number", type=click.IntRange(0))
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 1),
+    metavar="ACCURACY",
+    help="Tell the yield: the share of chips of at least this accuracy (0 to 1).",
+)
 @storage_option
 @json_option
-def trial(name: str, number: int, storage: str | None, as_json: bool) -> None:
-    """Show trial NUMBER of the study NAME: objectives, genes, and the cost of each layer."""
+def trial(
+    name: str, number: int, target: float | None, storage: str | None, as_json: bool
+) -> None:
+    """Show trial NUMBER of the study NAME: objectives, chips, genes, and the cost of layers."""
     result = read_study(name, storage)
     if number >= len(result.trials):
         raise StudyError(
@@ -115,16 +125,23 @@ def trial(name: str, number: int, storage: str | None, as_json: bool) -> None:
         )
     found = result.trials[number]
     if as_json:
-        print_json(trial_facts(found) | {"cost": found.cost, "genes": dict(found.genes)})
+        whole = {"cost": found.cost, "genes": dict(found.genes)}
+        statistic = {"accuracy_statistic": result.study.spec.accuracy_statistic}
+        print_json(trial_facts(found, target=target) | statistic | whole)
         return
     click.echo(f"trial {found.number} of {name}: {found.state}")
     for key, value in found.objectives.items():
-        click.echo(f"  {quantity(key):24} {with_unit(key, value)}")
+        of = f" ({_accuracy_of(result)})" if key == "accuracy" else ""
+        click.echo(f"  {quantity(key):24} {with_unit(key, value)}{of}")
     if found.energy_measured_pj is not None:
         measured = with_unit("energy_measured_pj", found.energy_measured_pj)
         click.echo(f"  {'energy measured':24} {measured} (at its own activity and density)")
     if found.reason:
         click.echo(f"  failed: {found.reason}")
+    if found.score is not None:
+        print_accuracy("on validation images", found.score, target=target)
+    if found.test is not None:
+        print_accuracy("on test images, on other chips", found.test, target=target)
     for key, gene in found.genes.items():
         click.echo(f"  {key:24} {gene}")
     if found.cost:
@@ -167,13 +184,14 @@ def print_front(result: "StudyResult") -> None:
         f"{result.count('complete')} trained trials"
     )
     click.echo(
-        f"accuracy at level {rung.score_level} over {rung.chips} chips; energy, latency and area "
+        f"accuracy at level {rung.score_level}, {_accuracy_of(result)}; energy, latency and area "
         "per inference, modelled\n"
     )
     header = [
         "",
         "accuracy",
         "std",
+        "worst",
         "test",
         *map(label, spec.objectives[1:]),
         "weights",
@@ -188,6 +206,15 @@ def print_front(result: "StudyResult") -> None:
         click.echo("\nbroken: more than 3 points under its own accuracy with an ideal ADC")
 
 
+def _accuracy_of(result: "StudyResult") -> str:
+    """Return what of the chips the study's accuracy is."""
+    from cimsearch.evaluate.distribution import STATISTIC_NAMES
+
+    spec = result.study.spec
+    chips = "1 chip" if spec.rung.chips == 1 else f"{spec.rung.chips} chips"
+    return f"the {STATISTIC_NAMES[spec.accuracy_statistic]} of {chips}"
+
+
 def _row(name: str, item: "TrialResult | BaselineResult") -> list[str]:
     blueprint = item.candidate.blueprint
     searched = [node for node in blueprint.nodes if node.placement == "cim"]
@@ -200,24 +227,25 @@ def _row(name: str, item: "TrialResult | BaselineResult") -> list[str]:
         name,
         percent(item.objectives["accuracy"]),
         percent(item.score.accuracy_std if item.score else None),
-        percent(item.test.accuracy if item.test else None),
+        percent(item.score.accuracy_worst if item.score else None),
+        percent(item.test_accuracy),
         *priced,
         str(blueprint.weights),
         "/".join(bits),
     ]
 
 
-def trial_facts(found: "TrialResult") -> dict[str, Any]:
-    """Return a trial as plain data for JSON."""
+def trial_facts(found: "TrialResult", *, target: float | None = None) -> dict[str, Any]:
+    """Return a trial as plain data for JSON, with its yield at ``target`` if one is given."""
     return {
         "number": found.number,
         "state": found.state,
         "on_front": found.on_front,
         "objectives": dict(found.objectives),
         "constraints": dict(found.constraints),
-        "test_accuracy": found.test.accuracy if found.test else None,
+        "test_accuracy": found.test_accuracy,
         "energy_measured_pj": found.energy_measured_pj,
-        "score": _score_facts(found.score),
+        "score": score_facts(found.score, target=target),
         "reused": found.reused,
         "reason": found.reason,
         "genes": dict(found.genes),
@@ -231,27 +259,10 @@ def baseline_facts(found: "BaselineResult") -> dict[str, Any]:
     return {
         "name": found.name,
         "objectives": dict(found.objectives),
-        "test_accuracy": found.test.accuracy if found.test else None,
-        "score": _score_facts(found.score),
+        "test_accuracy": found.test_accuracy,
+        "score": score_facts(found.score),
         "broken": found.broken,
         "weights": found.candidate.blueprint.weights,
-    }
-
-
-def _score_facts(score: Any) -> dict[str, Any] | None:
-    if score is None:
-        return None
-    return {
-        "level": score.level,
-        "images": score.images,
-        "accuracy_per_chip": list(score.accuracy_per_chip),
-        "accuracy_std": score.accuracy_std,
-        "accuracy_worst": score.accuracy_worst,
-        "ideal_accuracy": score.ideal_accuracy,
-        "float_accuracy": score.float_accuracy,
-        "epochs": score.epochs,
-        "parent_epochs": score.parent_epochs,
-        "cpu_seconds": score.cpu_seconds,
     }
 
 

@@ -12,10 +12,11 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from cimsearch.blueprint import Blueprint
+from cimsearch.evaluate.distribution import Distribution, distribution, statistic_of
 from cimsearch.evaluate.version import code_hash
 from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import Hardware
-from cimsearch.spec.study import DataSpec, Level, Recipe, Rung
+from cimsearch.spec.study import AccuracyStatistic, DataSpec, Level, Recipe, Rung
 
 JOB_SCHEMA = "cimsearch/job/1"
 SCORE_SCHEMA = "cimsearch/score/1"
@@ -160,13 +161,29 @@ class Score:
 
     @property
     def accuracy_std(self) -> float:
-        """Standard deviation over the chips (population)."""
+        """Standard deviation of these chips (population: divided by n; 0 for one chip).
+
+        The spread to be expected of others is ``distribution.sample_std``.
+        """
         return pstdev(self.accuracy_per_chip)
 
     @property
     def accuracy_worst(self) -> float:
         """Of the worst chip."""
         return min(self.accuracy_per_chip)
+
+    @property
+    def distribution(self) -> Distribution:
+        """What the chips tell of all chips."""
+        return distribution(self.accuracy_per_chip, images=self.images)
+
+    def accuracy_by(self, statistic: AccuracyStatistic) -> float:
+        """Return the accuracy that a study of this statistic maximises.
+
+        Raises:
+            ValueError: There are too few chips for it.
+        """
+        return statistic_of(statistic, self.accuracy_per_chip)
 
     def to_json(self) -> str:
         """Return the score as canonical JSON."""

@@ -51,14 +51,27 @@ def _macro_band(trust: Credibility, components: Components) -> str:
     return f"of it the macro {show('energy_pj', macro)} ({coverage} {low} to {high})"
 
 
-def _accuracies(view: StudyView, mean: float, ideal: float, test: float | None) -> list[str]:
+def _accuracies(view: StudyView, value: float, ideal: float, test: float | None) -> list[str]:
     lines = [
-        f"validation accuracy {show('accuracy', mean)}, {view.chips} chips, {plain(view.level)}"
+        f"validation accuracy {show('accuracy', value)}, the {plain(view.accuracy_statistic)} of "
+        f"{view.chips} chips, {plain(view.level)}"
     ]
     lines.append(f"with an ideal converter {show('accuracy', ideal)}")
     if test is not None:
         lines.append(f"test accuracy {show('accuracy', test)}")
     return lines
+
+
+def _over_chips(point: Point) -> str:
+    error, low = point.chip_standard_error, point.accuracy_percentile_5
+    parts = [
+        f"mean {show('accuracy', point.accuracy_mean)}"
+        + (f" ± {100 * error:.2f} pp chip standard error" if error is not None else ""),
+        f"std {100 * point.accuracy_std:.2f} pp over chips",
+        f"worst {show('accuracy', point.accuracy_worst)}",
+        "5th percentile " + (show("accuracy", low) if low is not None else "needs 20 chips"),
+    ]
+    return ", ".join(parts)
 
 
 def describe_point(view: StudyView, point: Point) -> str:
@@ -67,8 +80,7 @@ def describe_point(view: StudyView, point: Point) -> str:
         lines = [f"<b>#{point.number}</b> {point.state}, no accuracy", *_costs(view, point)]
         return "<br>".join([*lines, plain(point.reason)] if point.reason else lines)
     lines = _accuracies(view, point.values[0], point.ideal_accuracy, point.test_accuracy)
-    spread = f"± {100 * point.accuracy_std:.2f} pp over chips, worst "
-    lines.insert(1, spread + show("accuracy", point.accuracy_worst))
+    lines.insert(1, _over_chips(point))
     bits = [f"{name} {text}" for name, text in bits_summary(point.layers).items()]
     state = "on the front" if point.on_front else "dominated"
     return "<br>".join([f"<b>#{point.number}</b> {state}", *lines, *_costs(view, point), *bits])

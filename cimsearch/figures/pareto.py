@@ -133,12 +133,14 @@ def _group(view: StudyView, kind: Kind) -> Group:
             hovers=tuple(describe_baseline(view, baseline) for baseline in chosen),
         )
     points = [point for point in view.points if kind_of(point) == kind and point.values]
+    of_mean = view.accuracy_statistic == "mean"
     return Group(
         kind=kind,
         labels=tuple(f"#{point.number}" for point in points),
         numbers=tuple(point.number for point in points),
         values=tuple(point.values for point in points),
-        std=tuple(point.accuracy_std for point in points),
+        # A bar of one standard deviation belongs to a mean alone.
+        std=tuple(point.accuracy_std if of_mean else 0.0 for point in points),
         hovers=tuple(describe_point(view, point) for point in points),
     )
 

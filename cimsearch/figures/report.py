@@ -148,9 +148,10 @@ def _about(view: StudyView) -> Html:
 def _pareto(made: dict[str, Figure]) -> Html:
     flat = (
         "Each mark is a trial. Filled diamonds are the Pareto front in all objectives, with the "
-        "standard deviation over chips; open circles are dominated; squares are baselines, a "
-        "crossed one is broken. Infeasible and failed trials have a price but no accuracy. Hover "
-        "over a mark for its numbers; click a diamond for its layers."
+        "standard deviation over chips where the accuracy is their mean; open circles are "
+        "dominated; squares are baselines, a crossed one is broken. Infeasible and "
+        "failed trials have a price but no accuracy. Hover over a mark for its "
+        "numbers; click a diamond for its layers."
     )
     parts = [_plot(made, "pareto", flat)]
     if "pareto_3d" in made:

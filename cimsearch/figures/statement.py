@@ -27,8 +27,8 @@ def _accuracy(view: StudyView) -> str:
     level = f"{view.level} ({_LEVELS[view.level]})" if view.level in _LEVELS else view.level
     images = f" on {view.images:,} validation images" if view.images else ""
     text = (
-        f"Accuracy is simulated at level {level}, the mean of {view.chips} chip instances"
-        f"{images}. "
+        f"Accuracy is simulated at level {level}, the {view.accuracy_statistic} of {view.chips} "
+        f"chip instances{images}. "
         "The search never saw the test images."
     )
     if view.front:

@@ -47,6 +47,8 @@ def front_table(view: StudyView) -> Table:
     """Return the front: accuracies with the gap to the test images, and prices."""
     shown = scales(view)
     costs = view.objectives[1:]
+    # Few chips have no 5th percentile: a column of dashes would say nothing.
+    many = any(point.accuracy_percentile_5 is not None for point in view.front)
     measured = any(point.energy_measured_pj is not None for point in view.front)
     energy = shown.get("energy_pj") or scale_for("energy_pj", view.column(costs[0], view.front))
 
@@ -57,6 +59,7 @@ def front_table(view: StudyView) -> Table:
             percent(point.values[0]),
             f"{100 * point.accuracy_std:.2f}",
             percent(point.accuracy_worst),
+            *((percent(point.accuracy_percentile_5),) if many else ()),
             percent(point.ideal_accuracy),
             percent(point.test_accuracy),
             gap(point.values[0], point.test_accuracy),
@@ -74,6 +77,7 @@ def front_table(view: StudyView) -> Table:
             "validation accuracy [%]",
             "std over chips [pp]",
             "worst chip [%]",
+            *(("5th percentile [%]",) if many else ()),
             "ideal converter [%]",
             "test accuracy [%]",
             _GAP,
@@ -82,7 +86,8 @@ def front_table(view: StudyView) -> Table:
         ),
         rows=tuple(row(point) for point in view.front),
         anchors=tuple(f"#layers-{point.number}" for point in view.front),
-        note="Test images were scored once, for this front, with seeds the search never used. "
+        note=f"An accuracy is the {view.accuracy_statistic} of {view.chips} chips. "
+        "Test images were scored once, for this front, with seeds the search never used. "
         "“Ideal converter” scores the same weights, which were trained for the real one, without "
         "its errors and without noise; it can also be lower. "
         "“Own data” prices a network with its own measured activity and weight density; the "

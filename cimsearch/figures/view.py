@@ -58,6 +58,9 @@ class Point:
         genes: Choice of each active gene by name.
         accuracy_std: Over the chips (population).
         accuracy_worst: Of the worst chip.
+        accuracy_mean: Over the chips.
+        chip_standard_error: Of that mean, because chips are few; None for one chip.
+        accuracy_percentile_5: Of the chip at the 5th percentile; None below 20 chips.
         ideal_accuracy: With an ideal converter and no noise.
         test_accuracy: On the test images, which the search never used; None if not scored.
         energy_measured_pj: Energy priced from the candidate's own measured activity and density.
@@ -73,6 +76,9 @@ class Point:
     genes: Mapping[str, Value] = field(default_factory=dict)
     accuracy_std: float = 0.0
     accuracy_worst: float = 0.0
+    accuracy_mean: float = 0.0
+    chip_standard_error: float | None = None
+    accuracy_percentile_5: float | None = None
     ideal_accuracy: float = 0.0
     test_accuracy: float | None = None
     energy_measured_pj: float | None = None
@@ -167,7 +173,8 @@ class StudyView:
         data: The data set and its split.
         search: Sampler, seed and budget, one line.
         level: Fidelity that every accuracy was scored at.
-        chips: Chip instances that an accuracy is the mean of.
+        chips: Chip instances that an accuracy is of.
+        accuracy_statistic: What of them it is: ``mean``, ``worst`` or ``5th percentile``.
         images: Validation images that an accuracy was scored on; 0 where nothing is scored yet.
         objectives: Names with units in them; the first is ``accuracy``.
         directions: ``maximize`` or ``minimize``, one an objective.
@@ -199,6 +206,7 @@ class StudyView:
     genes: tuple[GeneAxis, ...] = ()
     constraints: tuple[str, ...] = ()
     machines_mixed: bool = False
+    accuracy_statistic: str = "mean"
     provenance: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -25,7 +25,8 @@ def tell_of(
         score: What the worker found.
         trial_id: The trial's row, or None for a trial that is added with a score already known.
     """
-    values = (score.accuracy, *priced.objectives)
+    statistic = context.plan.study.spec.accuracy_statistic
+    values = (score.accuracy_by(statistic), *priced.objectives)
     own_id = _BEING_ADDED if trial_id is None else trial_id
     after = context.front(told=(own_id, values))
     changes = after.changes_from(frozenset(context.front().trial_ids))

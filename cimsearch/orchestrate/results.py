@@ -27,13 +27,15 @@ class TrialResult:
         number: The trial's number.
         state: ``complete``, ``running``, ``failed``, or ``infeasible`` (priced, never trained).
         on_front: Whether it is on the Pareto front.
-        objectives: Value by objective name, with the unit in the name; accuracy is 0..1.
+        objectives: Value by objective name, with the unit in the name; accuracy is 0..1,
+            the study's ``accuracy_statistic`` over the chips.
         constraints: Relative violation by constraint name; <= 0 is feasible.
         genes: Choice by gene name, active genes only.
         candidate: The network and its float parent.
         cost: The cost report as plain data; None if it was never to be trained.
         score: What training found, on validation images.
         test: The same on test images, if it was scored on them.
+        test_accuracy: The study's ``accuracy_statistic`` of ``test``.
         energy_measured_pj: Energy at the candidate's own measured activity and density.
         evaluation_id: Its row in the database; None if it was never to be trained.
         reused: Whether the score came from an earlier equal evaluation.
@@ -50,6 +52,7 @@ class TrialResult:
     cost: Mapping[str, Any] | None
     score: Score | None
     test: Score | None
+    test_accuracy: float | None
     energy_measured_pj: float | None
     evaluation_id: int | None
     reused: bool
@@ -66,6 +69,7 @@ class BaselineResult:
     cost: Mapping[str, Any]
     score: Score
     test: Score | None
+    test_accuracy: float | None
 
     @property
     def broken(self) -> bool:
@@ -170,6 +174,7 @@ class _Reader:
             cost=json.loads(evaluation.cost) if evaluation else None,
             score=_score(evaluation) if evaluation else None,
             test=self.tests.get(f"trial {row.number}"),
+            test_accuracy=self._test_accuracy(f"trial {row.number}"),
             energy_measured_pj=row.user_attrs.get("energy_measured_pj"),
             evaluation_id=row.evaluation_id,
             reused=bool(row.user_attrs.get("reused", False)),
@@ -184,17 +189,23 @@ class _Reader:
             if row.role == "baseline" and score is not None:
                 cost = json.loads(row.cost)
                 names = self.study.spec.objectives[1:]
+                accuracy = score.accuracy_by(self.study.spec.accuracy_statistic)
                 found.append(
                     BaselineResult(
                         name=row.label,
-                        objectives={"accuracy": score.accuracy} | {n: cost[n] for n in names},
+                        objectives={"accuracy": accuracy} | {n: cost[n] for n in names},
                         candidate=Candidate.from_json(row.candidate),
                         cost=cost,
                         score=score,
                         test=self.tests.get(row.label),
+                        test_accuracy=self._test_accuracy(row.label),
                     )
                 )
         return found
+
+    def _test_accuracy(self, label: str) -> float | None:
+        test = self.tests.get(label)
+        return test.accuracy_by(self.study.spec.accuracy_statistic) if test else None
 
 
 def _score(row: db.EvaluationRow) -> Score | None:

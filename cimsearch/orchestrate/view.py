@@ -8,6 +8,7 @@ import cimsearch
 from cimsearch.blueprint import Node
 from cimsearch.cost import COMPONENTS, validated_components
 from cimsearch.evaluate import Score
+from cimsearch.evaluate.distribution import STATISTIC_NAMES
 from cimsearch.figures.view import (
     Baseline,
     Credibility,
@@ -47,6 +48,7 @@ def study_view(result: StudyResult) -> StudyView:
         ),
         level=spec.rung.score_level,
         chips=spec.rung.chips,
+        accuracy_statistic=STATISTIC_NAMES[spec.accuracy_statistic],
         images=scores[0].images if scores else 0,
         objectives=spec.objectives,
         directions=result.directions,
@@ -101,7 +103,10 @@ def _point(trial: TrialResult, objectives: tuple[str, ...], own_adc_bits: int) -
         accuracy_std=score.accuracy_std if score else 0.0,
         accuracy_worst=score.accuracy_worst if score else 0.0,
         ideal_accuracy=score.ideal_accuracy if score else 0.0,
-        test_accuracy=trial.test.accuracy if trial.test else None,
+        accuracy_mean=score.accuracy if score else 0.0,
+        chip_standard_error=score.distribution.chip_standard_error if score else None,
+        accuracy_percentile_5=score.distribution.percentile_5 if score else None,
+        test_accuracy=trial.test_accuracy,
         energy_measured_pj=trial.energy_measured_pj,
         layers=_layers(trial.candidate, trial.cost, own_adc_bits) if trial.cost else (),
         components=trial.cost["components"] if trial.cost else {},
@@ -151,7 +156,7 @@ def _baseline(found: BaselineResult) -> Baseline:
         name=found.name,
         values=tuple(found.objectives.values()),
         ideal_accuracy=found.score.ideal_accuracy,
-        test_accuracy=found.test.accuracy if found.test else None,
+        test_accuracy=found.test_accuracy,
         broken=found.broken,
         components=found.cost["components"],
     )

@@ -19,8 +19,9 @@ from cimsearch.spec.hardware import Encoding, RangePolicy
 from cimsearch.spec.space import Ratio, refuse_repeats
 from cimsearch.spec.statistics import LayerStatistics, check_planes
 
-Level = Literal["L0", "L1"]
+Level = Literal["L0", "L1", "L2"]
 Objective = Literal["accuracy", "energy_pj", "latency_ns", "interval_ns", "area_um2"]
+AccuracyStatistic = Literal["mean", "worst", "percentile_5"]
 ConstraintName = Literal[
     "energy_pj", "latency_ns", "interval_ns", "area_um2", "macros", "utilization"
 ]
@@ -160,6 +161,9 @@ class Recipe(Spec):
 MAX_CHIPS = 1000
 """Chips from this index on are for the final scoring, which the search never sees."""
 
+PERCENTILE_CHIPS = 20
+"""The fewest chips that have a 5th percentile: one of 20 is 5 % of them."""
+
 
 class Rung(Spec):
     """A training budget with the level, chips and images that an accuracy is scored on."""
@@ -251,7 +255,11 @@ class Budget(Spec):
 
 
 class StudySpec(FileSpec):
-    """A file of ``studies/``."""
+    """A file of ``studies/``.
+
+    ``accuracy_statistic`` is what the objective ``accuracy`` is of the accuracies of a rung's
+    chips: their mean, that of the worst chip, or their 5th percentile, which needs 20 chips.
+    """
 
     schema_: Annotated[Literal["cimsearch/study/1"], Field(alias="schema")]
     space: str
@@ -263,6 +271,7 @@ class StudySpec(FileSpec):
         "energy_pj",
         "latency_ns",
     )
+    accuracy_statistic: AccuracyStatistic = "mean"
     constraints: dict[ConstraintName, Bound] = Field(default_factory=dict)
     sampler: Sampler
     seed: Annotated[int, Field(ge=0)] = 0
@@ -278,6 +287,9 @@ class StudySpec(FileSpec):
             raise FieldError("objectives", "accuracy must be the first objective")
         if len(set(self.objectives)) != len(self.objectives):
             raise FieldError("objectives", "found a repeated objective")
+        if self.accuracy_statistic == "percentile_5" and self.rung.chips < PERCENTILE_CHIPS:
+            found = f"found percentile_5 of {self.rung.chips} chips"
+            raise FieldError("accuracy_statistic", f"{found}; it needs {PERCENTILE_CHIPS}")
         return self
 
     @property

@@ -1,6 +1,7 @@
 """The command line as its users meet it: output, messages, exit codes."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -220,6 +221,16 @@ def test_reading_verbs_agree(finished_study: Path, tmp_path: Path) -> None:
     assert trial["cost"]["energy_pj"] == trial["objectives"]["energy_pj"]
     text = cimsearch("trial", "tiny", str(number), cwd=tmp_path).stdout
     assert "utilization" in text
+    assert re.search(r"accuracy +[0-9.]+ % \(the mean of 2 chips\)", text)
+    assert re.search(r"5th percentile +needs 20 chips", text)
+    assert "yield" not in text
+    told = cimsearch("trial", "tiny", str(number), "--target", "0.01", cwd=tmp_path).stdout
+    assert "100.0 % (2 of 2 chips; 95 % interval 15.8 % to 100.0 %)" in told
+    assert trial["accuracy_statistic"] == front["accuracy_statistic"] == "mean"
+    found = trial["score"]["distribution"]
+    assert found["mean"] == trial["objectives"]["accuracy"]
+    assert found["worst"] == min(trial["score"]["accuracy_per_chip"])
+    assert (found["percentile_5"], found["tolerance_95_95"]) == (None, None)
     assert "test" in cimsearch("front", "tiny", cwd=tmp_path).stdout
     assert "front" in cimsearch("status", "tiny", cwd=tmp_path).stdout
     path = cimsearch("report", "tiny", "-o", "out/r.html", cwd=tmp_path).stdout.strip()

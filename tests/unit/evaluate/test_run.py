@@ -125,6 +125,18 @@ def test_a_rung_limits_the_images() -> None:
     assert (found.accuracy * 50) == pytest.approx(round(found.accuracy * 50))
 
 
+def test_a_rung_may_score_every_conversion() -> None:
+    found = {}
+    for level in ("L1", "L2"):
+        rung = Rung(epochs=2, train_level="L1", score_level=level, chips=2, images=100)
+        found[level] = evaluate(job(rung=rung))
+    assert found["L2"].level == "L2"
+    assert found["L2"].accuracy_per_chip != found["L1"].accuracy_per_chip
+    assert found["L2"].accuracy > 0.2
+    # Training was the same, and an ideal converter leaves nothing of a level.
+    assert found["L2"].density_frac == found["L1"].density_frac
+
+
 def test_json_goes_in_and_comes_out() -> None:
     found = Score.from_json(evaluate_json(job().to_json()))
     assert found.accuracy_per_chip == score().accuracy_per_chip

@@ -169,6 +169,8 @@ def _point(number: int, rng: np.random.Generator) -> Point:
         values=(accuracy, energy, latency),
         genes=chosen,
         accuracy_std=spread,
+        accuracy_mean=accuracy,
+        chip_standard_error=spread / 3**0.5,
         accuracy_worst=accuracy - 1.3 * spread,
         ideal_accuracy=ideal,
         energy_measured_pj=energy * float(rng.uniform(0.62, 0.74)),

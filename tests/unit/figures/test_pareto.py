@@ -61,7 +61,7 @@ def test_hover_states_every_objective_with_its_unit_and_the_bits() -> None:
     assert group is not None
     for text, number in zip(group.hovers, group.numbers, strict=True):
         assert text.startswith(f"<b>#{number}</b>")
-        assert re.search(r"validation accuracy [\d.]+ %, 4 chips, L1", text)
+        assert re.search(r"validation accuracy [\d.]+ %, the mean of 4 chips, L1", text)
         assert re.search(r"energy [\d.]+ [np]J<br>of it the macro [\d.]+ [np]J \(80 % band", text)
         assert re.search(r"latency [\d.]+ µs", text)
         for bits in ("weight bits", "activation bits", "ADC bits", "pruned [%]"):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from cimsearch.figures.describe import describe_point
 from cimsearch.figures.statement import headline, rank_agreement, statements
 from cimsearch.figures.tables import (
     baseline_table,
@@ -41,6 +42,17 @@ class TestTables:
     def test_own_energy_is_shown_only_if_known(self) -> None:
         points = tuple(replace(point, energy_measured_pj=None) for point in VIEW.points)
         assert not any("own data" in c for c in front_table(replace(VIEW, points=points)).columns)
+
+    def test_a_fifth_percentile_is_shown_only_of_enough_chips(self) -> None:
+        assert "5th percentile [%]" not in front_table(VIEW).columns
+        assert "5th percentile needs 20 chips" in describe_point(VIEW, VIEW.front[0])
+        points = tuple(replace(p, accuracy_percentile_5=0.5) for p in VIEW.points)
+        view = replace(VIEW, points=points, chips=25, accuracy_statistic="5th percentile")
+        table = front_table(view)
+        assert {row[table.columns.index("5th percentile [%]")] for row in table.rows} == {"50.0"}
+        assert table.note.startswith("An accuracy is the 5th percentile of 25 chips.")
+        assert "the 5th percentile of 25 chip instances" in statements(view)[0]
+        assert "the 5th percentile of 25 chips" in describe_point(view, view.front[0])
 
     def test_a_broken_baseline_is_marked_and_not_compared(self) -> None:
         sound, broken = baseline_table(VIEW).rows

@@ -55,6 +55,30 @@ def test_a_study_leaves_a_front_with_its_baselines(finished_study: Path) -> None
     assert all(b.test is not None for b in result.baselines)
 
 
+def test_the_search_maximises_the_statistic_that_the_study_names(
+    write: Write, tmp_path: Path
+) -> None:
+    text = TINY_STUDY.replace("rungs:", "accuracy_statistic: worst\nrungs:")
+    text = text.replace("budget: {trials: 4}", "budget: {trials: 2}")
+    study = load_study(str(write("tiny.yaml", text)))
+    assert study.hash != load_study(str(write("mean.yaml", TINY_STUDY))).hash
+    launch(study, storage=url(tmp_path), executor=InlineExecutor())
+    result = result_of(tmp_path)
+    assert result.count("complete") == 2
+    assert any(t.score and t.score.accuracy_worst < t.score.accuracy for t in result.trials)
+    for trial in result.trials:
+        assert trial.score is not None
+        assert trial.objectives["accuracy"] == trial.score.accuracy_worst
+    for trial in result.front:
+        assert trial.test is not None
+        assert trial.test_accuracy == trial.test.accuracy_worst
+    for baseline in result.baselines:
+        assert baseline.test is not None
+        assert baseline.test_accuracy == baseline.test.accuracy_worst
+        assert baseline.objectives["accuracy"] == baseline.score.accuracy_worst
+    assert study_view(result).accuracy_statistic == "worst"
+
+
 def test_the_public_front_is_the_stored_front(finished_study: Path) -> None:
     front = cimsearch.pareto_front("tiny", storage=url(finished_study))
     assert [t.number for t in front] == [t.number for t in result_of(finished_study).front]

@@ -1,0 +1,259 @@
+"""Weight slices made ready for the exact engine: one matrix a row group, with its converters.
+
+What is exact in which type is proven here, from the weights and the converters' settings; nothing
+is assumed of the inputs but their bits.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cimsearch.cim.epilogue import Settings
+from cimsearch.cim.gemm import FLOAT32_EXACT, exact_types, fastest
+
+BITS_OF_BYTE = 8
+HALF = 0.5
+SUMS_AT_ONCE = 1 << 19
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How input codes are applied.
+
+    Attributes:
+        bits: Bits of a code.
+        dac_bits: Bits of a plane.
+        weights: ``cb`` of each plane, from the least significant; the last is negative for codes
+            in two's complement.
+    """
+
+    bits: int
+    dac_bits: int
+    weights: tuple[int, ...]
+
+    @property
+    def largest(self) -> int:
+        """Largest value of a plane."""
+        return int(2 ** min(self.dac_bits, self.bits)) - 1
+
+    @property
+    def code_type(self) -> torch.dtype:
+        """The smallest type that holds codes and shifts them as two's complement."""
+        if self.bits > BITS_OF_BYTE:
+            return torch.int32
+        return torch.int8 if self.weights[-1] < 0 else torch.uint8
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row group.
+
+    Attributes:
+        rows: Where its rows are.
+        matrix: Slices to convert, (rows, slices * n); None if there are none.
+        settings: Of their converters.
+        zero: Value of one plane of zeros over those slices, (n,).
+        direct: Sum of the slices that need no conversion, (rows, n); None if there are none.
+    """
+
+    rows: slice
+    matrix: Tensor | None
+    settings: Settings
+    zero: Tensor
+    direct: Tensor | None
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Weights of one chip, ready to multiply.
+
+    Attributes:
+        inputs: How input codes are applied.
+        offset: What offset encoding has added to each weight.
+        columns: Output columns n.
+        lines: Columns that are converted, of all halves and slices.
+        groups: In order of their rows.
+        base: What the converters' ``lo`` add to each output, (n,); its type is the product's.
+    """
+
+    inputs: Inputs
+    offset: int
+    columns: int
+    lines: int
+    groups: tuple[Group, ...]
+    base: Tensor
+
+    @property
+    def chunk(self) -> int:
+        """Vectors at once: their planes, partial sums and codes stay in the cache."""
+        matrices = [group.matrix for group in self.groups if group.matrix is not None]
+        widest = max((matrix.shape[1] for matrix in matrices), default=self.columns)
+        return max(1, SUMS_AT_ONCE // (len(self.inputs.weights) * widest))
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """Slices of all row groups, halves one after the other.
+
+    Attributes:
+        values: (slices, k, n), float64.
+        weights: ``cs`` of each slice, negative for the negative half: (slices, 1), float64.
+        lo: (row groups, slices, n), float64.
+        lsb: Likewise.
+        top: Largest code; 0 for an ideal converter.
+        whole: Whether all values are whole numbers.
+    """
+
+    values: Tensor
+    weights: Tensor
+    lo: Tensor
+    lsb: Tensor
+    top: int
+    whole: bool
+
+
+def pack(
+    stored: Tensor,
+    *,
+    inputs: Inputs,
+    slice_weights: tuple[int, ...],
+    row_groups: tuple[tuple[int, int], ...],
+    adc_bits: int,
+    adc_lo: Tensor,
+    adc_lsb: Tensor,
+    offset: int = 0,
+    skip_lossless: bool = False,
+    dtype: torch.dtype | None = None,
+) -> Packed:
+    """Return weights ready to multiply.
+
+    Args:
+        stored: Stored slices, (halves, slices, k, n): two halves are converted on their own and
+            subtracted. Whole numbers, unless a chip's errors are added to them.
+        inputs: How input codes are applied.
+        slice_weights: ``cs`` of each slice.
+        row_groups: Ranges [start, stop) of rows that are converted together.
+        adc_bits: Converter bits; 0 is an ideal converter, without noise.
+        adc_lo: Partial sum of code 0; broadcasts to (row groups, slices, n).
+        adc_lsb: Step; broadcasts likewise.
+        offset: What offset encoding has added to each weight; it is taken off exactly.
+        skip_lossless: Whether slices whose conversions lose nothing are multiplied as integers,
+            all at once; not for converters with noise.
+        dtype: Type of the matrix products where it is exact; None for the fastest that is.
+    """
+    halves, slices, _, n = stored.shape
+    shape = (len(row_groups), slices, n)
+    cs = torch.tensor(slice_weights, dtype=torch.float64)
+    parts = _Slices(
+        stored.flatten(0, 1).double(),
+        torch.cat([cs, -cs][:halves]).view(-1, 1),
+        adc_lo.double().broadcast_to(shape).repeat(1, halves, 1),
+        adc_lsb.double().broadcast_to(shape).repeat(1, halves, 1),
+        2**adc_bits - 1,
+        bool((stored == stored.round()).all()),
+    )
+    spans = [slice(*span) for span in row_groups]
+    converted = [
+        ~_lossless(parts, inputs, index, rows, skip=skip_lossless)
+        for index, rows in enumerate(spans)
+    ]
+    any_direct = not all(bool(some.all()) for some in converted)
+    inner, outer = _types(parts, inputs, offset, whole_sums=any_direct)
+    base = torch.zeros(n, dtype=torch.float64)
+    groups = []
+    for index, (rows, some) in enumerate(zip(spans, converted, strict=True)):
+        base += (parts.lo[index] * parts.weights)[some].sum(dim=0) * sum(inputs.weights)
+        matrix, direct = _matrices(parts, inputs, rows, some, dtype)
+        settings = _settings(parts, index, some, inner, outer)
+        groups.append(Group(rows, matrix, settings, settings.zero_value(), direct))
+    return Packed(inputs, offset, n, halves * slices * n, tuple(groups), base.to(outer))
+
+
+def _lossless(parts: _Slices, inputs: Inputs, index: int, rows: slice, *, skip: bool) -> Tensor:
+    """Return which slices of a row group lose nothing in their converters: (slices,)."""
+    values = parts.values[:, rows]
+    if parts.top == 0:
+        return torch.ones(len(values), dtype=torch.bool)
+    if not (skip and parts.whole):
+        return torch.zeros(len(values), dtype=torch.bool)
+    lo, lsb = parts.lo[index], parts.lsb[index]
+    lowest = values.clamp_max(0).sum(dim=1) * inputs.largest
+    highest = values.clamp_min(0).sum(dim=1) * inputs.largest
+    in_range = (lo <= lowest) & (highest <= lo + parts.top)
+    return ((lsb == 1) & (lo == lo.round()) & in_range).all(dim=1)
+
+
+def _matrices(
+    parts: _Slices, inputs: Inputs, rows: slice, converted: Tensor, wanted: torch.dtype | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return slices to convert, side by side, and the sum of the others."""
+    values = parts.values[:, rows]
+    matrix = direct = None
+    if bool(converted.any()):
+        matrix = values[converted].permute(1, 0, 2).flatten(1)
+        dtype = torch.float32
+        if parts.whole:
+            reach = float(matrix.abs().sum(dim=0).max()) * inputs.largest
+            types = exact_types(reach, max(float(matrix.abs().max()), inputs.largest))
+            dtype = wanted if wanted in types else fastest(types)
+        matrix = matrix.to(dtype)
+    if not bool(converted.all()):
+        others = ~converted
+        direct = (values[others] * parts.weights[others][..., None]).sum(dim=0)
+        reach = float(direct.abs().sum(dim=0).max()) * 2**inputs.bits
+        direct = direct.to(torch.float32 if reach <= FLOAT32_EXACT else torch.float64)
+    return matrix, direct
+
+
+def _settings(
+    parts: _Slices, index: int, converted: Tensor, inner: torch.dtype, outer: torch.dtype
+) -> Settings:
+    lo, lsb, cs = parts.lo[index][converted], parts.lsb[index][converted], parts.weights[converted]
+    power_of_two = bool((torch.frexp(lsb).mantissa == HALF).all())
+    return Settings(
+        lo=lo.flatten().to(inner),
+        step=lsb.flatten().to(inner),
+        gain=(1 / lsb).flatten().to(inner) if power_of_two else None,
+        scale=(cs * lsb).to(outer),
+        top=float(parts.top),
+    )
+
+
+def _types(
+    parts: _Slices, inputs: Inputs, offset: int, *, whole_sums: bool
+) -> tuple[torch.dtype, torch.dtype]:
+    """Return the types of codes and of their sums: float32 where it is exact, else float64.
+
+    With lo, lsb and P multiples of u (a power of two), ``P - lo`` is exact in float32 up to 2^24
+    u. Its quotient by lsb, correctly rounded, lies on the same side of a tie j + 1/2 as the true
+    one if the distance of quotients, u / (2 lsb), exceeds half a unit in the last place of the
+    tie, (j + 1/2) 2^-24: if (2 j + 1) lsb < 2^24 u. Values are multiples of what divides lo and
+    lsb, which may exceed 1, and what is added to them, of 1 or of the offset.
+    """
+    lo, lsb, top = parts.lo, parts.lsb, parts.top
+    step_unit = _unit(torch.stack((lo, lsb)))
+    limit = FLOAT32_EXACT * min(step_unit, 1.0)
+    sums = parts.values.abs().sum(dim=1)
+    planes = sum(abs(cb) for cb in inputs.weights)
+    codes_fit = (
+        float(sums.max()) * inputs.largest + float(lo.abs().max()) <= limit
+        and (2 * top + 3) * float(lsb.max()) < limit
+        and planes * top <= FLOAT32_EXACT
+    )
+    if parts.whole and top and not codes_fit:
+        return torch.float64, torch.float64
+    converted = ((lo.abs() + lsb * top) * parts.weights.abs()).sum(dim=(0, 1)) * planes
+    direct = (sums * parts.weights.abs()).sum(dim=0) * 2**inputs.bits
+    off = offset * parts.values.shape[1] * 2**inputs.bits
+    total = float((converted * (top > 0) + direct).max()) + off
+    unit = min(step_unit, 1.0 if whole_sums else float(offset or step_unit))
+    return torch.float32, torch.float32 if total <= FLOAT32_EXACT * unit else torch.float64
+
+
+def _unit(values: Tensor) -> float:
+    """Return the largest power of two that divides all values, or 1 if all are 0."""
+    mantissa, exponent = torch.frexp(values[values != 0])
+    whole = (mantissa * 2.0**53).to(torch.int64)
+    units = torch.ldexp((whole & -whole).double(), exponent - 53)
+    return float(units.min()) if len(units) else 1.0

@@ -1,0 +1,75 @@
+"""An accuracy as a distribution over chips, for people and for programs."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cimsearch.cli.output import percent
+
+if TYPE_CHECKING:
+    from cimsearch.evaluate import Score
+
+
+def score_facts(score: "Score | None", *, target: float | None = None) -> dict[str, Any] | None:
+    """Return a score as plain data for JSON, with the yield at ``target`` if one is given."""
+    from cimsearch.evaluate.distribution import yield_at
+
+    if score is None:
+        return None
+    facts = {
+        "level": score.level,
+        "images": score.images,
+        "accuracy_per_chip": list(score.accuracy_per_chip),
+        "accuracy_std": score.accuracy_std,
+        "accuracy_worst": score.accuracy_worst,
+        "distribution": score.distribution.to_dict(),
+        "ideal_accuracy": score.ideal_accuracy,
+        "float_accuracy": score.float_accuracy,
+        "epochs": score.epochs,
+        "parent_epochs": score.parent_epochs,
+        "cpu_seconds": score.cpu_seconds,
+    }
+    if target is not None:
+        facts["yield"] = yield_at(target, score.accuracy_per_chip).to_dict()
+    return facts
+
+
+def accuracy_lines(score: "Score", *, target: float | None = None) -> list[tuple[str, str]]:
+    """Return (quantity, value) lines of what the chips of a score tell."""
+    from cimsearch.evaluate.distribution import TOLERANCE_CHIPS, yield_at
+    from cimsearch.spec.study import PERCENTILE_CHIPS
+
+    found = score.distribution
+    chips = "1 chip" if found.chips == 1 else f"{found.chips} chips"
+    lines = [
+        ("mean over chips", f"{percent(found.mean)} ({chips}, level {score.level})"),
+        ("chip standard error", _or_needs(found.chip_standard_error, 2)),
+        (
+            "image standard error",
+            f"{percent(found.image_standard_error)} ({found.images} images, the same for all)",
+        ),
+        ("worst chip", percent(found.worst)),
+        ("5th percentile", _or_needs(found.percentile_5, PERCENTILE_CHIPS)),
+        ("95 %/95 % lower bound", _or_needs(found.tolerance_95_95, TOLERANCE_CHIPS)),
+    ]
+    if target is not None:
+        part = yield_at(target, score.accuracy_per_chip)
+        lines.append(
+            (
+                f"yield at {percent(target)}",
+                f"{percent(part.yield_frac)} ({part.passed} of {chips}; 95 % interval "
+                f"{percent(part.low)} to {percent(part.high)})",
+            )
+        )
+    return lines
+
+
+def print_accuracy(title: str, score: "Score", *, target: float | None = None) -> None:
+    """Print what the chips of a score tell."""
+    click.echo(f"  {title}")
+    for key, value in accuracy_lines(score, target=target):
+        click.echo(f"    {key:22} {value}")
+
+
+def _or_needs(value: float | None, chips: int) -> str:
+    return percent(value) if value is not None else f"needs {chips} chips"
