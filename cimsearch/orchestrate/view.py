@@ -211,7 +211,11 @@ def _credibility(result: StudyResult) -> Credibility:
         calibrated=first["calibrated"],
         band_factor=first["band_factor"],
         achieved_coverage=first["band_achieved_frac"],
-        unvalidated=tuple(name for name in COMPONENTS if name not in validated),
+        unvalidated=tuple(
+            name
+            for name in COMPONENTS
+            if name not in validated and any(cost["components"][name] for cost in costs)
+        ),
         unvalidated_frac=sum(cost["unvalidated_frac"] for cost in costs) / len(costs),
         note=f"The band: {first['band_basis']}.",
     )
