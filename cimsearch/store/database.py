@@ -1,8 +1,10 @@
 """Opening a database: transactions, its layout, and what to say when it cannot be used."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import (
@@ -26,6 +28,8 @@ from cimsearch.store.schema import SCHEMA, VERSION_TABLE
 
 BUSY_TIMEOUT_S = 30.0
 """How long a SQLite connection waits for another process's transaction."""
+
+_RETRY_S = 0.02
 
 _EXAMPLES = "give a URL such as sqlite:///cimsearch.db or postgresql+psycopg://user@host/name"
 
@@ -172,12 +176,28 @@ def _begin_sqlite(conn: Connection) -> None:
 def _create(engine: Engine) -> None:
     if _sqlite_path(engine.url) is not None:
         with reading(engine) as conn:
-            # Stays with the file: readers and the writer no longer wait for each other.
-            _driver(conn).execute("PRAGMA journal_mode = WAL")
+            _keep_wal(conn)
     with writing(engine) as conn:
         # Another process may have been faster.
         if _version(conn) is None:
             migrate(conn)
+
+
+def _keep_wal(conn: Connection) -> None:
+    """Make readers and the writer of a file no longer wait for each other: it stays with the file.
+
+    SQLite waits for no lock here, whatever the timeout: another process may be doing the same.
+    """
+    deadline = monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            _driver(conn).execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or monotonic() > deadline:
+                raise
+            sleep(_RETRY_S)
+        else:
+            return
 
 
 def _version(conn: Connection) -> str | None:
