@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from cimsearch.cost.mapping import input_planes, weight_slices
 from cimsearch.spec.hardware import Encoding
 
 
@@ -43,3 +44,24 @@ class Coding(Protocol):
     @property
     def slice_weights(self) -> tuple[int, ...]:
         """``cs`` of each weight slice, from the least significant."""
+
+
+def plane_weights(x_bits: int, dac_bits: int, *, signed: bool) -> tuple[int, ...]:
+    """Return ``cb`` of each input plane, from the least significant.
+
+    The last is that of the sign where codes are in two's complement.
+    """
+    weights = [2 ** (plane * dac_bits) for plane in range(input_planes(x_bits, dac_bits))]
+    return (*weights[:-1], -weights[-1]) if signed else tuple(weights)
+
+
+def slice_weights(w_bits: int, cell_bits: int, encoding: Encoding) -> tuple[int, ...]:
+    """Return ``cs`` of each weight slice, from the least significant."""
+    slices = weight_slices(w_bits, cell_bits, encoding)
+    weights = [2 ** (index * cell_bits) for index in range(slices)]
+    return (*weights[:-1], -weights[-1]) if encoding == "twos_complement" else tuple(weights)
+
+
+def stored_offset(w_bits: int, encoding: Encoding) -> int:
+    """Return what is added to a weight code before it is stored."""
+    return int(2 ** (w_bits - 1)) if encoding == "offset" else 0

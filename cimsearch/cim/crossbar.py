@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from cimsearch.cim.bitserial import Inputs, multiply, pack
+from cimsearch.cim.coding import plane_weights, slice_weights, stored_offset
 from cimsearch.cim.slicing import weight_slice_values
-from cimsearch.cost.mapping import input_planes, row_groups, weight_slices
+from cimsearch.cost.mapping import row_groups
 from cimsearch.errors import HardwareError, UsageError
 from cimsearch.spec.hardware import Encoding
 
@@ -85,18 +86,12 @@ class CrossbarScheme:
     @cached_property
     def plane_weights(self) -> tuple[int, ...]:
         """``cb`` of each input plane, from the least significant."""
-        planes = input_planes(self.x_bits, self.dac_bits)
-        weights = [2 ** (plane * self.dac_bits) for plane in range(planes)]
-        return (*weights[:-1], -weights[-1]) if self.x_signed else tuple(weights)
+        return plane_weights(self.x_bits, self.dac_bits, signed=self.x_signed)
 
     @cached_property
     def slice_weights(self) -> tuple[int, ...]:
         """``cs`` of each weight slice, from the least significant."""
-        slices = weight_slices(self.w_bits, self.cell_bits, self.encoding)
-        weights = [2 ** (index * self.cell_bits) for index in range(slices)]
-        if self.encoding == "twos_complement":
-            return (*weights[:-1], -weights[-1])
-        return tuple(weights)
+        return slice_weights(self.w_bits, self.cell_bits, self.encoding)
 
     @property
     def x_limits(self) -> tuple[int, int]:
@@ -113,7 +108,7 @@ class CrossbarScheme:
     @property
     def offset(self) -> int:
         """What is added to a weight before it is stored."""
-        return int(2 ** (self.w_bits - 1)) if self.encoding == "offset" else 0
+        return stored_offset(self.w_bits, self.encoding)
 
 
 def crossbar_matmul(x: Tensor, w: Tensor, scheme: CrossbarScheme) -> Tensor:

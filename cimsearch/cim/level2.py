@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cimsearch.cim.bitserial import Inputs, convolve, pack
+from cimsearch.cim.bitserial import Inputs, Packed, convolve, pack
 from cimsearch.cim.converter import Ranges
 from cimsearch.cim.engine import Product
 from cimsearch.cim.noise import NoisePool
@@ -45,12 +45,25 @@ def level2(
     Returns:
         The output (n, outputs, h', w'), in the type of the inputs.
     """
+    packed = pack_layer(product, numerics, converters, cells)
+    sigma, pool = converters.sigma, converters.pool
+    y = convolve(product.x, packed, product.geometry, adc_sigma=sigma, pool=pool)
+    return (y * product.by_channel).to(product.x.dtype)
+
+
+def pack_layer(
+    product: Product, numerics: LayerNumerics, converters: Converters, cells: Tensor | None
+) -> tuple[Packed, ...]:
+    """Return the weights of a layer ready to multiply, those of each of its groups.
+
+    Arguments are those of ``level2``.
+    """
     geometry, stored = product.geometry, weight_slice_values(product.w, numerics)
     if cells is not None:
         stored = stored + cells
     stored = stored.flatten(3).transpose(2, 3)
     outputs = stored.shape[3] // geometry.groups
-    packed = tuple(
+    return tuple(
         pack(
             stored[..., columns],
             inputs=Inputs(numerics.x_bits, numerics.dac_bits, numerics.plane_weights),
@@ -66,8 +79,6 @@ def level2(
             slice(first, first + outputs) for first in range(0, stored.shape[3], outputs)
         )
     )
-    y = convolve(product.x, packed, geometry, adc_sigma=converters.sigma, pool=converters.pool)
-    return (y * product.by_channel).to(product.x.dtype)
 
 
 def _of_columns(values: NDArray[np.float64], columns: slice) -> Tensor:

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import cast
 
 from cimsearch.blueprint import Node
-from cimsearch.cost.mapping import full_scale, input_planes, weight_slices
+from cimsearch.cim.coding import plane_weights, slice_weights, stored_offset
+from cimsearch.cost.mapping import full_scale
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Encoding, Macro, Packing, RangePolicy
 
@@ -80,23 +81,17 @@ class LayerNumerics:
     @property
     def offset(self) -> int:
         """What is added to a weight code before it is stored."""
-        return int(2 ** (self.w_bits - 1)) if self.encoding == "offset" else 0
+        return stored_offset(self.w_bits, self.encoding)
 
     @cached_property
     def plane_weights(self) -> tuple[int, ...]:
         """``cb`` of each input plane, from the least significant."""
-        planes = input_planes(self.x_bits, self.dac_bits)
-        weights = [2 ** (plane * self.dac_bits) for plane in range(planes)]
-        return (*weights[:-1], -weights[-1]) if self.x_signed else tuple(weights)
+        return plane_weights(self.x_bits, self.dac_bits, signed=self.x_signed)
 
     @cached_property
     def slice_weights(self) -> tuple[int, ...]:
         """``cs`` of each weight slice, from the least significant."""
-        slices = weight_slices(self.w_bits, self.cell_bits, self.encoding)
-        weights = [2 ** (index * self.cell_bits) for index in range(slices)]
-        if self.encoding == "twos_complement":
-            return (*weights[:-1], -weights[-1])
-        return tuple(weights)
+        return slice_weights(self.w_bits, self.cell_bits, self.encoding)
 
     @property
     def plane_power(self) -> int:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
-from cimsearch.cost.mapping import columns_of_output
+from cimsearch.blueprint import layer_table
+from cimsearch.cost.full_call import full_call
 from cimsearch.cost.model import estimate_table
 from cimsearch.cost.namespace import summed
 from cimsearch.cost.silicon.components import AS_SHIPPED, ONE_SCALE
@@ -50,7 +50,16 @@ def check_calibration(
         HardwareError: A point asks what the macro cannot do.
     """
     points = calibration.points
-    table = layer_table([_call_network(hardware.macro, point) for point in points])
+    calls = [
+        full_call(
+            hardware.macro,
+            w_bits=point.weight_bits,
+            x_bits=point.activation_bits,
+            adc_bits=point.adc_bits,
+        )
+        for point in points
+    ]
+    table = layer_table(calls)
     data = Statistics(
         activity_frac=calibration.activity_frac, density_frac=calibration.density_frac
     )
@@ -64,24 +73,6 @@ def check_calibration(
         CallCheck(point, float(energy), float(ns))
         for point, energy, ns in zip(points, energies, costs.nodes.call_ns[:, 0], strict=True)
     )
-
-
-def _call_network(macro: Macro, point: CalibrationPoint) -> Blueprint:
-    """Return the layer that one array call computes: all active rows, all columns."""
-    columns = columns_of_output(point.weight_bits, macro.array.cell_bits, macro.weights.encoding)
-    inputs, outputs = (macro.array.active_rows, 1, 1), (macro.array.cols // columns, 1, 1)
-    call = Node(
-        "call",
-        "linear",
-        ("input",),
-        inputs,
-        outputs,
-        placement="cim",
-        w_bits=point.weight_bits,
-        x_bits=point.activation_bits,
-        adc_bits=point.adc_bits,
-    )
-    return Blueprint(inputs, outputs[0], (call,))
 
 
 def is_calibrated(hardware: Hardware) -> bool:

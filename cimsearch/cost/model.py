@@ -85,7 +85,8 @@ class Totals:
 
     Attributes:
         energy_pj: Sum over nodes and over components.
-        latency_ns: From input to output: the sum over nodes, less where they are pipelined.
+        latency_ns: From input to output: the sum over nodes, less where they are pipelined, and
+            that of a whole batch where a network does not fit and is loaded once a batch.
         interval_ns: From one inference to the next in steady state: the latency, less where
             nodes are pipelined. The chip leaks for so long.
         area_um2: Arrays (all that the system has, or as many as needed), buffers, digital unit.

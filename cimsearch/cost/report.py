@@ -45,7 +45,8 @@ class CostReport:
 
     Attributes:
         energy_pj: Sum over layers, and over components.
-        latency_ns: From input to output: the sum over layers, less where they are pipelined.
+        latency_ns: From input to output: the sum over layers, less where they are pipelined, and
+            that of a whole batch where a network does not fit and is loaded once a batch.
         interval_ns: From one inference to the next in steady state.
         programming_pj: Energy of writing all weights and their copies into cells once, before
             the first inference.

@@ -7,9 +7,10 @@ and from published tools, the same for every chip. Nothing here is fitted to a c
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import layer_table
 from cimsearch.cost.adc import MAX_BITS, conversion_ns
 from cimsearch.cost.area import array_um2
+from cimsearch.cost.full_call import full_call
 from cimsearch.cost.model import CostArrays, estimate_table
 from cimsearch.cost.silicon.layout import Layout, layout_of, whole
 from cimsearch.cost.silicon.quantities import reason_to_skip
@@ -94,23 +95,15 @@ def price_row(chip: Chip) -> RowPrice:
     Raises:
         HardwareError: The equations cannot price the row; says why.
     """
-    hardware = hardware_of(chip)
-    macro, layout = hardware.macro, layout_of(chip)
-    w_bits, x_bits = macro.weights.max_bits, macro.input.max_bits
-    inputs, outputs = (layout.active_rows, 1, 1), (layout.outputs, 1, 1)
-    call = Node(
-        "call",
-        "linear",
-        ("input",),
-        inputs,
-        outputs,
-        placement="cim",
-        w_bits=w_bits,
-        x_bits=x_bits,
+    hardware, layout = hardware_of(chip), layout_of(chip)
+    macro = hardware.macro
+    call = full_call(
+        macro,
+        w_bits=macro.weights.max_bits,
+        x_bits=macro.input.max_bits,
         adc_bits=macro.adc_bits,
     )
-    table = layer_table([Blueprint(inputs, layout.outputs, (call,))])
-    costs = estimate_table(table, hardware, label=lambda *_: chip.id)
+    costs = estimate_table(layer_table([call]), hardware, label=lambda *_: chip.id)
     macs = layout.active_rows * layout.outputs
     energy = {name: float(costs.components[name][0]) * 1e3 / macs for name in CALL_COMPONENTS}
     energy["control"] = macro.control_frac * sum(energy.values())

@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cim import Mode, NoisePool, chip_generator
-from cimsearch.cim.level2 import Converters, level2
+from cimsearch.cim.bitserial import counts
+from cimsearch.cim.converter import full_scale_ranges
+from cimsearch.cim.level2 import Converters, level2, pack_layer
 from cimsearch.cim.noise import NoisePool as Pool
 from cimsearch.cim.numerics import LayerNumerics, numerics_of
 from cimsearch.cost import estimate_table
@@ -155,22 +157,22 @@ def test_gradients_pass_straight_through() -> None:
     assert torch.equal(grads[0], grads[1])
 
 
-def priced_and_computed(
+@torch.no_grad()
+def check_counts(
     mapping: Mapping, node: Node, numerics: LayerNumerics, column: int
 ) -> None:
-    """Check a layer's counts, walked through call by call, against the cost model's integers."""
+    """Check what the engine counts of a layer against the cost model's integers."""
     built = layer(node, numerics)
-    g = built.geometry
-    height, width = g.out_size(node.in_shape[1], node.in_shape[2])
-    vectors, planes = height * width, len(numerics.plane_weights)
-    stored = numerics.conversions * len(numerics.slice_weights)
-    outputs = node.out_shape[0] // g.groups
-    conversions = vectors * planes * len(g.row_groups) * outputs * stored * g.groups
-    rows = sum(stop - start for start, stop in g.row_groups)
-    assert int(mapping.conversions[0, column]) == conversions
-    assert int(mapping.shift_adds[0, column]) == conversions
-    assert int(mapping.passes[0, column]) == vectors * planes * len(g.row_groups) * g.groups
-    assert int(mapping.rows[0, column]) == rows
+    built.x_scale = 1.0
+    one, _, _ = built.quantised(torch.zeros(1, *node.in_shape), built.weight)
+    converters = Converters(full_scale_ranges(numerics), 0.0, POOL)
+    packed = pack_layer(one, numerics, converters, None)
+    height, width = built.geometry.out_size(*node.in_shape[1:])
+    tiles = int(mapping.column_tiles[0, column])
+    counted = [counts(part, height * width, column_tiles=tiles) for part in packed]
+    for name in ("array_calls", "driven_rows", "conversions", "shift_adds"):
+        computed = sum(getattr(part, name) for part in counted)
+        assert computed == int(getattr(mapping, name)[0, column]), (node.name, name)
 
 
 @pytest.mark.parametrize("name", ["macros/yu_cicc_2020", "macros/wan_nature_2022"])
@@ -198,6 +200,6 @@ def test_counts_are_those_that_are_priced(name: str) -> None:
                 if node.placement == "cim":
                     numerics = numerics_of(node, hardware.macro)
                     assert numerics is not None
-                    priced_and_computed(mapping, node, numerics, column)
+                    check_counts(mapping, node, numerics, column)
                     checked += 1
     assert checked > 400

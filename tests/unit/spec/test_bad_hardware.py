@@ -1,85 +1,14 @@
-"""Bad hardware files: one clear line a fault, with file, line, column, found and allowed."""
+"""Bad macro files: one clear line a fault, with file, line, column, found and allowed."""
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from cimsearch.cli import cli
-from cimsearch.errors import ExitCode, SpecError
+from cimsearch.errors import SpecError
 from cimsearch.spec import load_hardware
-from cimsearch.spec.hardware import Noise
-from cimsearch.spec.provenance import load_basis
 
-Write = Callable[[str, str], Path]
+from .hardware_files import ADC_PART, ANALOG, DIGITAL, NOISE_PART, Write, only_line
 
-ANALOG = """\
-schema: cimsearch/hardware/1
-kind: macro
-extends: technologies/cmos_65nm
-name: mine
-summary: a macro
-source: a test
-device: sram
-compute_model: QS
-supply_v: 0.8
-array:
-  rows: 64
-  cols: 64
-  active_rows: 32
-  cell_bits: 1
-  cell_area_um2: 1.5
-  bitline_cap_ff_per_cell: 0.4
-  write_pj_per_cell: 0.01
-  write_ns_per_row: 5.0
-cell:
-  kind: charge
-  cap_ff: 0.8
-weights: {encoding: twos_complement, max_bits: 8}
-input:
-  dac_bits: 1
-  max_bits: 8
-  wordline_cap_ff_per_cell: 0.8
-  wordline_v: 0.8
-  driver_area_um2: 10.0
-  settle_ns: 1.0
-adc:
-  bits: 5
-  columns_per_adc: 4
-  range_policy: full_scale
-  model:
-    kind: ramp
-    step_fj: 100.0
-    step_ns: 1.0
-    area_um2: 200.0
-logic_factor: 1.7
-control_frac: 0.05
-noise:
-  cell_sigma_frac: 0.05
-basis:
-  supply_v: reported
-  array: reported
-  cell: assumed
-  weights: assumed
-  input: assumed
-  adc: reported
-  logic_factor: assumed
-  control_frac: assumed
-  noise: assumed
-"""
-
-_ADC = ANALOG[ANALOG.index("adc:\n") : ANALOG.index("logic_factor: 1.7")]
-_NOISE = ANALOG[ANALOG.index("noise:\n") : ANALOG.index("basis:\n")]
-DIGITAL = (
-    ANALOG.replace("compute_model: QS", "compute_model: digital")
-    .replace("kind: charge\n  cap_ff: 0.8", "kind: digital\n  gate_cap_ff: 0.8")
-    .replace(_ADC, "")
-    .replace(_NOISE, "")
-    .replace("  adc: reported\n", "")
-    .replace("  noise: assumed\n", "")
-)
 RESISTIVE = """\
   kind: resistive
   v_read_v: 0.2
@@ -173,20 +102,20 @@ FAULTS = {
     "noise on digital": (
         DIGITAL,
         "basis:\n",
-        _NOISE + "basis:\n  noise: assumed\n",
+        NOISE_PART + "basis:\n  noise: assumed\n",
         "32:1",
         "noise: found some; allowed is none where compute_model is digital",
     ),
     "adc on digital": (
         DIGITAL,
         "basis:\n",
-        _ADC + "basis:\n  adc: assumed\n",
+        ADC_PART + "basis:\n  adc: assumed\n",
         "32:1",
         "adc: found one; allowed is none where compute_model is digital",
     ),
     "analog without adc": (
         ANALOG.replace("  adc: reported\n", ""),
-        _ADC,
+        ADC_PART,
         "",
         "1:1",
         "adc: missing; needed where compute_model is QS",
@@ -315,18 +244,6 @@ FAULTS = {
 }
 
 
-def only_line(path: Path) -> str:
-    """Return the one line of the error of loading ``path``, the same from the command line."""
-    with pytest.raises(SpecError) as caught:
-        load_hardware(str(path))
-    (line,) = caught.value.message.splitlines()
-    done = CliRunner().invoke(cli, ["check", str(path)], standalone_mode=False)
-    assert done.return_value == ExitCode.INVALID_SPEC
-    assert line in done.stderr.splitlines()
-    assert "ok" not in done.output.split()
-    return line
-
-
 @pytest.mark.parametrize("text", [ANALOG, DIGITAL], ids=["analog", "digital"])
 def test_the_files_are_good_without_a_fault(write: Write, text: str) -> None:
     assert load_hardware(str(write("mine.yaml", text))).name == "mine"
@@ -356,66 +273,6 @@ def test_every_fault_of_a_file_is_told_once(write: Write) -> None:
     assert found == ["11:3: array.rows", "31:3: adc.bits"]
 
 
-CHILD = """\
-schema: cimsearch/hardware/1
-kind: macro
-extends: macros/yu_cicc_2020
-name: mine
-summary: a macro
-source: a test
-"""
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("supply_v: 0.9\n", "7:1: supply_v: this number has no entry in basis"),
-        (
-            "noise:\n  cell_sigma_frac: 0.1\n",
-            "7:1: noise: no number of this section has an entry in basis",
-        ),
-        (
-            "adc:\n  bits: 4\n  model: {kind: ramp, step_fj: 1.0}\nbasis: {adc.bits: assumed}\n",
-            "9:3: adc.model: no number of this section has an entry in basis",
-        ),
-        (
-            "array:\n  rows: 64\n  cols: 64\nbasis: {array.rows: assumed}\n",
-            "9:3: array.cols: this number has no entry in basis",
-        ),
-        (
-            "configurable:\n  rnge_policy: null\n",
-            "8:3: configurable.rnge_policy: found \"rnge_policy\"; allowed is 'weight_bits', ",
-        ),
-        ("calibraton: null\n", "7:1: calibraton: unknown field; did you mean calibration?"),
-        ("supply_v: null\n", "7:1: supply_v: missing; this field is needed"),
-        ("adc: null\n", "7:1: adc: missing; needed where compute_model is QS"),
-    ],
-)
-def test_a_file_speaks_for_its_own_numbers(write: Write, text: str, expected: str) -> None:
-    path = write("mine.yaml", CHILD + text)
-    line = only_line(path)
-    assert line.startswith(f"{path}:{expected}"), line
-
-
-def test_a_child_drops_what_it_does_not_have(write: Write) -> None:
-    text = "calibration: null\nconfigurable: {range_policy: null}\nnoise: null\n"
-    macro = load_hardware(str(write("mine.yaml", CHILD + text))).macro
-    assert macro.calibration is None
-    assert macro.choices("range_policy") == ("layer",)
-    assert macro.noise == Noise()
-    assert macro.choices("adc_bits") == (1, 2, 3, 4, 5)
-
-
-@pytest.mark.parametrize("words", ["{supply_v: guessed}", "[reported]", "null"])
-def test_the_parents_basis_is_judged_too(write: Write, words: str) -> None:
-    parent = write("parent.yaml", f"{ANALOG.partition('basis:')[0]}basis: {words}\n")
-    child = CHILD.replace("macros/yu_cicc_2020", "./parent.yaml")
-    path = write("mine.yaml", child + "supply_v: 0.5\nbasis: {supply_v: derived}\n")
-    assert only_line(path) == (
-        f"{parent}:43:1: basis: allowed for each entry is reported, derived, assumed"
-    )
-
-
 def test_measured_conversions_are_read_from_a_file(write: Write) -> None:
     old = "kind: ramp\n    step_fj: 100.0\n    step_ns: 1.0"
     assert old in ANALOG
@@ -423,136 +280,3 @@ def test_measured_conversions_are_read_from_a_file(write: Write) -> None:
     adc = load_hardware(str(write("mine.yaml", ANALOG.replace(old, new)))).macro.adc
     assert adc is not None
     assert adc.model.kind == "measured"
-
-
-def test_a_new_supply_needs_what_holds_at_it(write: Write) -> None:
-    write("mine.yaml", ANALOG)
-    child = """\
-schema: cimsearch/hardware/1
-kind: macro
-extends: ./mine.yaml
-name: faster
-summary: the same at a higher supply
-source: a test
-supply_v: 1.0
-"""
-    line = only_line(write("faster.yaml", child + "basis: {supply_v: reported}\n"))
-    assert line.endswith(
-        "faster.yaml:7:1: supply_v: found 1.0; input.settle_ns, adc.model of mine.yaml hold at "
-        "its 0.8 V: state them for 1.0 V too"
-    )
-    told = """\
-input: {settle_ns: 0.8}
-adc: {model: {step_fj: 156.0, step_ns: 0.8}}
-basis: {supply_v: reported, input: derived, adc: derived}
-"""
-    assert load_hardware(str(write("faster.yaml", child + told))).macro.supply_v == 1.0
-
-
-def test_each_number_has_the_basis_of_the_file_that_states_it(write: Write) -> None:
-    # The parent says adc.model: derived and array.cell_area_um2: derived.
-    text = """\
-array: {rows: 256, cell_area_um2: 2.0}
-adc: {model: {kind: ramp, step_fj: 1.0}}
-basis: {array: assumed, adc: reported}
-"""
-    path = write("mine.yaml", CHILD + text)
-    origins = load_basis(str(path))
-    told = {name: origins[f"macro.{name}"] for name in ("array.rows", "array.cols")}
-    assert {name: (o.basis, Path(o.file).stem) for name, o in told.items()} == {
-        "array.rows": ("assumed", "mine"),
-        "array.cols": ("reported", "yu_cicc_2020"),
-    }
-    assert origins["macro.array.cell_area_um2"].basis == "assumed"
-    assert origins["macro.array.bitline_cap_ff_per_cell"].basis == "derived"
-    assert origins["macro.adc.model.step_fj"].basis == "reported"
-    assert origins["macro.adc.model.step_ns"].basis == "derived"
-    shown = CliRunner().invoke(cli, ["show", str(path)]).output
-    assert re.search(r"^array\.cell_area_um2 +2\.0 +assumed ", shown, re.MULTILINE)
-
-
-SYSTEM = """\
-schema: cimsearch/hardware/1
-kind: system
-extends: systems/edge_soc
-name: mine
-summary: a system
-source: a test
-macro: macros/yu_cicc_2020
-macros: 4
-basis: {macros: assumed}
-"""
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ("macro: macros/yu_cicc_2020", "macro: ../nothere.yaml", "7:1: macro: "),
-        (
-            "macro: macros/yu_cicc_2020",
-            "macro: macros/yu_cicc_202",
-            "7:1: macro: hardware: no 'macros/yu_cicc_202' in the catalogue; did you mean",
-        ),
-        (
-            "macro: macros/yu_cicc_2020",
-            "macro: technologies/cmos_65nm",
-            "7:1: macro: found technologies/cmos_65nm, a technology; allowed is a macro",
-        ),
-        (
-            "macro: macros/yu_cicc_2020",
-            "macro: systems/edge_soc",
-            "7:1: macro: found systems/edge_soc, a system; allowed is a macro",
-        ),
-        (
-            "systems/edge_soc",
-            "macros/yu_cicc_2020",
-            "3:1: extends: found macros/yu_cicc_2020, a macro; allowed is a system where kind is",
-        ),
-        (
-            "macros: 4",
-            "macros: 0",
-            "8:1: macros: found 0; allowed is 'enough' or 1 to 1000000",
-        ),
-        ("macros: 4", "macros: -3", "8:1: macros: found -3; allowed is 'enough' or 1 to 1000000"),
-        (
-            "macros: 4",
-            "macros: 1.5",
-            "8:1: macros: found 1.5; allowed is 'enough' or a valid integer",
-        ),
-        (
-            "macros: 4",
-            "macros: many",
-            "8:1: macros: found \"many\"; allowed is 'enough' or a valid integer",
-        ),
-        (
-            "macros: 4",
-            "macros: 1\noff_chip: {ping_pong: true}",
-            "9:12: off_chip.ping_pong: found true; allowed is false where macros is 1",
-        ),
-        ("basis: {macros: assumed}\n", "", "8:1: macros: this number has no entry in basis"),
-    ],
-)
-def test_each_fault_of_a_system_is_one_line(
-    write: Write, old: str, new: str, expected: str
-) -> None:
-    assert SYSTEM.count(old) == 1
-    path = write("mine.yaml", SYSTEM.replace(old, new))
-    line = only_line(path)
-    assert line.startswith(f"{path}:{expected}"), line
-
-
-def test_the_fault_of_a_systems_macro_is_at_its_place(write: Write) -> None:
-    macro = write("macro.yaml", ANALOG.replace("  rows: 64", "  rows: 0"))
-    path = write("mine.yaml", SYSTEM.replace("macros/yu_cicc_2020", "./macro.yaml"))
-    assert only_line(path).startswith(f"{macro}:11:3: array.rows: found 0; allowed is")
-
-
-def test_a_system_without_a_macro_can_be_extended_but_not_priced(write: Write) -> None:
-    text = SYSTEM.replace("macro: macros/yu_cicc_2020\n", "").replace("edge_soc", "enough_macros")
-    path = write("mine.yaml", text)
-    assert CliRunner().invoke(cli, ["check", str(path)]).output == f"{path}: ok\n"
-    with pytest.raises(SpecError) as caught:
-        load_hardware(str(path))
-    assert caught.value.message.startswith(
-        f"{path}:1:1: macro: missing; add one, or name the macro"
-    )
