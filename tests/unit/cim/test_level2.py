@@ -158,9 +158,7 @@ def test_gradients_pass_straight_through() -> None:
 
 
 @torch.no_grad()
-def check_counts(
-    mapping: Mapping, node: Node, numerics: LayerNumerics, column: int
-) -> None:
+def check_counts(mapping: Mapping, node: Node, numerics: LayerNumerics, column: int) -> None:
     """Check what the engine counts of a layer against the cost model's integers."""
     built = layer(node, numerics)
     built.x_scale = 1.0
