@@ -3,8 +3,10 @@
 from cimsearch.cim.convert import LayerBits, convert
 from cimsearch.cim.converted import ConvertedModel
 from cimsearch.cim.crossbar import CrossbarScheme, crossbar_matmul
-from cimsearch.cim.layer import CimLayer, FloatLayer, Mode
-from cimsearch.cim.noise import NoisePool, chip_generator
+from cimsearch.cim.float_layer import FloatLayer
+from cimsearch.cim.layer import CimLayer
+from cimsearch.cim.mode import Mode
+from cimsearch.cim.noise import chip_generator
 from cimsearch.cim.numerics import LayerNumerics, numerics_of
 
 __all__ = [
@@ -15,7 +17,6 @@ __all__ = [
     "LayerBits",
     "LayerNumerics",
     "Mode",
-    "NoisePool",
     "chip_generator",
     "convert",
     "crossbar_matmul",

@@ -15,15 +15,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from cimsearch.cim import epilogue, gemm
+from cimsearch.cim.accumulator import accumulated
+from cimsearch.cim.chain import codes_of
 from cimsearch.cim.epilogue import Epilogue
 from cimsearch.cim.geometry import Geometry
-from cimsearch.cim.noise import NoisePool
-from cimsearch.cim.packing import Inputs, Packed, pack
+from cimsearch.cim.noise import Noise
+from cimsearch.cim.packing import Group, Inputs, Packed, pack
 
 __all__ = ["Counts", "Inputs", "Packed", "convolve", "counts", "multiply", "pack"]
 
-Noise = tuple[float, NoisePool]
-"""Standard deviation of a conversion's noise, and where it comes from."""
+MOST_CHUNKS = 1 << 16
+"""Chunks of one image that have noise of their own in a row group."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def multiply(
     codes: Tensor,
     packed: Packed,
     *,
-    adc_sigma: float = 0.0,
-    pool: NoisePool | None = None,
+    noise: Noise | None = None,
+    part: int = 0,
     convert: Epilogue | None = None,
 ) -> Tensor:
     """Return the product (m, n) in units of codes, in float32 where it is exact, else float64.
@@ -75,18 +77,18 @@ def multiply(
     Args:
         codes: Input codes (m, k), whole numbers of any type.
         packed: Weights.
-        adc_sigma: Standard deviation of the noise of a conversion, in units of a partial sum.
-        pool: Where that noise comes from; None for no noise.
+        noise: Of the images that the vectors are of, in order: as many of each. Needed where a row
+            group has a chain of effects. More vectors than ``packed.chunk`` are of one image.
+        part: Which of the layer's products; each has its own noise.
         convert: Compiled or eager; None for the faster.
     """
-    noise = (adc_sigma, pool) if pool is not None and adc_sigma > 0 else None
     whole = codes.to(packed.inputs.code_type)
     y = torch.empty(len(codes), packed.columns, dtype=packed.base.dtype)
     chosen = convert or epilogue.faster(counts(packed, len(codes)).conversions)
-    for part, out in zip(
-        torch.split(whole, packed.chunk), torch.split(y, packed.chunk), strict=True
-    ):
-        _multiply_chunk(part, packed, out, noise, chosen)
+    chunks = zip(torch.split(whole, packed.chunk), torch.split(y, packed.chunk), strict=True)
+    for index, (some, out) in enumerate(chunks):
+        place = (part * MOST_CHUNKS + index) * len(packed.groups)
+        _multiply_chunk(some, packed, out, _Drawn(noise, place), chosen)
     return y
 
 
@@ -95,8 +97,7 @@ def convolve(
     packed: tuple[Packed, ...],
     geometry: Geometry,
     *,
-    adc_sigma: float = 0.0,
-    pool: NoisePool | None = None,
+    noise: Noise | None = None,
     convert: Epilogue | None = None,
 ) -> Tensor:
     """Return a convolution (n, outputs, h', w'), channels last in memory, as ``multiply`` does.
@@ -105,8 +106,7 @@ def convolve(
         codes: Input codes (n, c, h, w), whole numbers of any type.
         packed: Weights of each of the convolution's groups.
         geometry: Of the convolution.
-        adc_sigma: Standard deviation of the noise of a conversion, in units of a partial sum.
-        pool: Where that noise comes from; None for no noise.
+        noise: Of the images.
         convert: Compiled or eager; None for the faster.
     """
     vertical, horizontal = geometry.padding
@@ -125,23 +125,33 @@ def convolve(
     chosen = convert or epilogue.faster(counts(packed[0], vectors).conversions)
     y = torch.empty(images, height, width, groups, packed[0].columns, dtype=packed[0].base.dtype)
     for group, (part, weights) in enumerate(zip(windows, packed, strict=True)):
-        for some, out in zip(torch.split(part, at_once), torch.split(y, at_once), strict=True):
+        for first in range(0, images, at_once):
+            some = part[first : first + at_once]
             rows = some.flatten(3).flatten(0, 2)
-            product = multiply(rows, weights, adc_sigma=adc_sigma, pool=pool, convert=chosen)
-            out[:, :, :, group] = product.view(len(some), height, width, -1)
+            own = noise.of(first, first + at_once) if noise else None
+            product = multiply(rows, weights, noise=own, part=group, convert=chosen)
+            y[first : first + at_once, :, :, group] = product.view(len(some), height, width, -1)
     return y.flatten(3).permute(0, 3, 1, 2)
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """The noise of a chunk, and the first of its parts: each row group has one."""
+
+    noise: Noise | None
+    place: int
+
+
 def _multiply_chunk(
-    codes: Tensor, packed: Packed, out: Tensor, noise: Noise | None, convert: Epilogue
+    codes: Tensor, packed: Packed, out: Tensor, drawn: _Drawn, convert: Epilogue
 ) -> None:
     """Write the product of a few vectors (m, k) to ``out`` (m, n)."""
     cb = packed.inputs.weights
-    used = len(cb) if noise else _planes_used(codes, packed.inputs)
+    used = len(cb) if packed.disturbed else _planes_used(codes, packed.inputs)
     zeros = sum(cb[used:])
     weights = torch.tensor(cb[:used], dtype=torch.float32)
     out.copy_(packed.base.expand_as(out))
-    for group in packed.groups:
+    for index, group in enumerate(packed.groups):
         inputs = codes[:, group.rows]
         if group.direct is not None:
             out.add_(inputs.to(group.direct.dtype) @ group.direct)
@@ -151,12 +161,25 @@ def _multiply_chunk(
             out.add_(group.zero, alpha=zeros)
         if used:
             planes = _planes(inputs, packed.inputs, used, group.matrix.dtype)
-            sums = gemm.product(planes.flatten(0, 1), group.matrix)
-            if noise:
-                sums = _with_noise(sums, *noise)
-            out.add_(convert(sums.view(used, len(codes), -1), weights, group.settings))
+            if group.chain is None:
+                sums = gemm.product(planes.flatten(0, 1), group.matrix)
+                out.add_(convert(sums.view(used, len(codes), -1), weights, group.settings))
+            else:
+                out.add_(_disturbed(planes, weights, group, drawn.noise, drawn.place + index))
+    if packed.register is not None:
+        accumulated(out, packed.register)
     if packed.offset:
         out.sub_(codes.sum(dim=1, keepdim=True), alpha=packed.offset)
+
+
+def _disturbed(
+    planes: Tensor, weights: Tensor, group: Group, noise: Noise | None, part: int
+) -> Tensor:
+    """Return the value of a row group's codes (m, n), with all that happens before them."""
+    if group.matrix is None or group.chain is None or noise is None:
+        raise ValueError("a chain of effects needs slices to convert and noise")
+    codes = codes_of(planes, group.matrix, group.settings, group.chain, noise, part)
+    return epilogue.weigh(codes, weights, group.settings)
 
 
 def _planes_used(codes: Tensor, inputs: Inputs) -> int:
@@ -176,10 +199,3 @@ def _planes(codes: Tensor, inputs: Inputs, used: int, dtype: torch.dtype) -> Ten
     for index, plane in enumerate(planes):
         plane.copy_((codes >> (index * inputs.dac_bits)).bitwise_and_(mask))
     return planes
-
-
-def _with_noise(sums: Tensor, sigma: float, pool: NoisePool) -> Tensor:
-    """Return partial sums (vectors, columns) with noise, in float32."""
-    noisy = sums.float()
-    pool.add_to(noisy[..., None, None], torch.tensor([sigma]))
-    return noisy

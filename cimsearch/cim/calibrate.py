@@ -34,22 +34,37 @@ def measure_ranges(
     if numerics.range_policy == "full_scale":
         return full_scale_ranges(numerics)
     by_column = numerics.range_policy == "column"
+    sums = partial_sums(x_codes, w_codes, numerics, geometry)
+    bins = _Bins.of(sums)
+    counts = [_histogram(part, numerics, bins, by_column=by_column) for part in sums]
+    histogram = torch.stack(counts) if by_column else torch.stack(counts).sum(dim=0, keepdim=True)
+    groups, slices_, columns, _ = histogram.shape
+    fitted = fit_ranges(
+        histogram.view(-1, bins.count).numpy(),
+        bins.middles,
+        numerics.adc_bits,
+        numerics.least_lsb,
+    )
+    return Ranges(*(part.reshape(groups, slices_, columns) for part in fitted))
+
+
+def partial_sums(
+    x_codes: Tensor, w_codes: Tensor, numerics: LayerNumerics, geometry: Geometry
+) -> list[Tensor]:
+    """Return the partial sums of some input windows with ideal cells, one tensor a row group.
+
+    Each is (halves, planes, windows, slices, outputs). Arguments are those of ``measure_ranges``.
+    """
     planes = input_plane_values(_windows(x_codes, geometry), numerics)
     outputs = w_codes.shape[0] // geometry.groups
-    stored = weight_slice_values(w_codes, numerics)
+    stored = weight_slice_values(w_codes, numerics) + numerics.leakage
     slices = stored.reshape(*stored.shape[:2], geometry.groups, outputs, -1)
-    sums = [
+    return [
         torch.einsum(
             "pmgk,hsgok->hpmsgo", planes[..., start:stop], slices[..., start:stop]
         ).flatten(4)
         for start, stop in geometry.row_groups
     ]
-    bins = _Bins.of(sums)
-    counts = [_histogram(part, numerics, bins, by_column=by_column) for part in sums]
-    histogram = torch.stack(counts) if by_column else torch.stack(counts).sum(dim=0, keepdim=True)
-    groups, slices_, columns, _ = histogram.shape
-    fitted = fit_ranges(histogram.view(-1, bins.count).numpy(), bins.middles, numerics.adc_bits)
-    return Ranges(*(part.reshape(groups, slices_, columns) for part in fitted))
 
 
 def _windows(codes: Tensor, geometry: Geometry) -> Tensor:

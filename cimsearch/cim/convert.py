@@ -11,7 +11,6 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from cimsearch.blueprint import Blueprint, Node, Op, layer_table
 from cimsearch.cim.converted import ConvertedModel
 from cimsearch.cim.converted_layer import ConvertedLayer, Padding
-from cimsearch.cim.noise import NoisePool
 from cimsearch.cim.numerics import numerics_of
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.given import check_hardware
@@ -92,14 +91,13 @@ def convert(
             raise UsageError(f"{name}: found NaN or infinity")
     general = LayerBits(bits, bits if activation_bits is None else activation_bits, adc_bits)
     generator = torch.Generator().manual_seed(torch_seed("convert", seed))
-    pool = NoisePool(0, generator)
     layers: dict[str, ConvertedLayer] = {}
     made: dict[nn.Module, ConvertedLayer] = {}
     for name, module in found:
         if module not in made:
             node = _node(name, module, _merged(general, overrides.get(name)))
             _check(node, hardware)
-            made[module] = layers[name] = _layer(node, module, hardware, generator, pool)
+            made[module] = layers[name] = _layer(node, module, hardware, generator)
     copied = copy.deepcopy(model)
     for name, module in found:
         copied = _replaced(copied, name, made[module])
@@ -225,13 +223,12 @@ def _layer(
     module: Weighing,
     hardware: Hardware,
     generator: torch.Generator,
-    pool: NoisePool,
 ) -> ConvertedLayer:
     numerics = numerics_of(node, hardware.macro)
     if numerics is None:
         raise HardwareError(f"{node.name}: found a float layer")
     padding = _padding(module)
-    layer = ConvertedLayer(node, numerics, generator=generator, pool=pool, padding=padding)
+    layer = ConvertedLayer(node, numerics, generator=generator, padding=padding)
     with torch.no_grad():
         layer.weight.copy_(module.weight.view(layer.weight.shape))
     layer.weight.requires_grad_(module.weight.requires_grad)

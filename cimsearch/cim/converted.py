@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cimsearch.cim.converted_layer import ConvertedLayer
-from cimsearch.cim.layer import Mode
-from cimsearch.cim.noise import NoisePool, chip_generator
+from cimsearch.cim.mode import Mode
 from cimsearch.errors import UsageError
 from cimsearch.spec.base import canonical_json
 from cimsearch.spec.hardware import Hardware
@@ -75,11 +74,8 @@ class ConvertedModel(nn.Module):
         """
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise UsageError(f"chip: found {seed!r}; allowed is a whole number or None")
-        largest = max(layer.largest_image for layer in self._layers.values())
-        source = self._generator if seed is None else chip_generator(seed, "converters")
-        pool = NoisePool(largest, source)
         for layer in self._layers.values():
-            layer.set_chip(seed, pool)
+            layer.set_chip(seed)
         self._chip = seed
 
     @torch.no_grad()

@@ -11,7 +11,6 @@ from torch.nn import functional
 from cimsearch.blueprint import Node
 from cimsearch.cim.converter import Ranges
 from cimsearch.cim.layer import CimLayer
-from cimsearch.cim.noise import NoisePool
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.errors import HardwareError, UsageError
 
@@ -46,13 +45,11 @@ class ConvertedLayer(CimLayer):
         numerics: LayerNumerics,
         *,
         generator: torch.Generator,
-        pool: NoisePool,
         padding: Padding,
     ) -> None:
-        super().__init__(node, numerics, generator=generator, pool=pool, padding=padding.zeros)
+        super().__init__(node, numerics, generator=generator, padding=padding.zeros)
         self.linear = node.op == "linear"
         self.padding_before = padding
-        self.largest_image = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output, of the shape that the float layer gives."""
@@ -80,10 +77,7 @@ class ConvertedLayer(CimLayer):
                 f"{self.name}: found {x.shape[1]} channels of {x.dtype}; allowed is {rows} of "
                 "torch.float32"
             )
-        y = super().forward(x.contiguous(memory_format=torch.channels_last))
-        if self.calibrating:
-            self.largest_image = y[0].numel()
-        return y
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
 
     def _calibrate(self, x: Tensor) -> None:
         if self.x_scale:
@@ -126,7 +120,6 @@ class ConvertedLayer(CimLayer):
             "x_scale": self.x_scale,
             "w_share": self.w_share,
             "activity_frac": self.activity_frac,
-            "largest_image": self.largest_image,
         }
 
     def restore(self, settings: Mapping[str, Any], ranges: Mapping[str, Tensor]) -> None:
@@ -134,6 +127,5 @@ class ConvertedLayer(CimLayer):
         self.set_signed(settings["signed"])
         self.x_scale, self.w_share = settings["x_scale"], settings["w_share"]
         self.activity_frac = settings["activity_frac"]
-        self.largest_image = settings["largest_image"]
         if ranges:
             self.set_ranges(Ranges(**{part: ranges[part].numpy() for part in RANGE_PARTS}))

@@ -84,13 +84,16 @@ def _normal_cdf(z: Floats) -> Floats:
 
 def full_scale_ranges(numerics: LayerNumerics) -> Ranges:
     """Return the one fixed range: the smallest power-of-two step that spans all active rows."""
-    lsb = 2.0 ** (ceil(log2(numerics.full_scale)) - numerics.adc_bits)
+    span = numerics.full_scale * (1 + numerics.leakage / (2**numerics.cell_bits - 1))
+    lsb = 2.0 ** (ceil(log2(span)) - numerics.adc_bits)
     lo = np.floor(numerics.lowest_sum / lsb) * lsb
     one = np.ones((1, 1, 1))
     return Ranges(lo * one, lsb * one, 0 * one)
 
 
-def fit_ranges(counts: Floats, values: Floats, adc_bits: int) -> tuple[Floats, Floats, Floats]:
+def fit_ranges(
+    counts: Floats, values: Floats, adc_bits: int, least_lsb: float = 1.0
+) -> tuple[Floats, Floats, Floats]:
     """Choose a range for each histogram of partial sums, by least squared error.
 
     Tried are ranges from the whole of what was observed down to a fifth of it around the mean; of
@@ -100,6 +103,7 @@ def fit_ranges(counts: Floats, values: Floats, adc_bits: int) -> tuple[Floats, F
         counts: Weighted counts (m, v); each row has one that is positive.
         values: The partial sum of each bin (v,), ascending.
         adc_bits: Converter bits.
+        least_lsb: Smallest step, in units of a partial sum.
 
     Returns:
         lo, lsb and mean square cut off, (m,) each.
@@ -114,7 +118,7 @@ def fit_ranges(counts: Floats, values: Floats, adc_bits: int) -> tuple[Floats, F
     least = np.full(len(counts), np.inf)
     for share in SHARES:
         raw = share * (high - low) / top
-        lsb = np.maximum(1.0, np.ceil(raw * STEPS_PER_UNIT) / STEPS_PER_UNIT)
+        lsb = np.ceil(np.maximum(raw, least_lsb) * STEPS_PER_UNIT) / STEPS_PER_UNIT
         lo = np.floor((mean - share * (mean - low)) / lsb) * lsb
         kept = np.clip(values, lo[:, None], (lo + lsb * top)[:, None])
         code = np.rint((kept - lo[:, None]) / lsb[:, None])
@@ -140,11 +144,11 @@ def conversion_of(numerics: LayerNumerics, ranges: Ranges, groups: int) -> Conve
     lsb = np.broadcast_to(ranges.lsb, shape)
     clip = np.broadcast_to(ranges.clip_power, shape)
     variance = np.vectorize(conversion_variance, otypes=[np.float64])
-    rounding, total = variance(lsb), variance(lsb, numerics.adc_sigma)
+    rounding, total = variance(lsb), variance(lsb, numerics.equivalent_sigma)
     cs = np.array(numerics.slice_weights, dtype=np.float64)[None, :, None]
     power = numerics.conversions * numerics.plane_power * cs**2
     if len(numerics.plane_weights) * len(numerics.slice_weights) * numerics.conversions == 1:
-        step, noise = lsb[:, 0], np.full(lsb[:, 0].shape, numerics.adc_sigma)
+        step, noise = lsb[:, 0], np.full(lsb[:, 0].shape, numerics.equivalent_sigma)
     else:
         step = np.maximum(1.0, np.sqrt(12 * np.sum(power * rounding, axis=1)))
         added = np.maximum(total - rounding, 0.0) + clip

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cimsearch.cim.accumulator import Register, accumulated
 from cimsearch.cim.converter import Conversion
 from cimsearch.cim.geometry import Geometry
-from cimsearch.cim.noise import NoisePool
+from cimsearch.cim.noise import Noise
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,23 @@ class RowGroup:
         return codes.clamp_(self.lo, self.hi)
 
 
+@dataclass(frozen=True)
+class Converters:
+    """The converters of a layer as L1 sees them.
+
+    Attributes:
+        row_groups: In order.
+        offset: What offset encoding adds to each weight.
+        correction: What is taken off for each unit of input, exactly, after the converters.
+        register: The register of the sums; None if it is wide enough.
+    """
+
+    row_groups: tuple[RowGroup, ...]
+    offset: int = 0
+    correction: float = 0.0
+    register: Register | None = None
+
+
 def prepare(
     conversion: Conversion, geometry: Geometry, weight_shape: torch.Size
 ) -> tuple[RowGroup, ...]:
@@ -106,61 +124,88 @@ def prepare(
     return tuple(groups)
 
 
-def exact(product: Product) -> Tensor:
+def exact(product: Product, register: Register | None = None) -> Tensor:
     """Return the integer product times its scale: an ideal converter, or none."""
-    return product.convolve(product.x, product.w).mul_(product.by_channel.to(product.x.dtype))
+    y = product.convolve(product.x, product.w)
+    if register is not None:
+        y = accumulated(y.float(), register).to(y.dtype)
+    return y.mul_(product.by_channel.to(y.dtype))
 
 
-def level0(product: Product, sigma: Tensor, pool: NoisePool) -> Tensor:
+@dataclass(frozen=True)
+class Equivalent:
+    """What L0 makes of the product P of a layer: ``gain * P + bias + sigma * N(0, 1)``.
+
+    Attributes:
+        gain: Dimensionless.
+        bias: In units of the product.
+        sigma: In units of the product, (outputs or 1,).
+    """
+
+    sigma: Tensor
+    gain: float = 1.0
+    bias: float = 0.0
+
+    def scaled(self, noise_scale: float) -> "Equivalent":
+        """Return this with a part or a multiple of what the hardware does."""
+        return Equivalent(
+            self.sigma * noise_scale, 1 + (self.gain - 1) * noise_scale, self.bias * noise_scale
+        )
+
+
+def level0(product: Product, equivalent: Equivalent, noise: Noise) -> Tensor:
     """Return the product with equivalent noise: L0.
 
     Args:
         product: Of the layer.
-        sigma: Standard deviation of the output in units of the product: (outputs or 1,).
-        pool: Normal numbers.
+        equivalent: Of the layer.
+        noise: Of the images.
     """
-    y = product.convolve(product.x, product.w * product.scale)
-    pool.add_to(y, sigma * product.scale.view(-1))
+    y = product.convolve(product.x, product.w * (product.scale * equivalent.gain))
+    noise.add_to(y, equivalent.sigma * product.scale.view(-1))
+    if equivalent.bias:
+        y.add_((product.by_channel * equivalent.bias).to(y.dtype))
     return y
 
 
 def level1(
     product: Product,
-    row_groups: tuple[RowGroup, ...],
-    offset: int,
+    converters: Converters,
     *,
-    pool: NoisePool,
+    noise: Noise,
     noise_scale: float,
 ) -> Tensor:
     """Return the product with the sum of each row group converted: L1, computed in float32.
 
     Args:
         product: Of the layer.
-        row_groups: Of the layer, in order.
-        offset: What offset encoding adds to each weight; taken off again exactly, after the
-            converters.
-        pool: Normal numbers.
+        converters: Of the layer.
+        noise: Of the images.
         noise_scale: Factor on the converters' noise.
     """
-    x, stored = product.x.float(), product.w + offset
+    row_groups = converters.row_groups
+    x, stored = product.x.float(), product.w + converters.offset
     parts = x.view(len(x), product.geometry.groups, -1, *x.shape[2:])
 
-    def convert(group: RowGroup) -> Tensor:
+    def convert(index: int) -> Tensor:
+        group = row_groups[index]
         first, last = group.channels
         read = parts[:, :, first:last].flatten(1, 2)
         codes = product.convolve(read, stored[:, first:last] * group.gain, group.shift)
         if group.sigma is not None and noise_scale > 0:
-            pool.add_to(codes, group.sigma * noise_scale)
+            noise.add_to(codes, group.sigma * noise_scale, index)
         return group.saturate(codes.round_())
 
-    total = convert(row_groups[0]).mul_(row_groups[0].step)
-    for group in row_groups[1:]:
-        total.addcmul_(convert(group), group.step)
+    total = convert(0).mul_(row_groups[0].step)
+    for index, group in enumerate(row_groups[1:], start=1):
+        total.addcmul_(convert(index), group.step)
     zeros = torch.stack([group.zero for group in row_groups]).sum(dim=0)
     if bool(zeros.any()):
         total.add_(zeros)
-    if offset:
-        total.sub_(_input_sums(parts, product), alpha=offset)
+    if converters.register is not None:
+        accumulated(total, converters.register)
+    if converters.correction:
+        total.sub_(_input_sums(parts, product), alpha=converters.correction)
     return total.mul_(product.by_channel).to(product.x.dtype)
 
 

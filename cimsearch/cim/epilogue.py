@@ -62,7 +62,14 @@ def eager(sums: Tensor, weights: Tensor, settings: Settings) -> Tensor:
         codes.div_(settings.step)
     else:
         codes.mul_(settings.gain)
-    codes.round_().clamp_(0, settings.top)
+    return weigh(codes.round_().clamp_(0, settings.top), weights, settings)
+
+
+def weigh(codes: Tensor, weights: Tensor, settings: Settings) -> Tensor:
+    """Return the value of codes (planes, m, columns), over planes and slices: (m, n).
+
+    The codes are written over.
+    """
     total = codes[0].mul_(float(weights[0]))
     for plane, weight in zip(codes[1:], weights[1:].tolist(), strict=True):
         total.add_(plane, alpha=weight)

@@ -21,6 +21,7 @@ class Geometry:
         padding: Zeros at each side, vertical and horizontal.
         groups: Groups of the convolution.
         row_groups: Ranges [start, stop) of rows that are converted together.
+        tile_rows: Rows of a full row tile; 0 for a layer that is in no array.
     """
 
     kernel: tuple[int, int]
@@ -28,6 +29,7 @@ class Geometry:
     padding: tuple[int, int]
     groups: int
     row_groups: tuple[tuple[int, int], ...]
+    tile_rows: int = 0
 
     @classmethod
     def of(
@@ -42,12 +44,12 @@ class Geometry:
         """
         kernel = node.kernel
         rows = node.in_shape[0] // node.groups * prod(kernel)
-        groups = [(0, rows)]
+        groups, tile = [(0, rows)], 0
         if numerics is not None and numerics.analog:
             tile = tile_rows(numerics.rows, prod(kernel), numerics.packing)
             groups = row_groups(rows, tile, numerics.active_rows)
         padding = padding or (kernel[0] // 2, kernel[1] // 2)
-        return cls(kernel, node.stride, padding, node.groups, tuple(groups))
+        return cls(kernel, node.stride, padding, node.groups, tuple(groups), tile)
 
     @cached_property
     def channels(self) -> tuple[tuple[int, int], ...]:

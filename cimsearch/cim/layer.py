@@ -1,24 +1,25 @@
-"""Layers with weights: float ones, and quantised ones whose weights may lie on a macro.
-
-A linear layer is a convolution of 1 x 1.
-"""
+"""Quantised layers, whose weights may lie on a macro. A linear layer is a convolution of 1 x 1."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from cimsearch.blueprint import Node
 from cimsearch.cim import engine
+from cimsearch.cim.accumulator import Register
 from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.converter import Ranges, conversion_of
+from cimsearch.cim.engine import Equivalent
+from cimsearch.cim.equivalent import closed_form_holds, fitted_equivalent
+from cimsearch.cim.float_layer import FloatLayer
 from cimsearch.cim.geometry import Geometry
-from cimsearch.cim.level2 import Converters, level2
-from cimsearch.cim.noise import NoisePool, chip_generator
+from cimsearch.cim.level2 import level2
+from cimsearch.cim.mode import Mode
 from cimsearch.cim.numerics import LayerNumerics
+from cimsearch.cim.on_chip import OnChip, Stored
 from cimsearch.cim.quantise import (
     activation_codes,
     fit_steps,
@@ -26,60 +27,13 @@ from cimsearch.cim.quantise import (
     weight_codes,
     weight_scale,
 )
-from cimsearch.cim.slicing import stored_ones_share, weight_errors
+from cimsearch.cim.slicing import stored_ones_share
 from cimsearch.errors import UsageError
-from cimsearch.spec.study import Level
 
 # About how many input values the steps are fitted to.
 STEP_SAMPLE = 1 << 17
-
-
-@dataclass(frozen=True)
-class Mode:
-    """How quantised layers compute.
-
-    Attributes:
-        level: L0, L1 or L2.
-        ideal: An ideal converter and no noise: quantisation alone.
-        noise_scale: Factor on all noise.
-    """
-
-    level: Level = "L1"
-    ideal: bool = False
-    noise_scale: float = 1.0
-
-
-class FloatLayer(nn.Module):
-    """A float convolution; weights are cast to the type of the input.
-
-    Input (n, c, h, w) in float32 or bfloat16, output (n, outputs, h', w') of the same type. A
-    linear layer has a bias, a convolution none: batch norm follows it.
-
-    Args:
-        node: The layer's node.
-        geometry: Where its rows are.
-        generator: Draws the initial weights (He et al., arXiv 1502.01852).
-    """
-
-    def __init__(self, node: Node, geometry: Geometry, generator: torch.Generator) -> None:
-        super().__init__()
-        self.geometry = geometry
-        fan_in = node.in_shape[0] // node.groups
-        shape = (node.out_shape[0], fan_in, *node.kernel)
-        spread = (2 / (fan_in * node.kernel[0] * node.kernel[1])) ** 0.5
-        weight = torch.randn(shape, generator=generator).mul_(spread)
-        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
-        self.bias = nn.Parameter(torch.zeros(shape[0])) if node.op == "linear" else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the layer's output."""
-        y = self._multiply(x)
-        return y if self.bias is None else y + self.bias.view(1, -1, 1, 1).to(y.dtype)
-
-    def _multiply(self, x: Tensor) -> Tensor:
-        g = self.geometry
-        weight = self.weight.to(x.dtype)
-        return functional.conv2d(x, weight, None, g.stride, g.padding, groups=g.groups)
+# Chips that L0's equivalent is fitted to.
+EQUIVALENT_CHIPS = 4
 
 
 class CimLayer(FloatLayer):
@@ -88,8 +42,7 @@ class CimLayer(FloatLayer):
     Args:
         node: The layer's node.
         numerics: Its numerics.
-        generator: Draws the initial weights, and the cells' errors in training.
-        pool: Normal numbers for the converters, shared by the layers of a network.
+        generator: Draws the initial weights, and all noise in training.
         padding: Zeros at each side, vertical and horizontal; half the kernel if left out.
     """
 
@@ -99,7 +52,6 @@ class CimLayer(FloatLayer):
         numerics: LayerNumerics,
         *,
         generator: torch.Generator,
-        pool: NoisePool,
         padding: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(node, Geometry.of(node, numerics, padding), generator)
@@ -111,26 +63,20 @@ class CimLayer(FloatLayer):
         self.w_share = 1.0
         self.activity_frac = 0.0
         self._generator = generator
-        self._pool = pool
-        self._cells: Tensor | None = None
-        self._cell_error: Tensor | None = None
-        self._row_groups: tuple[engine.RowGroup, ...] = ()
+        self._converters = engine.Converters(())
         self._ranges: Ranges | None = None
-        self._l0_sigma = torch.zeros(1)
+        self._equivalent = Equivalent(torch.zeros(1))
+        self._on_chip = OnChip(self.name, self.geometry, generator)
 
-    def set_chip(self, chip: int | None, pool: NoisePool) -> None:
+    def set_chip(self, chip: int | None) -> None:
         """Become the layer of one chip, or (None) of a new chip at every call, as in training.
 
+        The noise of a chip's conversions goes by the number of the image since this was called.
+
         Args:
-            chip: Index of the chip; its static errors are drawn here, once.
-            pool: Normal numbers for its converters.
+            chip: Index of the chip: all its static errors are keyed by it and the layer's name.
         """
-        self._pool = pool
-        self._cells = self._cell_error = None
-        if chip is not None and self.numerics.cell_sigma > 0:
-            self._cells = self._draw_cells(chip_generator(chip, self.name))
-            error = weight_errors(self._cells, self.numerics)
-            self._cell_error = error.contiguous(memory_format=torch.channels_last)
+        self._on_chip = OnChip(self.name, self.geometry, self._generator, chip)
 
     def density_frac(self) -> float:
         """Return the share of stored weight bits that are 1."""
@@ -157,8 +103,9 @@ class CimLayer(FloatLayer):
         if numerics.analog:
             # Steps depend on the converters' error, that on ranges, and those on steps.
             self._fit_ranges(x)
-            self._fit_steps(x, float(self._l0_sigma.square().mean()))
+            self._fit_steps(x, float(self._equivalent.sigma.square().mean()))
             self._fit_ranges(x)
+            self._fit_equivalent(x)
         codes = activation_codes(x, self.x_scale, numerics.x_limits)
         self.activity_frac = ones_share(codes, numerics.x_bits)
 
@@ -174,58 +121,57 @@ class CimLayer(FloatLayer):
         w, _, _ = self._codes(self.weight.detach())
         self.set_ranges(measure_ranges(codes, w, numerics, geometry))
 
+    def _fit_equivalent(self, x: Tensor) -> None:
+        """Fit what L0 makes of a product to L2, where the closed form does not hold."""
+        product, _, _ = self.quantised(x, self.weight.detach())
+        ranges, numerics = self._ranges, self.numerics
+        if ranges is None or closed_form_holds(product, numerics, ranges):
+            return
+        stored = replace(self._stored(product.w), mode=Mode())
+        new = OnChip(self.name, self.geometry, self._generator)
+        chips = [new.drawn(stored) for _ in range(EQUIVALENT_CHIPS)]
+        self._equivalent = fitted_equivalent(product, chips, numerics, ranges, self._generator)
+
     def set_ranges(self, ranges: Ranges) -> None:
         """Set the converters to ranges, fitted now or earlier."""
-        self._ranges = ranges
-        conversion = conversion_of(self.numerics, ranges, len(self.geometry.row_groups))
-        self._row_groups = engine.prepare(conversion, self.geometry, self.weight.shape)
-        self._l0_sigma = torch.from_numpy(conversion.l0_sigma).float()
-
-    def _draw_cells(self, generator: torch.Generator) -> Tensor:
-        """Return errors of stored slices, in cell levels: (halves, slices, *shape of weights)."""
         numerics = self.numerics
-        stored = (numerics.conversions, len(numerics.slice_weights), *self.weight.shape)
-        return torch.randn(stored, generator=generator).mul_(numerics.stored_sigma)
-
-    def _draw_cell_error(self, generator: torch.Generator) -> Tensor:
-        """Return errors of the cells, in units of a weight code, of the shape of the weights."""
-        error = torch.randn(self.weight.shape, generator=generator)
-        return error.mul_(self.numerics.cell_sigma).contiguous(memory_format=torch.channels_last)
+        self._ranges = ranges
+        self._on_chip.forget()
+        conversion = conversion_of(numerics, ranges, len(self.geometry.row_groups))
+        row_groups = engine.prepare(conversion, self.geometry, self.weight.shape)
+        register = None
+        if numerics.accumulator is not None:
+            register = Register(numerics.accumulator, float(ranges.lsb.flat[0]))
+        self._converters = engine.Converters(
+            row_groups, numerics.offset, numerics.correction, register
+        )
+        self._equivalent = Equivalent(torch.from_numpy(conversion.l0_sigma).float())
 
     def convert(self, product: engine.Product) -> Tensor:
         """Return the output for codes, at the layer's mode and chip."""
-        mode = self.mode
-        if not self.numerics.analog or mode.ideal or self.calibrating:
-            return engine.exact(product)
-        if mode.level == "L2":
-            return self._level2(product)
-        if mode.noise_scale > 0 and self.numerics.cell_sigma > 0:
-            error = self._cell_error
-            error = self._draw_cell_error(self._generator) if error is None else error
-            product = replace(product, w=product.w.add(error, alpha=mode.noise_scale))
-        if mode.level == "L1":
-            return engine.level1(
-                product,
-                self._row_groups,
-                self.numerics.offset,
-                pool=self._pool,
-                noise_scale=mode.noise_scale,
-            )
-        if mode.noise_scale == 0:
-            return engine.exact(product)
-        return engine.level0(product, self._l0_sigma * mode.noise_scale, self._pool)
-
-    def _level2(self, product: engine.Product) -> Tensor:
-        """Return the output as the arrays of the chip make it, or of a new chip in training."""
-        numerics, noise_scale = self.numerics, self.mode.noise_scale
+        mode, numerics = self.mode, self.numerics
+        if not numerics.analog or mode.ideal or self.calibrating:
+            kept = None if mode.ideal else numerics.accumulator
+            return engine.exact(product, Register(kept, 1.0) if kept else None)
         if self._ranges is None:
             raise UsageError(f"{self.name}: not calibrated", "call Network.calibrate first")
-        cells = None
-        if noise_scale > 0 and numerics.cell_sigma > 0:
-            cells = self._draw_cells(self._generator) if self._cells is None else self._cells
-            cells = cells * noise_scale
-        converters = Converters(self._ranges, numerics.adc_sigma * noise_scale, self._pool)
-        return level2(product, numerics, converters, cells)
+        on_chip, noise = self._on_chip, self._on_chip.noise(len(product.x))
+        if mode.level == "L2":
+            return level2(product, on_chip.packed(self._stored(product.w), self._ranges), noise)
+        if mode.noise_scale > 0 or numerics.leakage:
+            product = replace(product, w=product.w + on_chip.errors(self._stored(product.w)))
+        if mode.level == "L1":
+            return engine.level1(
+                product, self._converters, noise=noise, noise_scale=mode.noise_scale
+            )
+        if numerics.leakage:
+            product = replace(product, w=product.w - (numerics.correction - numerics.offset))
+        if mode.noise_scale == 0:
+            return engine.exact(product)
+        return engine.level0(product, self._equivalent.scaled(mode.noise_scale), noise)
+
+    def _stored(self, codes: Tensor) -> Stored:
+        return Stored(codes, self.numerics, self.mode, (self.weight._version, self.w_share))
 
     def quantised(self, x: Tensor, weight: Tensor) -> tuple[engine.Product, Tensor, Tensor]:
         """Return the codes to multiply, the weights they stand for, and where none is clipped."""

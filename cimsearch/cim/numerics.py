@@ -7,15 +7,26 @@ integer product (plus a digital correction for the offset encoding).
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import hypot
 from typing import cast
 
 from cimsearch.blueprint import Node
 from cimsearch.cim.coding import plane_weights, slice_weights, stored_offset
 from cimsearch.cost.mapping import full_scale
 from cimsearch.errors import HardwareError
-from cimsearch.spec.hardware import Encoding, Macro, Packing, RangePolicy
+from cimsearch.spec.hardware import (
+    Accumulator,
+    ChargeCell,
+    Encoding,
+    Macro,
+    Packing,
+    RangePolicy,
+    ResistiveCell,
+)
 
 MAX_BITS = 16
+BOLTZMANN_J_PER_K = 1.380649e-23
+ABSOLUTE_ZERO_C = -273.15
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,10 @@ class LayerNumerics:
         packing: Whether a tile uses every row of an array or as many whole kernels as fit.
         cell_sigma_frac: Spread of a cell, as a fraction of its full-scale level.
         adc_sigma_frac: Noise of a conversion, as a fraction of the full scale of the active rows.
+        cols: Bitlines of an array.
+        columns_per_adc: Bitlines that share a converter.
+        accumulator: The register of the sums; None if it is wide enough.
+        macro: Where the macro's noise has more than these two: the macro, with all its effects.
     """
 
     w_bits: int
@@ -53,6 +68,10 @@ class LayerNumerics:
     packing: Packing = "dense"
     cell_sigma_frac: float = 0.0
     adc_sigma_frac: float = 0.0
+    cols: int = 1
+    columns_per_adc: int = 1
+    accumulator: Accumulator | None = None
+    macro: Macro | None = None
 
     def __post_init__(self) -> None:
         _within("w_bits", self.w_bits, 2)
@@ -63,6 +82,11 @@ class LayerNumerics:
                 raise HardwareError(
                     f"signed inputs: found dac_bits {self.dac_bits}; allowed is 1, as the sign "
                     "bit is a plane of its own"
+                )
+            if self.accumulator and self.range_policy == "column":
+                raise HardwareError(
+                    "accumulator: found one beside range_policy column; allowed is full_scale or "
+                    "layer, as codes of several steps do not add up in one register"
                 )
 
     @property
@@ -119,9 +143,46 @@ class LayerNumerics:
         return -self.full_scale // 2 if self.encoding == "differential" else 0
 
     @property
+    def largest_sum(self) -> float:
+        """Largest magnitude of a partial sum of all active rows."""
+        return self.full_scale / 2 if self.encoding == "differential" else float(self.full_scale)
+
+    @property
     def adc_sigma(self) -> float:
-        """Noise of one conversion in units of a partial sum."""
-        return self.adc_sigma_frac * self.full_scale
+        """Fresh noise of one conversion in units of a partial sum, of all kinds together."""
+        shares = [self.adc_sigma_frac]
+        if self.macro is not None:
+            noise = self.macro.noise
+            shares += [noise.adc.thermal_frac] if noise.adc else []
+            shares += [_ktc_frac(self.macro)] if noise.sram and noise.sram.ktc else []
+        return hypot(*shares) * self.full_scale
+
+    @property
+    def equivalent_sigma(self) -> float:
+        """That noise, with a converter's offset and nonlinearity as if they were fresh."""
+        adc = self.macro.noise.adc if self.macro else None
+        static = hypot(adc.offset_frac, adc.inl_frac) * self.full_scale if adc else 0.0
+        return hypot(self.adc_sigma, static)
+
+    @property
+    def least_lsb(self) -> float:
+        """Smallest step of a fitted range, in units of a partial sum."""
+        adc = self.macro.noise.adc if self.macro else None
+        return max(1.0, adc.min_lsb_frac * self.full_scale if adc else 0.0)
+
+    @property
+    def leakage(self) -> float:
+        """What a cell adds at level 0 for each unit of input, in levels, taken off digitally."""
+        if self.macro is None or self.macro.noise.off_current != "digital":
+            return 0.0
+        if not isinstance(self.macro.cell, ResistiveCell):
+            return 0.0
+        return float(2**self.cell_bits - 1) / (self.macro.cell.on_off_ratio - 1)
+
+    @property
+    def correction(self) -> float:
+        """What is taken off the product for each unit of input, in units of a weight code."""
+        return self.offset + self.leakage * sum(self.slice_weights)
 
     @property
     def stored_sigma(self) -> float:
@@ -139,6 +200,18 @@ class LayerNumerics:
         pair = 2 if self.encoding.startswith("differential") else 1
         power = pair * sum(cs * cs for cs in self.slice_weights)
         return float(self.cell_sigma_frac * (2**self.cell_bits - 1) * power**0.5)
+
+
+def _ktc_frac(macro: Macro) -> float:
+    """Return thermal noise of the charge of all active rows, as a fraction of the supply.
+
+    sqrt(k T / C) of the capacitors together (Gonugondla et al., arXiv 2012.13645).
+    """
+    if not isinstance(macro.cell, ChargeCell):
+        return 0.0
+    farad = macro.array.active_rows * macro.cell.cap_ff * 1e-15
+    kelvin = macro.temperature_c - ABSOLUTE_ZERO_C
+    return float((BOLTZMANN_J_PER_K * kelvin / farad) ** 0.5 / macro.supply_v)
 
 
 def _within(name: str, bits: int, least: int) -> None:
@@ -190,4 +263,8 @@ def _on_macro(node: Node, macro: Macro) -> LayerNumerics:
         packing=macro.packing,
         cell_sigma_frac=macro.noise.cell_sigma_frac,
         adc_sigma_frac=macro.noise.adc_sigma_frac,
+        cols=macro.array.cols,
+        columns_per_adc=macro.adc.columns_per_adc if macro.adc else 1,
+        accumulator=macro.accumulator,
+        macro=macro if macro.noise.has_effects else None,
     )

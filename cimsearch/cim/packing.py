@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cimsearch.cim.accumulator import Register
+from cimsearch.cim.chain import Chain
 from cimsearch.cim.epilogue import Settings
 from cimsearch.cim.gemm import FLOAT32_EXACT, exact_types, fastest
 
@@ -55,6 +57,7 @@ class Group:
         settings: Of their converters.
         zero: Value of one plane of zeros over those slices, (n,).
         direct: Sum of the slices that need no conversion, (rows, n); None if there are none.
+        chain: What happens to partial sums before they are codes; None for nothing.
     """
 
     rows: slice
@@ -62,6 +65,7 @@ class Group:
     settings: Settings
     zero: Tensor
     direct: Tensor | None
+    chain: Chain | None = None
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,26 @@ class Packed:
 
     Attributes:
         inputs: How input codes are applied.
-        offset: What offset encoding has added to each weight.
+        offset: What is taken off for each unit of input, exactly.
         columns: Output columns n.
         lines: Columns that are converted, of all halves and slices.
         groups: In order of their rows.
         base: What the converters' ``lo`` add to each output, (n,); its type is the product's.
+        register: The register of the sums; None if it is wide enough.
     """
 
     inputs: Inputs
-    offset: int
+    offset: float
     columns: int
     lines: int
     groups: tuple[Group, ...]
     base: Tensor
+    register: Register | None = None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether anything happens to partial sums before they are codes."""
+        return any(group.chain is not None for group in self.groups)
 
     @property
     def chunk(self) -> int:
@@ -122,8 +133,10 @@ def pack(
     adc_bits: int,
     adc_lo: Tensor,
     adc_lsb: Tensor,
-    offset: int = 0,
+    offset: float = 0,
     skip_lossless: bool = False,
+    chains: tuple[Chain | None, ...] = (),
+    register: Register | None = None,
     dtype: torch.dtype | None = None,
 ) -> Packed:
     """Return weights ready to multiply.
@@ -137,9 +150,12 @@ def pack(
         adc_bits: Converter bits; 0 is an ideal converter, without noise.
         adc_lo: Partial sum of code 0; broadcasts to (row groups, slices, n).
         adc_lsb: Step; broadcasts likewise.
-        offset: What offset encoding has added to each weight; it is taken off exactly.
+        offset: What is taken off for each unit of input, exactly: what offset encoding has added
+            to each weight.
         skip_lossless: Whether slices whose conversions lose nothing are multiplied as integers,
-            all at once; not for converters with noise.
+            all at once; not where something happens to partial sums before they are codes.
+        chains: That, of each row group; empty for nothing.
+        register: The register of the sums; None if it is wide enough.
         dtype: Type of the matrix products where it is exact; None for the fastest that is.
     """
     halves, slices, _, n = stored.shape
@@ -166,8 +182,10 @@ def pack(
         base += (parts.lo[index] * parts.weights)[some].sum(dim=0) * sum(inputs.weights)
         matrix, direct = _matrices(parts, inputs, rows, some, dtype)
         settings = _settings(parts, index, some, inner, outer)
-        groups.append(Group(rows, matrix, settings, settings.zero_value(), direct))
-    return Packed(inputs, offset, n, halves * slices * n, tuple(groups), base.to(outer))
+        chain = chains[index] if chains else None
+        groups.append(Group(rows, matrix, settings, settings.zero_value(), direct, chain))
+    lines = halves * slices * n
+    return Packed(inputs, offset, n, lines, tuple(groups), base.to(outer), register)
 
 
 def _lossless(parts: _Slices, inputs: Inputs, index: int, rows: slice, *, skip: bool) -> Tensor:
@@ -221,7 +239,7 @@ def _settings(
 
 
 def _types(
-    parts: _Slices, inputs: Inputs, offset: int, *, whole_sums: bool
+    parts: _Slices, inputs: Inputs, offset: float, *, whole_sums: bool
 ) -> tuple[torch.dtype, torch.dtype]:
     """Return the types of codes and of their sums: float32 where it is exact, else float64.
 

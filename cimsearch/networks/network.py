@@ -1,17 +1,16 @@
 """A blueprint as a torch module: runs the node graph, on one macro, at a level, as one chip."""
 
 from collections.abc import Iterator
-from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Shape
-from cimsearch.cim import CimLayer, FloatLayer, Mode, NoisePool, chip_generator, numerics_of
+from cimsearch.cim import CimLayer, FloatLayer, Mode, numerics_of
 from cimsearch.cim.geometry import Geometry
 from cimsearch.errors import UsageError
 from cimsearch.networks.operations import Operation, plain_operation
-from cimsearch.spec.hardware import Macro
+from cimsearch.spec.hardware import AS_STATED, Condition, Macro
 from cimsearch.spec.study import Level
 
 
@@ -37,8 +36,6 @@ class Network(nn.Module):
         super().__init__()
         self.blueprint = blueprint
         self.dtype = torch.float32
-        self._largest_image = max(prod(node.out_shape) for node in blueprint.nodes)
-        self._training_pool = NoisePool(self._largest_image, generator)
         readers = [name for node in blueprint.nodes for name in node.inputs]
         self._last_use = {
             name: index for index, node in enumerate(blueprint.nodes) for name in node.inputs
@@ -60,7 +57,7 @@ class Network(nn.Module):
         numerics = numerics_of(node, macro)
         if numerics is None:
             return FloatLayer(node, Geometry.of(node, None), generator)
-        return CimLayer(node, numerics, generator=generator, pool=self._training_pool)
+        return CimLayer(node, numerics, generator=generator)
 
     def module(self, name: str) -> nn.Module:
         """Return the module of the node ``name``: a layer with weights or a batch norm."""
@@ -96,18 +93,22 @@ class Network(nn.Module):
         """Return images in the type and the memory format that all layers then compute in."""
         return images.to(self.dtype, memory_format=torch.channels_last)
 
-    def set_mode(self, level: Level, *, ideal: bool = False, noise_scale: float = 1.0) -> None:
+    def set_mode(
+        self,
+        level: Level,
+        *,
+        ideal: bool = False,
+        noise_scale: float = 1.0,
+        condition: Condition = AS_STATED,
+    ) -> None:
         """Set how quantised layers compute; see ``cim.Mode``."""
         for layer in self.cim_layers():
-            layer.mode = Mode(level, ideal, noise_scale)
+            layer.mode = Mode(level, ideal, noise_scale, condition)
 
     def set_chip(self, chip: int | None) -> None:
         """Become one chip, with its own static errors, or (None) a new one at every batch."""
-        pool = self._training_pool
-        if chip is not None:
-            pool = NoisePool(self._largest_image, chip_generator(chip, "converters"))
         for layer in self.cim_layers():
-            layer.set_chip(chip, pool)
+            layer.set_chip(chip)
 
     @torch.no_grad()
     def calibrate(self, images: Tensor) -> None:

@@ -109,3 +109,17 @@ class Input(Spec):
     driver_area_um2: NonNegative
     settle_ns: NonNegative
     zero_skipping: Literal["none", "planes"] = "none"
+
+
+class Accumulator(Spec):
+    """The register that an output's shifted codes are added up in, in steps of the converter.
+
+    ``bits`` is its width in two's complement (wide enough for any sum if left out); a sum beyond
+    it stops at its end or wraps around. ``drop_bits`` low bits of the sum are cut off, or rounded
+    with ties up. Its energy is priced as if it were wide enough.
+    """
+
+    bits: Annotated[int, Field(ge=2, le=48)] | None = None
+    overflow: Literal["saturate", "wrap"] = "saturate"
+    drop_bits: Annotated[int, Field(ge=0, le=32)] = 0
+    rounding: Literal["floor", "nearest"] = "floor"

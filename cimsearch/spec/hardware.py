@@ -18,6 +18,7 @@ from cimsearch.spec.adc import (
     SurveyAdc,
 )
 from cimsearch.spec.array import (
+    Accumulator,
     Array,
     ChargeCell,
     DigitalCell,
@@ -38,6 +39,7 @@ from cimsearch.spec.base import (
     content_hash,
 )
 from cimsearch.spec.basis import Basis, basis_of, numbers
+from cimsearch.spec.condition import AS_STATED, Condition
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.macro import (
     Calibration,
@@ -47,12 +49,14 @@ from cimsearch.spec.macro import (
     ConfigurableField,
     Encoding,
     Macro,
-    Noise,
     Packing,
     Weights,
 )
+from cimsearch.spec.noise import Noise
 
 __all__ = [
+    "AS_STATED",
+    "Accumulator",
     "Adc",
     "Array",
     "ArrayCall",
@@ -64,6 +68,7 @@ __all__ = [
     "CallComponent",
     "CapacitiveAdc",
     "ChargeCell",
+    "Condition",
     "Configurable",
     "ConfigurableField",
     "DigitalCell",

@@ -13,16 +13,17 @@ from cimsearch.spec.adc import (
     Adc,
     RangePolicy,
 )
-from cimsearch.spec.array import Array, Cell, Input, Technology
+from cimsearch.spec.array import Accumulator, Array, Cell, Input, Technology
 from cimsearch.spec.array_call import ArrayCall
 from cimsearch.spec.base import Bits, Fraction, Positive, Spec, Volts
+from cimsearch.spec.condition import Corner
 from cimsearch.spec.document import FieldError
+from cimsearch.spec.noise import Noise, check_effects
 
 Device = Literal["sram", "rram", "pcm", "mram", "flash"]
 ComputeModel = Literal["QS", "IS", "QR", "digital", "resistive"]
 Encoding = Literal["offset", "twos_complement", "differential", "differential_digital"]
 Packing = Literal["dense", "whole_kernel"]
-Corner = Literal["ss", "tt", "ff"]
 CallComponent = Literal[
     "array_call", "cells", "drivers", "adc", "adder_tree", "shift_add", "control"
 ]
@@ -37,18 +38,6 @@ class Weights(Spec):
 
     encoding: Encoding
     max_bits: Bits
-
-
-class Noise(Spec):
-    """What the analog part does to a result; all zero for a digital macro.
-
-    ``cell_sigma_frac`` is the spread of one cell as a fraction of its full-scale level, drawn once
-    per chip. ``adc_sigma_frac`` is the noise of one conversion as a fraction of the full scale of
-    the active rows (never in LSB, so that a smaller range does not shrink it).
-    """
-
-    cell_sigma_frac: Fraction = 0.0
-    adc_sigma_frac: Fraction = 0.0
 
 
 class Configurable(Spec):
@@ -122,6 +111,7 @@ class Macro(Spec):
     corner: Corner = "tt"
     temperature_c: Annotated[float, Field(ge=-55, le=175)] = 25.0
     noise: Noise = Noise()
+    accumulator: Accumulator | None = None
     calibration: Calibration | None = None
     configurable: dict[ConfigurableField, Configurable] = Field(default_factory=dict)
 
@@ -143,8 +133,7 @@ class Macro(Spec):
                 f"found {self.cell.kind}; allowed is {kind} where device is {self.device} and "
                 f"compute_model is {self.compute_model}",
             )
-        if digital and self.noise != Noise():
-            raise FieldError("noise", "found some; allowed is none where compute_model is digital")
+        check_effects(self)
         if "twos_complement" in self.choices("encoding") and self.array.cell_bits != 1:
             raise FieldError(
                 "weights.encoding",

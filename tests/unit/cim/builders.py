@@ -7,7 +7,7 @@ import torch
 from hypothesis import strategies as st
 
 from cimsearch.blueprint import Node
-from cimsearch.cim import CimLayer, LayerNumerics, NoisePool
+from cimsearch.cim import CimLayer, LayerNumerics
 from cimsearch.cim.engine import Product
 from cimsearch.spec.hardware import Encoding
 from tests.reference.crossbar_oracle import Floats, Ints, crossbar
@@ -58,8 +58,7 @@ def linear_node(rows: int, outputs: int) -> Node:
 
 
 def layer(node: Node, numerics: LayerNumerics, *, seed: int = 0) -> CimLayer:
-    pool = NoisePool(int(np.prod(node.out_shape)), generator(seed + 1))
-    return CimLayer(node, numerics, generator=generator(seed), pool=pool)
+    return CimLayer(node, numerics, generator=generator(seed))
 
 
 def calibrate(built: CimLayer, x: torch.Tensor) -> None:

@@ -9,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.cim import CrossbarScheme, NoisePool, crossbar_matmul
+from cimsearch.cim import CrossbarScheme, crossbar_matmul
 from cimsearch.cim.bitserial import Counts, Inputs, Packed, convolve, counts, multiply, pack
+from cimsearch.cim.chain import Chain
 from cimsearch.cim.epilogue import Epilogue, compiled, compiles, eager, faster
 from cimsearch.cim.geometry import Geometry
+from cimsearch.cim.noise import NoiseStream
 from cimsearch.cim.slicing import weight_slice_values
 from cimsearch.cost.mapping import row_groups
 from cimsearch.errors import HardwareError, UsageError
@@ -196,8 +198,10 @@ def test_noise_of_conversions_has_the_standard_deviation_asked_for() -> None:
     scheme = replace(scheme, adc_lo=-64.0)
     drawn = case(scheme, (20_000, 50, 2))
     x, packed = torch.from_numpy(drawn.x), drawn.packed()
-    noisy = multiply(x, packed, adc_sigma=0.5, pool=NoisePool(1000, generator()))
-    error = (noisy - multiply(x, packed)).double()
+    (group,) = packed.groups
+    noisy = replace(packed, groups=(replace(group, chain=Chain(sigma=0.5)),))
+    noise = NoiseStream((1, "layer")).next(len(x))
+    error = (multiply(x, noisy, noise=noise) - multiply(x, packed)).double()
     assert float(error.mean()) == pytest.approx(0, abs=0.02)
     # Slices weigh 1 and -2.
     assert float(error.std()) == pytest.approx(0.5 * 5**0.5, rel=0.02)

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from cimsearch.cim import LayerNumerics, NoisePool
+from cimsearch.cim import LayerNumerics
 from cimsearch.cim.converter import Ranges, conversion_of, full_scale_ranges
-from cimsearch.cim.engine import Product, exact, level0, level1, prepare
+from cimsearch.cim.engine import Converters, Equivalent, Product, exact, level0, level1, prepare
 from cimsearch.cim.geometry import Geometry
+from cimsearch.cim.noise import NoiseStream
 from tests.reference.crossbar_oracle import Floats, Ints
 from tests.unit.cim.builders import (
     ENCODINGS,
@@ -27,7 +28,12 @@ from tests.unit.cim.builders import (
     product,
 )
 
-POOL = NoisePool(1 << 12, generator())
+STREAM = NoiseStream(generator())
+
+
+def quiet(built: Product, groups: Any, offset: int) -> torch.Tensor:
+    converters = Converters(groups, offset, float(offset))
+    return level1(built, converters, noise=STREAM.next(len(built.x)), noise_scale=0.0)
 
 
 def l1(x: Ints, w: Ints, numerics: LayerNumerics, ranges: Ranges | None = None) -> Floats:
@@ -37,7 +43,7 @@ def l1(x: Ints, w: Ints, numerics: LayerNumerics, ranges: Ranges | None = None) 
     ranges = ranges or full_scale_ranges(numerics)
     conversion = conversion_of(numerics, ranges, len(built.geometry.row_groups))
     groups = prepare(conversion, built.geometry, built.w.shape)
-    y = level1(built, groups, numerics.offset, pool=POOL, noise_scale=0.0)
+    y = quiet(built, groups, numerics.offset)
     return y[:, :, 0, 0].double().numpy()
 
 
@@ -104,7 +110,9 @@ def test_l0_has_the_variance_of_the_formula() -> None:
     x, w = codes(numerics, 200, 16, 2000)
     built = product(layer(linear_node(200, 16), numerics), x, w)
     conversion = conversion_of(numerics, full_scale_ranges(numerics), 4)
-    error = level0(built, torch.from_numpy(conversion.l0_sigma).float(), POOL) - exact(built)
+    error = level0(
+        built, Equivalent(torch.from_numpy(conversion.l0_sigma).float()), STREAM.next(len(built.x))
+    ) - exact(built)
     assert float(error.std()) == pytest.approx(conversion.l0_sigma.item(), rel=0.03)
     assert abs(float(error.mean())) < 0.05 * conversion.l0_sigma.item()
 
@@ -163,7 +171,7 @@ def test_a_convolution_is_the_product_of_its_windows(encoding: Any, stride: int)
     )
     ranges = full_scale_ranges(numerics)
     groups = prepare(conversion_of(numerics, ranges, 3), geometry, weight.shape)
-    y = level1(built, groups, numerics.offset, pool=POOL, noise_scale=0.0)
+    y = quiet(built, groups, numerics.offset)
     matrix = l1(_as_matrix(image, 3, stride), weight.reshape(5, -1).long().numpy().T, numerics)
     assert np.allclose(y.permute(0, 2, 3, 1).reshape(-1, 5).numpy(), matrix, atol=1e-3)
 
@@ -180,7 +188,7 @@ def test_groups_of_a_convolution_are_converted_on_their_own() -> None:
         geometry = Geometry.of(node, numerics)
         groups = prepare(conversion_of(numerics, ranges, 2), geometry, w.shape)
         whole = Product(x, w, torch.ones(len(w), 1, 1, 1), geometry)
-        return level1(whole, groups, numerics.offset, pool=POOL, noise_scale=0.0)
+        return quiet(whole, groups, numerics.offset)
 
     together = run(node, image, weight)
     halves = [
@@ -201,8 +209,8 @@ def test_bfloat16_agrees_with_float32() -> None:
     for full, fast in (
         (exact(built), exact(half)),
         *(
-            (level1(built, groups, 8, pool=POOL, noise_scale=0.0),
-             level1(half, groups, 8, pool=POOL, noise_scale=0.0)),
+            (quiet(built, groups, 8),
+             quiet(half, groups, 8)),
         ),
     ):  # fmt: skip
         assert fast.dtype == torch.bfloat16

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cimsearch.cim import CimLayer, LayerNumerics, Mode, NoisePool, chip_generator
+from cimsearch.cim import CimLayer, LayerNumerics, Mode
 from cimsearch.errors import UsageError
 from tests.unit.cim.builders import analog, calibrate, conv_node, generator, layer, linear_node
 
@@ -77,7 +77,7 @@ def test_l1_without_noise_repeats_and_converts() -> None:
 
 def test_a_chip_is_the_same_for_every_batch_and_batch_size() -> None:
     built, x = ready(replace(NUMERICS, adc_sigma_frac=0.0))
-    built.set_chip(3, NoisePool(1 << 10, chip_generator(3, "converters")))
+    built.set_chip(3)
     whole = built(x)
     assert torch.equal(whole, built(x))
     parts = torch.cat([built(part) for part in (x[:1], x[1:5], x[5:])])
@@ -89,7 +89,7 @@ def test_chips_differ_and_are_common_to_all_layers_of_a_name() -> None:
     other, _ = ready(replace(NUMERICS, adc_sigma_frac=0.0))
     outputs = []
     for one, chip in ((built, 0), (built, 1), (other, 0)):
-        one.set_chip(chip, NoisePool(1 << 10, chip_generator(chip, "converters")))
+        one.set_chip(chip)
         outputs.append(one(x))
     assert torch.equal(outputs[0], outputs[2])
     assert not torch.equal(outputs[0], outputs[1])
@@ -105,7 +105,7 @@ def test_cells_err_by_their_spread() -> None:
     built, x = ready(numerics)
     ideal, errors = [], []
     for chip in range(200):
-        built.set_chip(chip, NoisePool(1 << 10, generator()))
+        built.set_chip(chip)
         built.mode = Mode()
         errors.append(built(x[:1]))
         built.mode = Mode(ideal=True)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
-from cimsearch.cim import Mode, NoisePool, chip_generator
+from cimsearch.cim import Mode
 from cimsearch.cim.bitserial import counts
 from cimsearch.cim.converter import full_scale_ranges
-from cimsearch.cim.level2 import Converters, level2, pack_layer
-from cimsearch.cim.noise import NoisePool as Pool
+from cimsearch.cim.level2 import Chip, ideal_cells, level2, pack_layer
+from cimsearch.cim.noise import NoiseStream
 from cimsearch.cim.numerics import LayerNumerics, numerics_of
 from cimsearch.cost import estimate_table
 from cimsearch.cost.mapping import Mapping
@@ -34,7 +34,7 @@ from .builders import (
     product,
 )
 
-POOL = Pool(1 << 10, generator())
+STREAM = NoiseStream(generator())
 
 
 def conv_node(**changes: Any) -> Node:
@@ -56,7 +56,9 @@ def test_a_linear_layer_is_the_oracle(numerics: LayerNumerics, rows: int, policy
     ranges = built._ranges
     assert ranges is not None
     x, w = codes(numerics, rows, 5, 7)
-    found = level2(product(built, x, w), numerics, Converters(ranges, 0.0, POOL), None)
+    one = product(built, x, w)
+    packed = pack_layer(Chip(ideal_cells(one.w, numerics)), numerics, one.geometry, ranges)
+    found = level2(one, packed, STREAM.next(len(x)))
     wanted = oracle(x, w, numerics, adc_lo=ranges.lo, adc_lsb=ranges.lsb)
     np.testing.assert_array_equal(found[:, :, 0, 0].double().numpy(), wanted.astype(np.float32))
 
@@ -122,7 +124,7 @@ def test_a_chip_is_the_same_chip_at_every_level(encoding: Any) -> None:
     """With fine converters the cells' errors alone are left: one draw makes them all."""
     numerics = analog(encoding, rows=64, active_rows=64, adc_bits=16, cell_sigma_frac=0.05)
     built, x = ready(numerics)
-    built.set_chip(3, NoisePool(1 << 12, chip_generator(3, "converters")))
+    built.set_chip(3)
     outputs = []
     for mode in (Mode(ideal=True), Mode("L0"), Mode("L1"), Mode("L2")):
         built.mode = mode
@@ -139,7 +141,7 @@ def test_a_chip_is_the_same_chip_at_every_level(encoding: Any) -> None:
 def test_a_chip_does_not_depend_on_the_batch() -> None:
     built, x = ready(analog("offset", rows=20, active_rows=10, adc_bits=4, cell_sigma_frac=0.05))
     built.mode = Mode("L2")
-    built.set_chip(1, NoisePool(1 << 12, chip_generator(1, "converters")))
+    built.set_chip(1)
     whole = built(x)
     parts = torch.cat([built(part) for part in torch.split(x, 3)])
     assert torch.allclose(whole, parts, rtol=1e-6, atol=1e-6)
@@ -163,8 +165,8 @@ def check_counts(mapping: Mapping, node: Node, numerics: LayerNumerics, column: 
     built = layer(node, numerics)
     built.x_scale = 1.0
     one, _, _ = built.quantised(torch.zeros(1, *node.in_shape), built.weight)
-    converters = Converters(full_scale_ranges(numerics), 0.0, POOL)
-    packed = pack_layer(one, numerics, converters, None)
+    chip = Chip(ideal_cells(one.w, numerics))
+    packed = pack_layer(chip, numerics, built.geometry, full_scale_ranges(numerics))
     height, width = built.geometry.out_size(*node.in_shape[1:])
     tiles = int(mapping.column_tiles[0, column])
     counted = [counts(part, height * width, column_tiles=tiles) for part in packed]

@@ -34,6 +34,8 @@ def test_empty_settings_are_the_macros_own() -> None:
         active_rows=MACRO.array.active_rows,
         cell_sigma_frac=MACRO.noise.cell_sigma_frac,
         adc_sigma_frac=MACRO.noise.adc_sigma_frac,
+        cols=MACRO.array.cols,
+        columns_per_adc=MACRO.adc.columns_per_adc,
     )
 
 

@@ -1,0 +1,40 @@
+"""The register that sums of codes end in: its width, its overflow, the bits it drops."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from cimsearch.spec.hardware import Accumulator
+
+
+@dataclass(frozen=True)
+class Register:
+    """A register of one layer.
+
+    It holds an output's codes, shifted and added over planes, slices and row groups, before
+    anything is taken off for inputs. Its sum is exact; what is stored of it is not.
+
+    Attributes:
+        kind: Width and rounding.
+        unit: Value of one step of the converter, in units of the product.
+    """
+
+    kind: Accumulator
+    unit: float
+
+
+def accumulated(sums: Tensor, register: Register) -> Tensor:
+    """Return what the register keeps of sums in units of the product, in place."""
+    kind, steps = register.kind, sums.div_(register.unit)
+    if kind.bits is not None:
+        half = 2.0 ** (kind.bits - 1)
+        if kind.overflow == "saturate":
+            steps.clamp_(-half, half - 1)
+        else:
+            steps.add_(half).remainder_(2 * half).sub_(half)
+    if kind.drop_bits:
+        dropped = 2.0**kind.drop_bits
+        if kind.rounding == "nearest":
+            steps.add_(dropped / 2)
+        steps.div_(dropped).floor_().mul_(dropped)
+    return steps.mul_(register.unit)
