@@ -16,10 +16,13 @@ from cimsearch.spec.base import (
 )
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Encoding, RangePolicy
+from cimsearch.spec.recipe import Recipe
+from cimsearch.spec.rung import MAX_CHIPS, PERCENTILE_CHIPS, Level, Rung
 from cimsearch.spec.space import Ratio, refuse_repeats
 from cimsearch.spec.statistics import LayerStatistics, check_planes
 
-Level = Literal["L0", "L1", "L2"]
+__all__ = ["MAX_CHIPS", "PERCENTILE_CHIPS", "Level", "Recipe", "Rung"]
+
 Objective = Literal["accuracy", "energy_pj", "latency_ns", "interval_ns", "area_um2"]
 AccuracyStatistic = Literal["mean", "worst", "percentile_5"]
 ConstraintName = Literal[
@@ -140,39 +143,6 @@ class ImportData(DataBase):
 DataSpec = Annotated[
     DigitsData | ParquetData | FolderData | NpzData | ImportData, Field(discriminator="kind")
 ]
-
-
-class Recipe(Spec):
-    """How a candidate is trained: its float parent, then quantisation-aware with noise.
-
-    SGD with Nesterov momentum; one-cycle learning rate on the parent, cosine on the candidate.
-    """
-
-    batch: Count
-    parent_epochs: Count
-    parent_lr: Positive
-    qat_lr: Positive
-    momentum: Fraction = 0.9
-    weight_decay: NonNegative = 5e-4
-    noise_scale: NonNegative = 1.0
-    ramp_frac: Fraction = 0.5
-
-
-MAX_CHIPS = 1000
-"""Chips from this index on are for the final scoring, which the search never sees."""
-
-PERCENTILE_CHIPS = 20
-"""The fewest chips that have a 5th percentile: one of 20 is 5 % of them."""
-
-
-class Rung(Spec):
-    """A training budget with the level, chips and images that an accuracy is scored on."""
-
-    epochs: Count
-    train_level: Level
-    score_level: Level
-    chips: Annotated[int, Field(ge=1, le=MAX_CHIPS)]
-    images: Count | Literal["all"] = "all"
 
 
 class Statistics(Spec):
