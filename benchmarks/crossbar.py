@@ -48,6 +48,7 @@ def packed(weights: Tensor, cell_bits: int, dtype: torch.dtype | None, errors: T
         adc_bits=ADC_BITS,
         adc_lo=torch.tensor(0.0),
         adc_lsb=torch.tensor(lsb),
+        kernel_area=9,
         offset=scheme.offset,
         dtype=dtype,
     )

@@ -4,7 +4,7 @@ Conductances are shares of the full-scale conductance, (cells a slice, slices, r
 """
 
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 
 import torch
 from torch import Tensor
@@ -20,7 +20,8 @@ from cimsearch.spec.cell_noise import (
 )
 
 LEAST_R = 1e-7
-"""Conductance that PCM's exponent is read at where it is less."""
+"""Conductance that PCM's exponent and noise are read at where it is less."""
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Aged:
     restored: Tensor | None = None
 
     @property
-    def factor(self) -> Tensor:
+    def factor(self) -> Tensor | float:
         """What sums are multiplied by: 1 without compensation."""
-        return torch.ones(()) if self.restored is None else self.restored
+        return 1.0 if self.restored is None else self.restored
 
 
 def aged(target: Tensor, making: Making, age_s: float) -> Aged:
@@ -109,16 +110,13 @@ def _drifted(target: Tensor, made: Tensor, drift: Drift, age_s: float, draws: Dr
 
 
 def _retained(made: Tensor, drift: Retention, ln_factor: float, draws: Draws) -> Tensor:
-    factor = torch.tensor(ln_factor).exp()
+    factor = exp(ln_factor)
     lost = made / factor
     # Programming may have gone beyond full scale; nothing grows there, or falls back to it.
     grown = torch.maximum(made, (made * factor).clamp_max(1))
     if drift.toward == "random":
         return torch.where(draws.uniform("drift", made.shape) < HALF, grown, lost)
     return grown if drift.toward == "on" else lost
-
-
-HALF = 0.5
 
 
 def _restored(
@@ -131,13 +129,14 @@ def _restored(
     """
     if compensation == "none":
         return None
-    before, after = (part.clamp_min(0).double() for part in (fresh, g))
+    before, after = fresh.clamp_min(0), g.clamp_min(0)
     if compensation == "chip":
         return _ratio(before.sum(), after.sum())
     shape = (*g.shape[:2], int(tiles[-1]) + 1, g.shape[3])
-    sums = [torch.zeros(shape).double().index_add_(2, tiles, part) for part in (before, after)]
+    empty = torch.zeros(shape, dtype=g.dtype)
+    sums = (empty.index_add(2, tiles, part) for part in (before, after))
     return _ratio(*sums)[:, :, tiles]
 
 
 def _ratio(before: Tensor, after: Tensor) -> Tensor:
-    return torch.where(after > 0, before / after, 1.0).float()
+    return torch.where(after > 0, before / after, 1.0)

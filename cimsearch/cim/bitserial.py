@@ -26,6 +26,8 @@ __all__ = ["Counts", "Inputs", "Packed", "convolve", "counts", "multiply", "pack
 
 MOST_CHUNKS = 1 << 16
 """Chunks of one image that have noise of their own in a row group."""
+VECTORS = Geometry((1, 1), (1, 1), (0, 0), 1, ())
+"""Inputs that are vectors: images of one pixel."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +71,18 @@ def multiply(
     packed: Packed,
     *,
     noise: Noise | None = None,
-    part: int = 0,
     convert: Epilogue | None = None,
 ) -> Tensor:
     """Return the product (m, n) in units of codes, in float32 where it is exact, else float64.
 
     Args:
         codes: Input codes (m, k), whole numbers of any type.
-        packed: Weights.
-        noise: Of the images that the vectors are of, in order: as many of each. Needed where a row
-            group has a chain of effects. More vectors than ``packed.chunk`` are of one image.
-        part: Which of the layer's products; each has its own noise.
+        packed: Weights, of a kernel of one.
+        noise: Of the vectors, each an image; needed where a row group has a chain of effects.
         convert: Compiled or eager; None for the faster.
     """
-    whole = codes.to(packed.inputs.code_type)
-    y = torch.empty(len(codes), packed.columns, dtype=packed.base.dtype)
-    chosen = convert or epilogue.faster(counts(packed, len(codes)).conversions)
-    chunks = zip(torch.split(whole, packed.chunk), torch.split(y, packed.chunk), strict=True)
-    for index, (some, out) in enumerate(chunks):
-        place = (part * MOST_CHUNKS + index) * len(packed.groups)
-        _multiply_chunk(some, packed, out, _Drawn(noise, place), chosen)
-    return y
+    product = convolve(codes[:, :, None, None], (packed,), VECTORS, noise=noise, convert=convert)
+    return product[:, :, 0, 0]
 
 
 def convolve(
@@ -106,31 +99,33 @@ def convolve(
         codes: Input codes (n, c, h, w), whole numbers of any type.
         packed: Weights of each of the convolution's groups.
         geometry: Of the convolution.
-        noise: Of the images.
+        noise: Of the images; needed where a row group has a chain of effects.
         convert: Compiled or eager; None for the faster.
     """
     vertical, horizontal = geometry.padding
-    padded = functional.pad(
-        codes.to(packed[0].inputs.code_type), (horizontal, horizontal, vertical, vertical)
+    images = functional.pad(
+        codes.to(packed[0].inputs.code_type).permute(0, 2, 3, 1),
+        (0, 0, horizontal, horizontal, vertical, vertical),
     )
-    windows = (
-        padded.view(len(padded), len(packed), -1, *padded.shape[2:])
-        .unfold(3, geometry.kernel[0], geometry.stride[0])
-        .unfold(4, geometry.kernel[1], geometry.stride[1])
-        .permute(1, 0, 3, 4, 2, 5, 6)
-    )
-    groups, images, height, width = windows.shape[:4]
-    at_once = max(1, packed[0].chunk // (height * width))
-    vectors = images * height * width * groups
+    height, width = geometry.out_size(codes.shape[2], codes.shape[3])
+    vectors = len(codes) * height * width * len(packed)
     chosen = convert or epilogue.faster(counts(packed[0], vectors).conversions)
-    y = torch.empty(images, height, width, groups, packed[0].columns, dtype=packed[0].base.dtype)
-    for group, (part, weights) in enumerate(zip(windows, packed, strict=True)):
-        for first in range(0, images, at_once):
-            some = part[first : first + at_once]
-            rows = some.flatten(3).flatten(0, 2)
-            own = noise.of(first, first + at_once) if noise else None
-            product = multiply(rows, weights, noise=own, part=group, convert=chosen)
-            y[first : first + at_once, :, :, group] = product.view(len(some), height, width, -1)
+    y = torch.empty(
+        len(codes), height, width, len(packed), packed[0].columns, dtype=packed[0].type
+    )
+    at_once = max(1, packed[0].chunk // (height * width))
+    lines = height if at_once > 1 else max(1, packed[0].chunk // width)
+    for first in range(0, len(codes), at_once):
+        some = slice(first, first + at_once)
+        own = noise.of(first, first + at_once) if noise else None
+        for group, weights in enumerate(packed):
+            inputs = _Images(images[some], weights, geometry, group)
+            for index, top in enumerate(range(0, height, lines)):
+                bottom = min(top + lines, height)
+                place = (group * MOST_CHUNKS + index) * len(weights.groups)
+                drawn = _Drawn(own, place)
+                part = _product(inputs, slice(top, bottom), weights, drawn, chosen)
+                y[some, top:bottom, :, group] = part.view(-1, bottom - top, width, part.shape[1])
     return y.flatten(3).permute(0, 3, 1, 2)
 
 
@@ -142,34 +137,73 @@ class _Drawn:
     place: int
 
 
-def _multiply_chunk(
-    codes: Tensor, packed: Packed, out: Tensor, drawn: _Drawn, convert: Epilogue
-) -> None:
-    """Write the product of a few vectors (m, k) to ``out`` (m, n)."""
-    cb = packed.inputs.weights
-    used = len(cb) if packed.disturbed else _planes_used(codes, packed.inputs)
+class _Images:
+    """Some padded images (n, h, w, c) of one group of a convolution, and their planes.
+
+    Planes are made of images, not of windows: a pixel is in many windows.
+    """
+
+    def __init__(self, images: Tensor, packed: Packed, geometry: Geometry, group: int) -> None:
+        channels = images.shape[3] // geometry.groups
+        self._codes = images[..., group * channels : (group + 1) * channels]
+        self._inputs, self._geometry = packed.inputs, geometry
+        self._planes: dict[torch.dtype, Tensor] = {}
+        everything = len(packed.inputs.weights)
+        self.used = everything if packed.disturbed else _planes_used(self._codes, packed.inputs)
+
+    def planes(self, lines: slice, group: Group, dtype: torch.dtype) -> Tensor:
+        """Return the planes in use of the windows of some output lines, (planes, m, rows)."""
+        if dtype not in self._planes:
+            self._planes[dtype] = _planes(self._codes, self._inputs, self.used, dtype)
+        windows = self._windows(self._planes[dtype][..., group.channels], lines)
+        return windows.reshape(self.used, -1, windows.shape[-3:].numel())
+
+    def codes(self, lines: slice, group: Group, dtype: torch.dtype) -> Tensor:
+        """Return the codes of the windows of some output lines, (m, rows)."""
+        windows = self._windows(self._codes[..., group.channels], lines)
+        return windows.reshape(-1, windows.shape[-3:].numel()).to(dtype)
+
+    def sums(self, lines: slice, dtype: torch.dtype) -> Tensor:
+        """Return the sum of the codes of each window, (m, 1)."""
+        sums = self._codes.sum(dim=-1, dtype=dtype)
+        return self._windows(sums[..., None], lines).sum(dim=(-3, -2)).view(-1, 1)
+
+    def _windows(self, images: Tensor, lines: slice) -> Tensor:
+        """Return a view (..., lines, width, kernel height, kernel width, channels)."""
+        kernel, stride = self._geometry.kernel, self._geometry.stride
+        windows = images.unfold(-3, kernel[0], stride[0])[..., lines, :, :, :]
+        windows = windows.unfold(-3, kernel[1], stride[1])
+        order = range(windows.dim() - 3)
+        return windows.permute(*order, -2, -1, -3)
+
+
+def _product(
+    inputs: _Images, lines: slice, packed: Packed, drawn: _Drawn, convert: Epilogue
+) -> Tensor:
+    """Return the product (m, n) of the windows of some output lines."""
+    cb, used, out = packed.inputs.weights, inputs.used, packed.base
     zeros = sum(cb[used:])
     weights = torch.tensor(cb[:used], dtype=torch.float32)
-    out.copy_(packed.base.expand_as(out))
     for index, group in enumerate(packed.groups):
-        inputs = codes[:, group.rows]
         if group.direct is not None:
-            out.add_(inputs.to(group.direct.dtype) @ group.direct)
+            out = out + inputs.codes(lines, group, group.direct.dtype) @ group.direct
         if group.matrix is None:
             continue
         if zeros:
-            out.add_(group.zero, alpha=zeros)
+            out = out + zeros * group.zero
         if used:
-            planes = _planes(inputs, packed.inputs, used, group.matrix.dtype)
+            planes = inputs.planes(lines, group, group.matrix.dtype)
             if group.chain is None:
                 sums = gemm.product(planes.flatten(0, 1), group.matrix)
-                out.add_(convert(sums.view(used, len(codes), -1), weights, group.settings))
+                values = convert(sums.view(*planes.shape[:2], -1), weights, group.settings)
             else:
-                out.add_(_disturbed(planes, weights, group, drawn.noise, drawn.place + index))
+                values = _disturbed(planes, weights, group, drawn.noise, drawn.place + index)
+            out = values.add_(out)
+    sums = inputs.sums(lines, out.dtype)
+    out = out.expand(len(sums), -1)
     if packed.register is not None:
-        accumulated(out, packed.register)
-    if packed.offset:
-        out.sub_(codes.sum(dim=1, keepdim=True), alpha=packed.offset)
+        out = accumulated(out.clone(), packed.register)
+    return out - packed.offset * sums if packed.offset else out
 
 
 def _disturbed(

@@ -71,34 +71,24 @@ def chip_cells(
     macro = numerics.macro
     if macro is None:
         return Cells(_spread(stored, numerics, generator))
-    levels = _cells_of(stored, numerics)
     devices, process = torch.randn(2, generator=chip).tolist()
-    top = 2**numerics.cell_bits - 1
-    g_min = 1 / macro.cell.on_off_ratio if isinstance(macro.cell, ResistiveCell) else 0.0
-    per_g = top / (1 - g_min)
-    making = Making(
-        macro=macro,
-        noise=macro.noise,
-        g_min=g_min,
-        spread=numerics.cell_sigma_frac * (1 - g_min),
-        tiles=layout.tiles,
-        draws=Draws.of(generator),
-        chip=devices,
-    )
-    target = levels / per_g + g_min
+    making = _making(macro, numerics, layout, Draws.of(generator), devices)
+    per_g = (2**numerics.cell_bits - 1) / (1 - making.g_min)
     age_s = age_of(macro.noise.drift, condition.age_s)
-    cells = aged(target, making, age_s)
+    levels = _cells_of(stored, numerics).double()
+    cells = aged(levels / per_g + making.g_min, making, age_s)
     gain = pvt_gain(macro, condition, process)
-    read_power = None
-    if macro.noise.read is not None:
-        variance = read_variance(cells, macro.noise.read, age_s)
-        read_power = variance * (cells.factor * (gain * per_g)).square()
-        read_power = read_power.sum(0, keepdim=True) if _is_pair(numerics) else read_power
-    g = _read(cells, making, condition, layout) * (cells.factor * gain)
-    # As differences from the target: without any error, levels come out as they went in.
-    errors = g - target - _off_error(making, condition, layout, age_s, gain)
-    values = levels + errors * per_g + numerics.leakage
-    return Cells(values[:1] - values[1:] if _is_pair(numerics) else values, read_power)
+    factor = cells.factor * gain
+    g = _conducting(cells, making, condition, layout) * factor
+    values = (g - _off(making, condition, layout, age_s, gain)) * per_g
+    if _is_pair(numerics):
+        values = values[:1] - values[1:]
+    if macro.noise.read is None:
+        return Cells(values.float())
+    variance = read_variance(cells, macro.noise.read, age_s) * (factor * per_g) ** 2
+    if _is_pair(numerics):
+        variance = variance.sum(0, keepdim=True)
+    return Cells(values.float(), variance.float())
 
 
 def pvt_gain(macro: Macro, condition: Condition, process: float) -> float:
@@ -144,6 +134,21 @@ def _spread(stored: Tensor, numerics: LayerNumerics, generator: torch.Generator)
     return Draws.of(generator).normal("spread", stored.shape).mul_(sigma).add_(stored)
 
 
+def _making(
+    macro: Macro, numerics: LayerNumerics, layout: Layout, draws: Draws, devices: float
+) -> Making:
+    g_min = 1 / macro.cell.on_off_ratio if isinstance(macro.cell, ResistiveCell) else 0.0
+    return Making(
+        macro=macro,
+        noise=macro.noise,
+        g_min=g_min,
+        spread=numerics.cell_sigma_frac * (1 - g_min),
+        tiles=layout.tiles,
+        draws=draws,
+        chip=devices,
+    )
+
+
 def _is_pair(numerics: LayerNumerics) -> bool:
     """Whether a slice is the signed difference of two cells."""
     return numerics.encoding == "differential"
@@ -156,7 +161,9 @@ def _cells_of(stored: Tensor, numerics: LayerNumerics) -> Tensor:
     return torch.cat([stored.clamp_min(0), (-stored).clamp_min(0)])
 
 
-def _read(cells: Aged, making: Making, condition: Condition, layout: Layout | None) -> Tensor:
+def _conducting(
+    cells: Aged, making: Making, condition: Condition, layout: Layout | None
+) -> Tensor:
     """Return what cells conduct in their array; without a layout, without its wires."""
     g, macro = cells.g, making.macro
     growth = leakage_growth(macro, condition)
@@ -168,23 +175,26 @@ def _read(cells: Aged, making: Making, condition: Condition, layout: Layout | No
     return g
 
 
-def _off_error(
+def _off(
     making: Making, condition: Condition, layout: Layout, age_s: float, gain: float
-) -> Tensor:
-    """Return how far what is taken off as off current is from that of an ideal cell.
+) -> Tensor | float:
+    """Return what is taken off as the current of level 0 before it is converted.
 
     A reference column is one more column of each array whose cells were all programmed to level 0.
     They have the errors of the others, but none is stuck, and no wire is long.
     """
-    if making.noise.off_current != "reference_column":
-        return torch.zeros(())
+    off_current = making.noise.off_current
+    if off_current == "digital":
+        return 0.0
+    if off_current == "ideal":
+        return making.g_min
     columns = int(layout.arrays[-1]) + 1
-    target = torch.full((1, 1, len(layout.tiles), columns), making.g_min)
+    shape = (1, 1, len(layout.tiles), columns)
     column = replace(
         making,
         noise=making.noise.model_copy(update={"stuck": None}),
         draws=Draws.of(making.draws.stream("reference")),
     )
-    cells = aged(target, column, age_s)
-    g = _read(cells, column, condition, None) * (cells.factor * gain)
-    return (g - making.g_min)[..., layout.arrays]
+    cells = aged(torch.full(shape, making.g_min, dtype=torch.float64), column, age_s)
+    g = _conducting(cells, column, condition, None) * (cells.factor * gain)
+    return g[..., layout.arrays]

@@ -1,8 +1,8 @@
 """Conductances of one chip's cells as they are programmed: errors, spread between devices, faults.
 
 Conductances g are shares of the full-scale conductance (for cells that move charge, of the
-full-scale charge). Tensors are (cells a slice, slices, rows, outputs): two cells a slice where a
-weight is a pair.
+full-scale charge). Tensors are (cells a slice, slices, rows, outputs), two cells a slice where a
+weight is a pair, in float64: what has no error is then a whole level in float32 again.
 """
 
 from collections.abc import Sequence
@@ -72,8 +72,8 @@ class Draws:
         return torch.Generator().manual_seed(self.seeds[effect])
 
     def normal(self, effect: str, shape: Sequence[int]) -> Tensor:
-        """Return standard normal numbers."""
-        return torch.randn(tuple(shape), generator=self.stream(effect))
+        """Return standard normal numbers, float64 (drawn in float32, which is faster)."""
+        return torch.randn(tuple(shape), generator=self.stream(effect)).double()
 
     def uniform(self, effect: str, shape: Sequence[int]) -> Tensor:
         """Return uniform numbers from 0 to 1."""
@@ -184,7 +184,9 @@ def _device_factor(spread: DeviceToDevice, shape: torch.Size, making: Making) ->
         spread.column_sigma_frac,
         spread.chip_sigma_frac,
     )
-    z = making.draws.normal("device", shape).mul_(cell) if cell else torch.zeros(shape)
+    z = torch.zeros(shape, dtype=torch.float64)
+    if cell:
+        z.add_(making.draws.normal("device", shape), alpha=cell)
     if column:
         columns = (*shape[:2], int(making.tiles[-1]) + 1, shape[3])
         z.add_(making.draws.normal("column", columns)[:, :, making.tiles], alpha=column)

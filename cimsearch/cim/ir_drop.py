@@ -26,7 +26,7 @@ def with_ir_drop(g: Tensor, ir_drop: IrDrop, g_on_us: float, layout: Layout) -> 
 
     Args:
         g: Conductances as shares of the full-scale conductance, (cells a slice, slices, rows,
-            outputs).
+            outputs), float64.
         ir_drop: The wires.
         g_on_us: Full-scale conductance.
         layout: Where the cells are; bitlines that are not used conduct nothing.
@@ -41,7 +41,7 @@ def with_ir_drop(g: Tensor, ir_drop: IrDrop, g_on_us: float, layout: Layout) -> 
     if ir_drop.bitline_ohm:
         share = ir_drop.bitline_ohm * g_on_us * SIEMENS_PER_US * ir_drop.activity_frac
         drop.add_(_along_bitlines(g, layout), alpha=share)
-    return g * drop.neg_().add_(1).clamp_min_(0).float()
+    return g * drop.neg_().add_(1).clamp_min_(0)
 
 
 def _along_wordlines(g: Tensor, layout: Layout) -> Tensor:
@@ -64,7 +64,7 @@ def _along_bitlines(g: Tensor, layout: Layout) -> Tensor:
 
 
 def _loads(g: Tensor, places: Tensor, first: Tensor, stop: Tensor) -> Tensor:
-    """Return the sum of (min(place, place') + 1) g' over the cells of each cell's wire, float64.
+    """Return the sum of (min(place, place') + 1) g' over the cells of each cell's wire.
 
     Args:
         g: Cells along wires, (..., cells), in ascending order of place in each wire.
@@ -74,7 +74,7 @@ def _loads(g: Tensor, places: Tensor, first: Tensor, stop: Tensor) -> Tensor:
     """
     own = torch.arange(1, g.shape[-1] + 1)
     distance = (places + 1).double()
-    total = pad(g.double().cumsum(-1), (1, 0))
+    total = pad(g.cumsum(-1), (1, 0))
     moment = pad((g * distance).cumsum(-1), (1, 0))
     beyond = total[..., stop] - total[..., own]
     return moment[..., own] - moment[..., first] + distance * beyond

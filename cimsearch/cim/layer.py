@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cimsearch.blueprint import Node
 from cimsearch.cim import engine
@@ -16,6 +15,7 @@ from cimsearch.cim.engine import Equivalent
 from cimsearch.cim.equivalent import closed_form_holds, fitted_equivalent
 from cimsearch.cim.float_layer import FloatLayer
 from cimsearch.cim.geometry import Geometry
+from cimsearch.cim.learned import Conversions, LearnedRanges, LearnedSteps, measured_clip
 from cimsearch.cim.level2 import level2
 from cimsearch.cim.mode import Mode
 from cimsearch.cim.numerics import LayerNumerics
@@ -28,6 +28,8 @@ from cimsearch.cim.quantise import (
     weight_scale,
 )
 from cimsearch.cim.slicing import stored_ones_share
+from cimsearch.cim.straight_through import StraightThrough
+from cimsearch.cim.training_noise import TrainingNoise
 from cimsearch.errors import UsageError
 
 # About how many input values the steps are fitted to.
@@ -59,7 +61,10 @@ class CimLayer(FloatLayer):
         self.numerics = numerics
         self.mode = Mode()
         self.calibrating = False
-        self.x_scale = 0.0
+        self.training_noise: TrainingNoise | None = None
+        self.learned_steps: LearnedSteps | None = None
+        self.learned_ranges: LearnedRanges | None = None
+        self._x_scale = 0.0
         self.w_share = 1.0
         self.activity_frac = 0.0
         self._generator = generator
@@ -67,6 +72,17 @@ class CimLayer(FloatLayer):
         self._ranges: Ranges | None = None
         self._equivalent = Equivalent(torch.zeros(1))
         self._on_chip = OnChip(self.name, self.geometry, generator)
+
+    @property
+    def x_scale(self) -> float:
+        """The step of the inputs; 0 before it is calibrated."""
+        if self.learned_steps is None or self._x_scale == 0.0:
+            return self._x_scale
+        return float(self.learned_steps.x.detach())
+
+    @x_scale.setter
+    def x_scale(self, step: float) -> None:
+        self._x_scale = step
 
     def set_chip(self, chip: int | None) -> None:
         """Become the layer of one chip, or (None) of a new chip at every call, as in training.
@@ -87,14 +103,55 @@ class CimLayer(FloatLayer):
             self._calibrate(x)
         elif self.x_scale == 0.0:
             raise UsageError(f"{self.name}: not calibrated", "call Network.calibrate first")
-        apply: Callable[[Tensor, Tensor, CimLayer], Tensor] = _StraightThrough.apply
-        return apply(x, self.weight, self)
+        steps, ranges = self.learned_steps, self.learned_ranges
+        apply: Callable[..., Tensor] = StraightThrough.apply
+        return apply(
+            x,
+            self.weight,
+            self,
+            None if steps is None else steps.x,
+            None if steps is None else steps.w,
+            None if ranges is None else ranges.factor,
+        )
 
     def _codes(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the weights' codes, where they are not clipped, and their step."""
-        scale = weight_scale(weight, self.numerics.w_limit, self.w_share)
+        if self.learned_steps is None:
+            scale = weight_scale(weight, self.numerics.w_limit, self.w_share)
+        else:
+            scale = self.learned_steps.w.detach()
         codes, inside = weight_codes(weight, scale, self.numerics.w_limit)
         return codes, inside, scale
+
+    def learn_steps(self) -> None:
+        """Make the calibrated steps of inputs and weights parameters; they stay as learned."""
+        _, _, w_scale = self._codes(self.weight.detach())
+        self.learned_steps = LearnedSteps(self.x_scale, w_scale)
+
+    def learn_ranges(self) -> None:
+        """Make a factor on the calibrated converter ranges a parameter; they stay as learned.
+
+        Nothing is learned of a layer without converters.
+
+        Raises:
+            HardwareError: The range is the full scale.
+        """
+        if self._ranges is not None:
+            self.learned_ranges = LearnedRanges(self.name, self._ranges, self.numerics)
+
+    def learned_parameters(self) -> list[nn.Parameter]:
+        """Return what is learned beside weights and bias: steps, and the factor on ranges."""
+        learned = (self.learned_steps, self.learned_ranges)
+        return [p for module in learned if module is not None for p in module.parameters()]
+
+    def settle(self) -> None:
+        """Follow what an optimiser made of learned parameters: to be called after each step."""
+        if self.learned_steps is not None:
+            self.learned_steps.keep_positive()
+        if self.learned_ranges is not None and self._ranges is not None:
+            ranges = self.learned_ranges.ranges()
+            if (ranges.lsb != self._ranges.lsb).any():
+                self.set_ranges(ranges)
 
     def _calibrate(self, x: Tensor) -> None:
         """Fit the steps of inputs and weights and the converters' ranges; measure activity."""
@@ -110,6 +167,12 @@ class CimLayer(FloatLayer):
         self.activity_frac = ones_share(codes, numerics.x_bits)
 
     def _fit_steps(self, x: Tensor, variance: float) -> None:
+        if self.learned_steps is not None:
+            self._x_scale = float(self.learned_steps.x.detach())
+            return
+        if self.learned_ranges is not None and self.x_scale:
+            # Ranges are in units of codes: they were learned for these steps.
+            return
         sample = x[:: max(1, x.numel() // STEP_SAMPLE)]
         self.x_scale, self.w_share = fit_steps(
             sample, self.weight.detach(), self.numerics, variance
@@ -118,8 +181,12 @@ class CimLayer(FloatLayer):
     def _fit_ranges(self, x: Tensor) -> None:
         numerics, geometry = self.numerics, self.geometry
         codes = activation_codes(x, self.x_scale, numerics.x_limits)
-        w, _, _ = self._codes(self.weight.detach())
-        self.set_ranges(measure_ranges(codes, w, numerics, geometry))
+        w, _, scale = self._codes(self.weight.detach())
+        if self.learned_ranges is None:
+            self.set_ranges(measure_ranges(codes, w, numerics, geometry))
+        else:
+            product = engine.Product(codes, w, scale, geometry)
+            self.set_ranges(measured_clip(product, numerics, self.learned_ranges.ranges()))
 
     def _fit_equivalent(self, x: Tensor) -> None:
         """Fit what L0 makes of a product to L2, where the closed form does not hold."""
@@ -147,31 +214,68 @@ class CimLayer(FloatLayer):
         )
         self._equivalent = Equivalent(torch.from_numpy(conversion.l0_sigma).float())
 
+    def converted(self, product: engine.Product) -> tuple[Tensor, Conversions | None]:
+        """Return the output for codes, at the layer's mode and chip, with the noise of training.
+
+        Beside it what L1 converted, if it did.
+        """
+        extra, numerics, mode = self.training_noise, self.numerics, self.mode
+        if extra is None or self.calibrating or mode.ideal:
+            return self._converted(product)
+        noise, noisy, added = self._on_chip.noise(len(product.x)), product, None
+        if extra.activations:
+            noisy = replace(noisy, x=extra.of_inputs(product, numerics.x_limits[1], noise))
+        if extra.weights:
+            added = extra.of_weights(product, numerics.w_limit, self._generator)
+        if numerics.analog and mode.level == "L2":
+            y, conversions = self._converted(product)
+            if added is not None:
+                noisy = replace(noisy, w=product.w + added)
+            if noisy is not product:
+                y.add_(engine.exact(noisy)).sub_(engine.exact(product))
+        else:
+            y, conversions = self._converted(noisy, added)
+        if extra.partial_sums and numerics.analog:
+            extra.add_to_output(y, product, numerics, noise)
+        return y, conversions
+
     def convert(self, product: engine.Product) -> Tensor:
-        """Return the output for codes, at the layer's mode and chip."""
+        """Return the output for codes, at the layer's mode and chip, without noise of training."""
+        return self._converted(product)[0]
+
+    def _converted(
+        self, product: engine.Product, added: Tensor | None = None
+    ) -> tuple[Tensor, Conversions | None]:
+        """Return the output, and what L1 converted; ``added`` to weights beside cells' errors."""
         mode, numerics = self.mode, self.numerics
         if not numerics.analog or mode.ideal or self.calibrating:
             kept = None if mode.ideal else numerics.accumulator
-            return engine.exact(product, Register(kept, 1.0) if kept else None)
+            product = _with_errors(product, added)
+            return engine.exact(product, Register(kept, 1.0) if kept else None), None
         if self._ranges is None:
             raise UsageError(f"{self.name}: not calibrated", "call Network.calibrate first")
         on_chip, noise = self._on_chip, self._on_chip.noise(len(product.x))
         if mode.level == "L2":
-            return level2(product, on_chip.packed(self._stored(product.w), self._ranges), noise)
+            packed = on_chip.packed(self._stored(product.w), self._ranges)
+            return level2(product, packed, noise), None
         if mode.noise_scale > 0 or numerics.leakage:
-            product = replace(product, w=product.w + on_chip.errors(self._stored(product.w)))
+            product = _with_errors(product, on_chip.errors(self._stored(product.w)))
+        product = _with_errors(product, added)
         if mode.level == "L1":
-            return engine.level1(
-                product, self._converters, noise=noise, noise_scale=mode.noise_scale
-            )
+            scale = mode.noise_scale
+            y = engine.level1(product, self._converters, noise=noise, noise_scale=scale)
+            return y, Conversions(product, self._converters, noise, scale)
         if numerics.leakage:
             product = replace(product, w=product.w - (numerics.correction - numerics.offset))
         if mode.noise_scale == 0:
-            return engine.exact(product)
-        return engine.level0(product, self._equivalent.scaled(mode.noise_scale), noise)
+            return engine.exact(product), None
+        return engine.level0(product, self._equivalent.scaled(mode.noise_scale), noise), None
 
     def _stored(self, codes: Tensor) -> Stored:
-        return Stored(codes, self.numerics, self.mode, (self.weight._version, self.w_share))
+        version = self.weight._version
+        if self.learned_steps is not None:
+            version += self.learned_steps.w._version
+        return Stored(codes, self.numerics, self.mode, (version, self.w_share))
 
     def quantised(self, x: Tensor, weight: Tensor) -> tuple[engine.Product, Tensor, Tensor]:
         """Return the codes to multiply, the weights they stand for, and where none is clipped."""
@@ -181,31 +285,6 @@ class CimLayer(FloatLayer):
         return product, (w * scale).to(x.dtype), inside
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Any forward product; backward, one plain convolution of what was quantised.
-
-    Gradients pass the quantizers where they do not clip, and pass converters and noise unchanged.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, layer: CimLayer) -> Tensor:
-        product, w, inside = layer.quantised(x, weight)
-        ctx.layer = layer
-        ctx.save_for_backward(x, product.x, w, inside)
-        return layer.convert(product)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        x, codes, w, inside = ctx.saved_tensors
-        layer: CimLayer = ctx.layer
-        g, needs_x = layer.geometry, ctx.needs_input_grad[0]
-        grad_x, grad_w, _ = torch.ops.aten.convolution_backward(
-            grad, codes, w, None, g.stride, g.padding, (1, 1), False, (0, 0), g.groups,
-            (needs_x, True, False),
-        )  # fmt: skip
-        if needs_x:
-            # Inside is where the code was not clipped: up to half a step beyond the last codes.
-            lowest, highest = layer.numerics.x_limits
-            ends = ((lowest - 0.5) * layer.x_scale, (highest + 0.5) * layer.x_scale)
-            grad_x = torch.ops.aten.hardtanh_backward(grad_x, x, *ends)
-        return grad_x, grad_w.float().mul_(inside).mul_(layer.x_scale), None
+def _with_errors(product: engine.Product, errors: Tensor | float | None) -> engine.Product:
+    """Return the product with errors added to its weight codes."""
+    return product if errors is None else replace(product, w=product.w + errors)

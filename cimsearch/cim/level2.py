@@ -1,6 +1,7 @@
 """The exact forward product of a quantised layer: L2, every conversion there is."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -100,6 +101,7 @@ def _pack(
         adc_bits=numerics.adc_bits,
         adc_lo=_of_columns(ranges.lo, columns),
         adc_lsb=_of_columns(ranges.lsb, columns),
+        kernel_area=prod(geometry.kernel),
         offset=numerics.correction,
         skip_lossless=not disturbed,
         chains=chains,

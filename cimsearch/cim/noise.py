@@ -53,6 +53,8 @@ class Noise:
             sigma: Standard deviation: (1,) or (c,).
             part: Which of the layer's sums; each has its own noise.
         """
+        if not len(y):
+            return
         images = y.permute(0, 2, 3, 1)
         size = images[0].numel()
         at_once = max(1, MOST_AT_ONCE // size) if self.together else 1

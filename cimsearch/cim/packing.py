@@ -4,13 +4,13 @@ What is exact in which type is proven here, from the weights and the converters'
 is assumed of the inputs but their bits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from cimsearch.cim.accumulator import Register
-from cimsearch.cim.chain import Chain
+from cimsearch.cim.chain import Chain, on_grid
 from cimsearch.cim.epilogue import Settings
 from cimsearch.cim.gemm import FLOAT32_EXACT, exact_types, fastest
 
@@ -53,6 +53,9 @@ class Group:
 
     Attributes:
         rows: Where its rows are.
+        channels: The input channels that it reads. Matrices have a row for each of them at each
+            place of the kernel, channel by channel within a place: rows of zeros for those of a
+            channel that are in another row group.
         matrix: Slices to convert, (rows, slices * n); None if there are none.
         settings: Of their converters.
         zero: Value of one plane of zeros over those slices, (n,).
@@ -61,6 +64,7 @@ class Group:
     """
 
     rows: slice
+    channels: slice
     matrix: Tensor | None
     settings: Settings
     zero: Tensor
@@ -89,6 +93,11 @@ class Packed:
     groups: tuple[Group, ...]
     base: Tensor
     register: Register | None = None
+
+    @property
+    def type(self) -> torch.dtype:
+        """Type of the product."""
+        return self.base.dtype
 
     @property
     def disturbed(self) -> bool:
@@ -133,6 +142,7 @@ def pack(
     adc_bits: int,
     adc_lo: Tensor,
     adc_lsb: Tensor,
+    kernel_area: int = 1,
     offset: float = 0,
     skip_lossless: bool = False,
     chains: tuple[Chain | None, ...] = (),
@@ -150,6 +160,7 @@ def pack(
         adc_bits: Converter bits; 0 is an ideal converter, without noise.
         adc_lo: Partial sum of code 0; broadcasts to (row groups, slices, n).
         adc_lsb: Step; broadcasts likewise.
+        kernel_area: Rows of one input channel, which follow each other.
         offset: What is taken off for each unit of input, exactly: what offset encoding has added
             to each weight.
         skip_lossless: Whether slices whose conversions lose nothing are multiplied as integers,
@@ -181,11 +192,47 @@ def pack(
     for index, (rows, some) in enumerate(zip(spans, converted, strict=True)):
         base += (parts.lo[index] * parts.weights)[some].sum(dim=0) * sum(inputs.weights)
         matrix, direct = _matrices(parts, inputs, rows, some, dtype)
+        order = _Order.of(rows, kernel_area)
         settings = _settings(parts, index, some, inner, outer)
         chain = chains[index] if chains else None
-        groups.append(Group(rows, matrix, settings, settings.zero_value(), direct, chain))
+        if chain is not None and chain.read_power is not None:
+            chain = replace(chain, read_power=order.put(chain.read_power))
+        groups.append(
+            Group(
+                rows=rows,
+                channels=order.channels,
+                matrix=None if matrix is None else order.put(matrix),
+                settings=settings,
+                zero=settings.zero_value(),
+                direct=None if direct is None else order.put(direct),
+                chain=chain,
+            )
+        )
     lines = halves * slices * n
     return Packed(inputs, offset, n, lines, tuple(groups), base.to(outer), register)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Where the rows of a row group go: channels [first, stop) at each place of the kernel."""
+
+    rows: slice
+    area: int
+    channels: slice
+
+    @classmethod
+    def of(cls, rows: slice, area: int) -> "_Order":
+        return cls(rows, area, slice(rows.start // area, -(-rows.stop // area)))
+
+    def put(self, values: Tensor) -> Tensor:
+        """Return values (rows, columns) in that order, with rows of zeros for the missing."""
+        if self.area == 1:
+            return values
+        first, count = self.channels.start, self.channels.stop - self.channels.start
+        whole = values.new_zeros(count * self.area, values.shape[1])
+        start = self.rows.start - first * self.area
+        whole[start : start + len(values)] = values
+        return whole.view(count, self.area, -1).transpose(0, 1).flatten(0, 1)
 
 
 def _lossless(parts: _Slices, inputs: Inputs, index: int, rows: slice, *, skip: bool) -> Tensor:
@@ -215,7 +262,7 @@ def _matrices(
             reach = float(matrix.abs().sum(dim=0).max()) * inputs.largest
             types = exact_types(reach, max(float(matrix.abs().max()), inputs.largest))
             dtype = wanted if wanted in types else fastest(types)
-        matrix = matrix.to(dtype)
+        matrix = matrix.to(dtype) if parts.whole else on_grid(matrix, inputs.largest)
     if not bool(converted.all()):
         others = ~converted
         direct = (values[others] * parts.weights[others][..., None]).sum(dim=0)

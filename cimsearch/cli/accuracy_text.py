@@ -22,6 +22,19 @@ def score_facts(score: "Score | None", *, target: float | None = None) -> dict[s
         "accuracy_per_chip": list(score.accuracy_per_chip),
         "accuracy_std": score.accuracy_std,
         "accuracy_worst": score.accuracy_worst,
+        "conditions": [
+            {
+                "condition": part.label,
+                "accuracy_per_chip": list(part.accuracy_per_chip),
+                "accuracy": part.accuracy,
+                "accuracy_worst": part.accuracy_worst,
+            }
+            for part in score.conditions
+        ],
+        "shared_accuracy_per_chip": list(score.shared_accuracy_per_chip),
+        "shared_accuracy": score.shared_accuracy,
+        "calibration_images": score.calibration_images,
+        "calibration_cpu_seconds": score.calibration_cpu_seconds,
         "distribution": score.distribution.to_dict(),
         "ideal_accuracy": score.ideal_accuracy,
         "float_accuracy": score.float_accuracy,
@@ -41,8 +54,9 @@ def accuracy_lines(score: "Score", *, target: float | None = None) -> list[tuple
 
     found = score.distribution
     chips = "1 chip" if found.chips == 1 else f"{found.chips} chips"
+    robust = worst_of(len(score.conditions))
     lines = [
-        ("mean over chips", f"{percent(found.mean)} ({chips}, level {score.level})"),
+        ("mean over chips", f"{percent(found.mean)} ({chips}, level {score.level}{robust})"),
         ("chip standard error", _or_needs(found.chip_standard_error, 2)),
         (
             "image standard error",
@@ -61,14 +75,51 @@ def accuracy_lines(score: "Score", *, target: float | None = None) -> list[tuple
                 f"{percent(part.low)} to {percent(part.high)})",
             )
         )
-    return lines
+    return lines + _calibration_lines(score) + _condition_lines(score)
+
+
+def worst_of(conditions: int) -> str:
+    """Return what is to be said of chips that were scored at so many conditions, if any."""
+    return f", each at the worst of {conditions} conditions" if conditions > 1 else ""
+
+
+def _calibration_lines(score: "Score") -> list[tuple[str, str]]:
+    """Return what calibrating each chip cost and brought, if it was done."""
+    if score.shared_accuracy is None:
+        return []
+    chips = len(score.accuracy_per_chip)
+    return [
+        (
+            "fitted once for all",
+            f"{percent(score.shared_accuracy)} (mean of the same chips; worst "
+            f"{percent(min(score.shared_accuracy_per_chip))})",
+        ),
+        (
+            "calibrating each chip",
+            f"{score.calibration_images} training images, "
+            f"{score.calibration_cpu_seconds / chips:.2g} CPU s a chip",
+        ),
+    ]
+
+
+def _condition_lines(score: "Score") -> list[tuple[str, str]]:
+    """Return mean and worst of the chips at each condition."""
+    return [
+        (
+            f"at {part.label}" if part.label != "as stated" else part.label,
+            f"mean {percent(part.accuracy)}, worst {percent(part.accuracy_worst)}",
+        )
+        for part in score.conditions
+    ]
 
 
 def print_accuracy(title: str, score: "Score", *, target: float | None = None) -> None:
     """Print what the chips of a score tell."""
     click.echo(f"  {title}")
-    for key, value in accuracy_lines(score, target=target):
-        click.echo(f"    {key:22} {value}")
+    lines = accuracy_lines(score, target=target)
+    width = max(22, *(len(key) for key, _ in lines))
+    for key, value in lines:
+        click.echo(f"    {key:{width}} {value}")
 
 
 def _or_needs(value: float | None, chips: int) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.accuracy_text import print_accuracy, score_facts
+from cimsearch.cli.accuracy_text import print_accuracy, score_facts, worst_of
 from cimsearch.cli.output import (
     json_option,
     percent,
@@ -212,7 +212,8 @@ def _accuracy_of(result: "StudyResult") -> str:
 
     spec = result.study.spec
     chips = "1 chip" if spec.rung.chips == 1 else f"{spec.rung.chips} chips"
-    return f"the {STATISTIC_NAMES[spec.accuracy_statistic]} of {chips}"
+    robust = worst_of(len(spec.rung.conditions))
+    return f"the {STATISTIC_NAMES[spec.accuracy_statistic]} of {chips}{robust}"
 
 
 def _row(name: str, item: "TrialResult | BaselineResult") -> list[str]:

@@ -3,14 +3,15 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cimsearch.cost.measured import Fit
 from cimsearch.cost.measured_table import MeasuredTable
 from cimsearch.errors import SpecError, UsageError
-from cimsearch.spec.catalogue import find, is_path
+from cimsearch.spec.basis import numbers as numbers_of
+from cimsearch.spec.catalogue import find, is_path, laid, load_layers
 from cimsearch.spec.document import Document, merge, read_document
 from cimsearch.spec.hardware import Hardware, MacroFile
 from cimsearch.spec.load import load_hardware, load_hardware_file
@@ -35,25 +36,79 @@ def macro_text(fit: Fit, table: MeasuredTable, *, base: str, out: Path) -> str:
     Raises:
         SpecError: ``base`` cannot be found or read.
     """
+    return extending_text(
+        fitted_numbers(fit, table),
+        base=base,
+        out=out,
+        summary=f"{base} with its energy constants times {fit.factor:.4g}, fitted to "
+        f"{len(fit.calibration.points)} measured points",
+        source=f"measured: {table.path.name}, SHA-256 {table.sha256}",
+    )
+
+
+def extending_text(
+    numbers: Mapping[str, Any],
+    *,
+    base: str,
+    out: Path,
+    summary: str,
+    source: str,
+    dropped: Sequence[str] = (),
+) -> str:
+    """Return the file of a macro that changes another one, as YAML.
+
+    It extends ``base``; where that chain would be too long, it extends what ``base`` extends and
+    repeats what ``base`` says.
+
+    Args:
+        numbers: What it changes, with the basis of that.
+        base: The other macro, a catalogue name or a path.
+        out: The file that will hold the text; its stem is the name of the macro.
+        summary: Of the file.
+        source: Of the numbers.
+        dropped: Dotted paths of what ``base`` says and the file is not to inherit.
+
+    Raises:
+        SpecError: ``base`` cannot be found or read.
+    """
     own = read_document(find("hardware", base))
     parent = own.data.get("extends")
     repeated = parent is not None and "extends" in _read(parent, own.path).data
     extends = _seen_from(out, parent, own.path) if parent and repeated else _seen_from(out, base)
-    source = f"measured: {table.path.name}, SHA-256 {table.sha256}"
     changes = {
         "schema": "cimsearch/hardware/1",
         "kind": "macro",
         "extends": extends,
         "name": out.stem,
-        "summary": f"{base} with its energy constants times {fit.factor:.4g}, fitted to "
-        f"{len(fit.calibration.points)} measured points",
+        "summary": summary,
         "source": f"{source}; on {base}: {own.data['source']}" if repeated else source,
-        **_numbers(fit, table),
+        **numbers,
     }
     data = changes
     if repeated:
         data = merge(Document(own.path, own.data, {}), Document(out, changes, {})).data
+    inherited = laid("hardware", load_layers("hardware", base)[1 if repeated else 0 :]).data
+    for path in dropped:
+        _drop(data, inherited, path.split("."))
+    stated = numbers_of(data)
+    data["basis"] = {
+        entry: basis
+        for entry, basis in data["basis"].items()
+        if any(f"{path}.".startswith(f"{entry}.") for path in stated)
+    }
     return "".join(f"{line}\n" for line in _lines(data))
+
+
+def _drop(data: dict[str, Any], inherited: Any, path: Sequence[str]) -> None:
+    """Take what stands at ``path`` off a file: a null, where the file would inherit it."""
+    key, *rest = path
+    beneath = inherited.get(key) if isinstance(inherited, dict) else None
+    if rest:
+        _drop(data.setdefault(key, {}), beneath, rest)
+        return
+    data.pop(key, None)
+    if beneath is not None:
+        data[key] = None
 
 
 def _read(name: str, beside: Path) -> Document:
@@ -68,7 +123,7 @@ def _seen_from(out: Path, name: str, beside: Path | None = None) -> str:
     return Path(os.path.relpath(place, out.parent)).as_posix()
 
 
-def _numbers(fit: Fit, table: MeasuredTable) -> dict[str, Any]:
+def fitted_numbers(fit: Fit, table: MeasuredTable) -> dict[str, Any]:
     """Return the fitted constants, the calibration, and the basis of both."""
     data: dict[str, Any] = {}
     for path, value in fit.constants.items():

@@ -16,9 +16,9 @@ from cimsearch.evaluate.distribution import Distribution, distribution, statisti
 from cimsearch.evaluate.version import code_hash
 from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import Hardware
-from cimsearch.spec.study import AccuracyStatistic, DataSpec, Level, Recipe, Rung
+from cimsearch.spec.study import AccuracyStatistic, Calibration, DataSpec, Level, Recipe, Rung
 
-JOB_SCHEMA = "cimsearch/job/1"
+JOB_SCHEMA = "cimsearch/job/2"
 SCORE_SCHEMA = "cimsearch/score/1"
 
 Part = Literal["train", "validation", "test"]
@@ -39,11 +39,12 @@ class Job:
         data_path: Where the data lies on the workers, if it is on disk.
         data_fingerprint: What the data is, so that a score is never reused for other data.
         recipe: How it is trained.
-        rung: Epochs, levels, chips and images.
+        rung: Epochs, levels, chips, images and conditions.
         study_seed: Keys every stream of the study.
         replicate: 0 in the search; the final scoring on test images uses others.
         first_chip: Index of the first chip; chips are common to all candidates.
         split: Which images the score is on.
+        calibration: What converter ranges and batch norms are fitted to: all chips, or each.
     """
 
     candidate_hash: str
@@ -59,6 +60,7 @@ class Job:
     replicate: int = 0
     first_chip: int = 0
     split: Literal["validation", "test"] = "validation"
+    calibration: Calibration = "shared"
 
     def to_json(self) -> str:
         """Return the job as canonical JSON."""
@@ -80,6 +82,7 @@ class Job:
             "replicate": self.replicate,
             "first_chip": self.first_chip,
             "split": self.split,
+            "calibration": self.calibration,
         }
 
     @property
@@ -116,7 +119,31 @@ class Job:
             replicate=raw["replicate"],
             first_chip=raw["first_chip"],
             split=raw["split"],
+            calibration=raw["calibration"],
         )
+
+
+@dataclass(frozen=True)
+class AtCondition:
+    """Accuracy at one of a rung's conditions.
+
+    Attributes:
+        label: The condition, with units.
+        accuracy_per_chip: One accuracy (0..1) a chip instance, in order of chip index.
+    """
+
+    label: str
+    accuracy_per_chip: tuple[float, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the chips."""
+        return fmean(self.accuracy_per_chip)
+
+    @property
+    def accuracy_worst(self) -> float:
+        """Of the worst chip."""
+        return min(self.accuracy_per_chip)
 
 
 @dataclass(frozen=True)
@@ -127,7 +154,8 @@ class Score:
         level: Fidelity the accuracy was scored at.
         split: Which images it was scored on.
         images: How many.
-        accuracy_per_chip: One accuracy (0..1) a chip instance, in order of chip index.
+        accuracy_per_chip: One accuracy (0..1) a chip instance, in order of chip index; where the
+            rung has conditions, each chip's worst.
         ideal_accuracy: With an ideal converter and no noise: what quantisation alone leaves.
         float_accuracy: Of the float parent on the same images.
         activity_frac: Measured share of input bits that are 1, by layer.
@@ -138,6 +166,11 @@ class Score:
         cpu_seconds: Processor time.
         fingerprint: Kind of machine (instruction sets, torch version): scores of different kinds
             may differ in the last bits.
+        conditions: Accuracy at each of the rung's conditions; empty if it has none.
+        shared_accuracy_per_chip: Where each chip was calibrated: the same chips with what was
+            fitted once for all of them; empty if that is ``accuracy_per_chip``.
+        calibration_images: Training images that each chip was calibrated with; 0 if none was.
+        calibration_cpu_seconds: Processor time of calibrating all chips, part of ``cpu_seconds``.
     """
 
     level: Level
@@ -153,6 +186,10 @@ class Score:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     fingerprint: str = ""
+    conditions: tuple[AtCondition, ...] = ()
+    shared_accuracy_per_chip: tuple[float, ...] = ()
+    calibration_images: int = 0
+    calibration_cpu_seconds: float = 0.0
 
     @property
     def accuracy(self) -> float:
@@ -171,6 +208,11 @@ class Score:
     def accuracy_worst(self) -> float:
         """Of the worst chip."""
         return min(self.accuracy_per_chip)
+
+    @property
+    def shared_accuracy(self) -> float | None:
+        """Mean over the chips with what was fitted once; None if no chip was calibrated."""
+        return fmean(self.shared_accuracy_per_chip) if self.shared_accuracy_per_chip else None
 
     @property
     def distribution(self) -> Distribution:
@@ -200,5 +242,10 @@ class Score:
         schema = raw.pop("schema", None)
         if schema != SCORE_SCHEMA:
             raise ValueError(f"score schema is {schema!r}; allowed is {SCORE_SCHEMA!r}")
-        raw["accuracy_per_chip"] = tuple(raw["accuracy_per_chip"])
+        for name in ("accuracy_per_chip", "shared_accuracy_per_chip"):
+            raw[name] = tuple(raw.get(name, ()))
+        raw["conditions"] = tuple(
+            AtCondition(part["label"], tuple(part["accuracy_per_chip"]))
+            for part in raw.get("conditions", ())
+        )
         return cls(**raw)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from cimsearch.blueprint import Blueprint
-from cimsearch.evaluate.job import Job, Part, Score
+from cimsearch.evaluate.calibration import NORM_BATCH, calibrated
+from cimsearch.evaluate.job import AtCondition, Job, Part, Score
 from cimsearch.evaluate.machine import (
     fingerprint,
     keep_freed_memory,
@@ -22,6 +23,7 @@ from cimsearch.evaluate.machine import (
 )
 from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.seeds import Key, torch_seed
+from cimsearch.spec.condition import AS_STATED
 from cimsearch.spec.study import DataSpec, Recipe, Rung
 from cimsearch.training.accuracy import accuracy, accuracy_of_chips
 from cimsearch.training.data import Images, load_part
@@ -30,7 +32,6 @@ from cimsearch.training.recipe import TrainingData, train_candidate, train_float
 
 CALIBRATION_IMAGES = 256
 NORM_IMAGES = 1024
-NORM_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def evaluate(job: Job) -> Score:
         parent = _trained_parent(job.parent, job.recipe, source, job.study_seed, job.replicate)
         training = TrainingData(_images(source, "train"), job.data)
         network, sample = _trained_candidate(job, parent, training)
-        level, chips = job.rung.score_level, range(job.first_chip, job.first_chip + job.rung.chips)
-        scores = accuracy_of_chips(network, images, job.data, level=level, chips=chips)
+        level = job.rung.score_level
+        chips = _scored_chips(job, network, images, sample)
         # Batch norms that were fitted through a coarse converter do not fit an ideal one.
         network.set_mode(level, ideal=True)
         recalibrate_norms(network, torch.split(sample, NORM_BATCH))
@@ -70,7 +71,7 @@ def evaluate(job: Job) -> Score:
             level=level,
             split=job.split,
             images=len(images.y),
-            accuracy_per_chip=scores,
+            accuracy_per_chip=_worst(chips.rows),
             ideal_accuracy=accuracy(network, images, job.data),
             float_accuracy=accuracy(parent, images, job.data),
             activity_frac=activity,
@@ -80,7 +81,61 @@ def evaluate(job: Job) -> Score:
             seconds=perf_counter() - started,
             cpu_seconds=process_time() - cpu_started,
             fingerprint=fingerprint(),
+            conditions=_by_condition(job.rung, chips.rows),
+            shared_accuracy_per_chip=_worst(chips.shared_rows),
+            calibration_images=len(sample) if chips.shared_rows else 0,
+            calibration_cpu_seconds=chips.calibration_cpu_seconds,
         )
+
+
+_Rows = tuple[tuple[float, ...], ...]
+"""Accuracies: one row a chip, one column a condition."""
+
+
+@dataclass(frozen=True)
+class _Chips:
+    """Accuracies of chips; ``shared_rows`` are empty where no chip was calibrated."""
+
+    rows: _Rows
+    shared_rows: _Rows = ()
+    calibration_cpu_seconds: float = 0.0
+
+
+def _scored_chips(job: Job, network: Network, images: Images, sample: Tensor) -> _Chips:
+    """Return the accuracies of the job's chips, each calibrated first if the job says so."""
+
+    def rows(of: Network, chips: range) -> _Rows:
+        level, conditions = job.rung.score_level, job.rung.conditions or (AS_STATED,)
+        columns = [
+            accuracy_of_chips(of, images, job.data, level=level, chips=chips, condition=condition)
+            for condition in conditions
+        ]
+        return tuple(zip(*columns, strict=True))
+
+    chips = range(job.first_chip, job.first_chip + job.rung.chips)
+    shared = rows(network, chips)
+    if job.calibration == "shared":
+        return _Chips(shared)
+    found: list[tuple[float, ...]] = []
+    spent = 0.0
+    for chip in chips:
+        begun = process_time()
+        own = calibrated(network, chip, level=job.rung.score_level, sample=sample)
+        spent += process_time() - begun
+        found += rows(own, range(chip, chip + 1))
+    return _Chips(tuple(found), shared, spent)
+
+
+def _worst(rows: _Rows) -> tuple[float, ...]:
+    """Return each chip's accuracy at its worst condition."""
+    return tuple(map(min, rows))
+
+
+def _by_condition(rung: Rung, rows: _Rows) -> tuple[AtCondition, ...]:
+    """Return the accuracies at each of the rung's conditions, if it has any."""
+    labels = [condition.label for condition in rung.conditions]
+    columns = tuple(zip(*rows, strict=True))[: len(labels)]
+    return tuple(AtCondition(label, column) for label, column in zip(labels, columns, strict=True))
 
 
 def evaluate_json(job: str) -> str:
@@ -130,6 +185,7 @@ def _trained_candidate(
         epochs=rung.epochs,
         level=rung.train_level,
         generator=generator,
+        teacher=parent,
     )
     network.dtype = torch.float32
     network.calibrate(training.sample(CALIBRATION_IMAGES, generator))

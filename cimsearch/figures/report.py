@@ -16,7 +16,14 @@ from cimsearch.figures.progress import reference_text
 from cimsearch.figures.scale import DASH
 from cimsearch.figures.statement import headline, statements
 from cimsearch.figures.style import TEMPLATES
-from cimsearch.figures.tables import baseline_table, cost_table, front_table, provenance_table
+from cimsearch.figures.tables import (
+    baseline_table,
+    calibration_table,
+    conditions_table,
+    cost_table,
+    front_table,
+    provenance_table,
+)
 from cimsearch.figures.view import Point, StudyView
 from cimsearch.units import show
 
@@ -163,8 +170,15 @@ def _pareto(made: dict[str, Figure]) -> Html:
 
 
 def _tables(view: StudyView) -> Html:
-    front = table(front_table(view)) if view.front else tag("p", _EMPTY, class_="empty")
-    return join([front, table(baseline_table(view)) if view.baselines else ""])
+    if not view.front:
+        shown = [tag("p", _EMPTY, class_="empty")]
+    else:
+        shown = [table(front_table(view))]
+        if view.conditions:
+            shown.append(table(conditions_table(view)))
+        if any(point.calibration for point in view.front):
+            shown.append(table(calibration_table(view)))
+    return join([*shown, table(baseline_table(view)) if view.baselines else ""])
 
 
 def _energy(made: dict[str, Figure]) -> Html:

@@ -86,12 +86,70 @@ def front_table(view: StudyView) -> Table:
         ),
         rows=tuple(row(point) for point in view.front),
         anchors=tuple(f"#layers-{point.number}" for point in view.front),
-        note=f"An accuracy is the {view.accuracy_statistic} of {view.chips} chips. "
+        note=_front_note(view),
+    )
+
+
+def _front_note(view: StudyView) -> str:
+    robust = ", each at its worst condition" if len(view.conditions) > 1 else ""
+    return (
+        f"An accuracy is the {view.accuracy_statistic} of {view.chips} chips{robust}. "
         "Test images were scored once, for this front, with seeds the search never used. "
         "“Ideal converter” scores the same weights, which were trained for the real one, without "
         "its errors and without noise; it can also be lower. "
         "“Own data” prices a network with its own measured activity and weight density; the "
-        "objective uses the declared ones.",
+        "objective uses the declared ones."
+    )
+
+
+def conditions_table(view: StudyView) -> Table:
+    """Return the accuracy of the front's chips at each condition."""
+    return Table(
+        caption="Accuracy by condition, mean and worst chip",
+        columns=(
+            "trial",
+            *(f"{label}: {of} [%]" for label in view.conditions for of in ("mean", "worst")),
+        ),
+        rows=tuple(
+            (
+                f"#{point.number}",
+                *(percent(v) for at in point.conditions for v in (at.mean, at.worst)),
+            )
+            for point in view.front
+        ),
+        note="The chips are the same at every condition. What counts in the front is the accuracy "
+        "of each chip at its worst condition.",
+    )
+
+
+def calibration_table(view: StudyView) -> Table:
+    """Return what calibrating each chip brought the front, and what it cost."""
+    return Table(
+        caption="Chips calibrated one by one, against what is fitted once for all",
+        columns=(
+            "trial",
+            "each chip: mean [%]",
+            "worst [%]",
+            "once for all: mean [%]",
+            "worst of these [%]",
+            "training images a chip",
+            "processor time a chip [s]",
+        ),
+        rows=tuple(
+            (
+                f"#{point.number}",
+                percent(found.mean),
+                percent(point.accuracy_worst),
+                percent(found.shared_mean),
+                percent(found.shared_worst),
+                f"{found.images:,}",
+                f"{found.cpu_seconds:.2g}",
+            )
+            for point in view.front
+            if (found := point.calibration) is not None
+        ),
+        note="Fitted are converter ranges and batch norms, on training images, with the chip as "
+        "the macro's file states it. Accuracies of the front are those of calibrated chips.",
     )
 
 

@@ -45,6 +45,34 @@ class LayerView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtCondition:
+    """Accuracy of a trial's chips at one condition: mean and worst (0..1)."""
+
+    label: str
+    mean: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChipCalibration:
+    """What calibrating each chip of a trial brought and cost.
+
+    Attributes:
+        mean: Accuracy over the calibrated chips (0..1).
+        shared_mean: Over the same chips with what was fitted once for all.
+        shared_worst: Of the worst of those.
+        images: Training images a chip.
+        cpu_seconds: Processor time a chip.
+    """
+
+    mean: float
+    shared_mean: float
+    shared_worst: float
+    images: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """One trial that ended.
 
@@ -67,6 +95,8 @@ class Point:
         layers: Its nodes in order of execution.
         components: Energy in pJ by component.
         reason: Why it is infeasible or failed.
+        conditions: Accuracy at each condition of the study; empty if it has none.
+        calibration: Of each chip; None if what all chips have was fitted once.
     """
 
     number: int
@@ -85,6 +115,8 @@ class Point:
     layers: tuple[LayerView, ...] = ()
     components: Components = field(default_factory=dict)
     reason: str = ""
+    conditions: tuple[AtCondition, ...] = ()
+    calibration: ChipCalibration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +207,8 @@ class StudyView:
         level: Fidelity that every accuracy was scored at.
         chips: Chip instances that an accuracy is of.
         accuracy_statistic: What of them it is: ``mean``, ``worst`` or ``5th percentile``.
+        conditions: What each chip was scored at, with units: its accuracy is the worst of these;
+            empty where it was read as the macro's file states.
         images: Validation images that an accuracy was scored on; 0 where nothing is scored yet.
         objectives: Names with units in them; the first is ``accuracy``.
         directions: ``maximize`` or ``minimize``, one an objective.
@@ -207,6 +241,7 @@ class StudyView:
     constraints: tuple[str, ...] = ()
     machines_mixed: bool = False
     accuracy_statistic: str = "mean"
+    conditions: tuple[str, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -72,6 +72,7 @@ class Plan:
             replicate=TEST_REPLICATE if test else 0,
             first_chip=TEST_FIRST_CHIP if test else 0,
             split="test" if test else "validation",
+            calibration=self.study.spec.calibration,
         )
 
     def with_trials(self, trials: int | None) -> "Plan":

@@ -10,7 +10,9 @@ from cimsearch.cost import COMPONENTS, validated_components
 from cimsearch.evaluate import Score
 from cimsearch.evaluate.distribution import STATISTIC_NAMES
 from cimsearch.figures.view import (
+    AtCondition,
     Baseline,
+    ChipCalibration,
     Credibility,
     GeneAxis,
     LayerView,
@@ -49,6 +51,7 @@ def study_view(result: StudyResult) -> StudyView:
         level=spec.rung.score_level,
         chips=spec.rung.chips,
         accuracy_statistic=STATISTIC_NAMES[spec.accuracy_statistic],
+        conditions=tuple(condition.label for condition in spec.rung.conditions),
         images=scores[0].images if scores else 0,
         objectives=spec.objectives,
         directions=result.directions,
@@ -114,6 +117,23 @@ def _point(trial: TrialResult, objectives: tuple[str, ...], own_adc_bits: int) -
         or ", ".join(
             f"{name} by {100 * v:.0f} %" for name, v in trial.constraints.items() if v > 0
         ),
+        conditions=tuple(
+            AtCondition(label=part.label, mean=part.accuracy, worst=part.accuracy_worst)
+            for part in (score.conditions if score else ())
+        ),
+        calibration=_chip_calibration(score) if score else None,
+    )
+
+
+def _chip_calibration(score: Score) -> ChipCalibration | None:
+    if score.shared_accuracy is None:
+        return None
+    return ChipCalibration(
+        mean=score.accuracy,
+        shared_mean=score.shared_accuracy,
+        shared_worst=min(score.shared_accuracy_per_chip),
+        images=score.calibration_images,
+        cpu_seconds=score.calibration_cpu_seconds / len(score.accuracy_per_chip),
     )
 
 

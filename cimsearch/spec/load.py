@@ -22,6 +22,7 @@ from cimsearch.spec.hardware import (
     TechnologyFile,
 )
 from cimsearch.spec.macro import NO_ADC
+from cimsearch.spec.rung import without_effect
 from cimsearch.spec.space import LayerGenes, SpaceSpec
 from cimsearch.spec.statistics import unmatched
 from cimsearch.spec.study import Bound, StudySpec
@@ -244,8 +245,10 @@ def _opened(genes: LayerGenes, spec: StudySpec) -> LayerGenes:
 
 
 def _check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: Hardware) -> None:
-    """Check that data and layers fit the space and genes the hardware, all errors at once."""
+    """Check that data and layers fit the space, genes and conditions the hardware, all at once."""
+    macro = hardware.macro
     errors = unmatched(document, spec.statistics.layers, space.layer_names)
+    errors += without_effect(document, spec.rungs, macro, hardware.name)
     if spec.data.shape != space.input_shape:
         errors.append(
             document.error(
@@ -259,14 +262,12 @@ def _check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: 
                 ("data", "classes"), f"found {spec.data.classes}; the space has {space.classes}"
             )
         )
-    macro = hardware.macro
     for field in get_args(ConfigurableField):
         wanted = getattr(space.genes, field)
         allowed = macro.choices(field)
         refused = [value for value in wanted if value not in allowed]
         if refused:
-            opened = getattr(spec.genes, field)
-            loc = ("genes", field) if opened else ("hardware",)
+            loc = ("genes", field) if getattr(spec.genes, field) else ("hardware",)
             free = "may be" if field in macro.configurable else "is fixed at"
             errors.append(
                 document.error(

@@ -25,6 +25,7 @@ __all__ = ["MAX_CHIPS", "PERCENTILE_CHIPS", "Level", "Recipe", "Rung"]
 
 Objective = Literal["accuracy", "energy_pj", "latency_ns", "interval_ns", "area_um2"]
 AccuracyStatistic = Literal["mean", "worst", "percentile_5"]
+Calibration = Literal["shared", "per_chip"]
 ConstraintName = Literal[
     "energy_pj", "latency_ns", "interval_ns", "area_um2", "macros", "utilization"
 ]
@@ -229,6 +230,10 @@ class StudySpec(FileSpec):
 
     ``accuracy_statistic`` is what the objective ``accuracy`` is of the accuracies of a rung's
     chips: their mean, that of the worst chip, or their 5th percentile, which needs 20 chips.
+
+    ``calibration`` says what converter ranges and batch norms are fitted to, on training images:
+    once to the hardware for all chips, or anew to each chip before it is scored, as the macro
+    states it and not at each condition.
     """
 
     schema_: Annotated[Literal["cimsearch/study/1"], Field(alias="schema")]
@@ -242,6 +247,7 @@ class StudySpec(FileSpec):
         "latency_ns",
     )
     accuracy_statistic: AccuracyStatistic = "mean"
+    calibration: Calibration = "shared"
     constraints: dict[ConstraintName, Bound] = Field(default_factory=dict)
     sampler: Sampler
     seed: Annotated[int, Field(ge=0)] = 0

@@ -68,9 +68,12 @@ def load_part(data: DataSpec, path: str | None, part: Part) -> Images:
         key = ("data", "validation", data.split_seed)
         train, validation = stratified(stored.y[chosen], data.validation_frac, *key)
         chosen = chosen[train if part == "train" else validation]
-    if len(np.unique(stored.y[chosen])) < 2:
+    classes = np.unique(stored.y[chosen]).tolist()
+    if len(classes) < 2:
+        found = f"of class {classes[0]} alone" if classes else "of any class"
         raise DataError(
-            f"{stored.where}: the {part} part has {len(chosen)} images of fewer than 2 classes",
+            f"{stored.where}: the {part} part has {len(chosen)} images {found}; needed are 2 "
+            "classes or more",
             "give more images, or change validation_frac or test_frac",
         )
     return Images(stored.x[chosen], stored.y[chosen])

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import cos, pi
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
-from cimsearch.errors import CimsearchError
+from cimsearch.errors import CimsearchError, UsageError
 from cimsearch.networks import Network
 from cimsearch.spec.study import DataSpec, Level, Recipe
 from cimsearch.training.data import Images, augment, normalise
+from cimsearch.training.losses import Loss, cross_entropy, loss_of
+from cimsearch.training.noise import NoiseSchedule
 
 WARM_UP_FRAC = 0.3
 FIRST_LR_FRAC = 0.04
@@ -79,10 +81,11 @@ def train_float(
         CimsearchError: The loss became infinite or NaN.
     """
 
-    def rate(progress: float) -> float:
+    def rate(_step: int, progress: float) -> float:
         return recipe.parent_lr * one_cycle(progress)
 
-    _fit(network, training, recipe, epochs=recipe.parent_epochs, rate=rate, generator=generator)
+    plan = _Plan(recipe.parent_epochs, rate, cross_entropy)
+    _fit(network, training, recipe, plan, generator=generator)
 
 
 def train_candidate(
@@ -93,64 +96,129 @@ def train_candidate(
     epochs: int,
     level: Level,
     generator: torch.Generator,
+    teacher: Network | None = None,
 ) -> None:
     """Train a calibrated quantised network through its hardware, in place.
 
-    Every batch sees another chip. The noise rises linearly over the first ``ramp_frac``.
+    Every batch sees another chip. The noise rises linearly over the first ``ramp_frac``. What the
+    recipe has learned of steps stays: calibrating the network again does not change them.
 
     Args:
         network: To train; ends in evaluation mode.
         training: Images.
-        recipe: Batch, first learning rate, noise.
+        recipe: Batch, first learning rate, noise, what is learned beside weights.
         epochs: How long.
         level: Fidelity trained at.
         generator: Order and augmentation.
+        teacher: The trained float parent; needed where the recipe distils from it.
 
     Raises:
+        UsageError: Steps of partial sums are to be learned at another level than L1, noise is of
+            no layer, or there is no teacher to distil from.
+        HardwareError: The range of partial sums whose steps are to be learned is the full scale.
         CimsearchError: The loss became infinite or NaN.
     """
+    noise = NoiseSchedule(network, recipe.noise)
+    loss = loss_of(recipe.distillation, teacher)
+    _learn(network, recipe, level)
 
-    def rate(progress: float) -> float:
+    def rate(step: int, progress: float) -> float:
         ramp = min(1.0, progress / recipe.ramp_frac) if recipe.ramp_frac > 0 else 1.0
         network.set_mode(level, noise_scale=recipe.noise_scale * ramp)
+        noise.set(step, ramp)
         return recipe.qat_lr * cosine(progress)
 
+    def settle() -> None:
+        for layer in network.cim_layers():
+            layer.settle()
+
     network.set_chip(None)
-    _fit(network, training, recipe, epochs=epochs, rate=rate, generator=generator)
+    _fit(network, training, recipe, _Plan(epochs, rate, loss, settle), generator=generator)
+    noise.clear()
+
+
+def _learn(network: Network, recipe: Recipe, level: Level) -> None:
+    """Make parameters of what the recipe learns beside weights."""
+    if recipe.partial_sum_steps == "learned":
+        if level != "L1":
+            raise UsageError(
+                f"recipe.partial_sum_steps: found learned at train_level {level}; allowed is L1, "
+                "where partial sums have one step"
+            )
+        for layer in network.cim_layers():
+            layer.learn_ranges()
+    if recipe.steps == "learned":
+        for layer in network.cim_layers():
+            layer.learn_steps()
+
+
+def _nothing() -> None:
+    """Nothing follows a step."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a network is trained.
+
+    Attributes:
+        epochs: How long.
+        rate: Called before each step with its number and progress 0 to 1; the learning rate.
+        loss: What is minimised.
+        settle: Called after each step.
+    """
+
+    epochs: int
+    rate: Callable[[int, float], float]
+    loss: Loss
+    settle: Callable[[], None] = _nothing
 
 
 def _fit(
     network: Network,
     training: TrainingData,
     recipe: Recipe,
+    plan: _Plan,
     *,
-    epochs: int,
-    rate: Callable[[float], float],
     generator: torch.Generator,
 ) -> None:
-    """Minimise the cross entropy by SGD with Nesterov momentum at the ``rate`` of each step."""
+    """Minimise the plan's loss by SGD with Nesterov momentum."""
     optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=rate(0.0),
+        _parameters(network, recipe.weight_decay),
+        lr=plan.rate(0, 0.0),
         momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
         nesterov=recipe.momentum > 0,
         fused=True,
     )
-    steps = epochs * training.steps(recipe.batch)
+    steps = plan.epochs * training.steps(recipe.batch)
     step = 0
     network.train()
-    for epoch in range(epochs):
+    for epoch in range(plan.epochs):
         for x, y in training.epoch(recipe.batch, generator):
-            optimizer.param_groups[0]["lr"] = rate(step / steps)
+            rate = plan.rate(step, step / steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            loss = functional.cross_entropy(network(x), y)
+            loss = plan.loss(network(x), x, y)
             torch.autograd.backward(loss)
             optimizer.step()
+            plan.settle()
             step += 1
         if not bool(torch.isfinite(loss)):
             raise CimsearchError(
-                f"training diverged: loss is {loss.item()} after epoch {epoch + 1} of {epochs}",
+                f"training diverged: loss is {loss.item()} after epoch {epoch + 1} of "
+                f"{plan.epochs}",
                 "lower recipe.parent_lr or recipe.qat_lr",
             )
     network.eval()
+
+
+def _parameters(network: Network, weight_decay: float) -> list[dict[str, Any]]:
+    """Return the parameters in groups: what is learned of steps does not decay."""
+    steps = {
+        id(parameter) for layer in network.cim_layers() for parameter in layer.learned_parameters()
+    }
+    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for parameter in network.parameters():
+        groups[id(parameter) in steps].append(parameter)
+    decays = ((groups[False], weight_decay), (groups[True], 0.0))
+    return [{"params": params, "weight_decay": decay} for params, decay in decays if params]

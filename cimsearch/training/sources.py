@@ -201,8 +201,9 @@ def _check_labels(y: NDArray[Any], classes: int, where: str, *, all_present: boo
         )
     if all_present and len(present) < classes:
         absent = sorted(set(range(classes)) - set(present.tolist()))
+        told = f"{len(present)} classes" if len(present) > 1 else f"class {present[0]} alone"
         raise DataError(
-            f"{where}: found {len(present)} classes (none of {', '.join(map(str, absent))}); "
+            f"{where}: found {told} (none of {', '.join(map(str, absent))}); "
             f"the study declares {classes}"
         )
 

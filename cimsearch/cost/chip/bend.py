@@ -94,9 +94,7 @@ def bend_of(
     means = places + np.interp(places, knots, bends)
     if shifted or bends.any():
         means += offset + (gain - 1) * places
-    return Bend(
-        shifted or not straight, gain, places, means, np.interp(places, knots, sigmas)
-    )
+    return Bend(shifted or not straight, gain, places, means, np.interp(places, knots, sigmas))
 
 
 def _left(reads: Reads, noise_steps: float) -> _Left:
@@ -133,7 +131,8 @@ def _shared(left: _Left, knots: Floats, step: float) -> Floats:
     freedom = len(knots) - 2
     worth = float(bends @ normal @ bends)
     sure = worth > variance * (freedom + _SURE * sqrt(2 * freedom))
-    return bends if sure and np.abs(bends).max() > _LEAST_STEPS * step else none
+    matters = sure and np.abs(bends).max() > _LEAST_STEPS * step
+    return np.asarray(bends, dtype=np.float64) if matters else none
 
 
 def _own(left: _Left, knots: Floats, noise: float, step: float) -> Floats:

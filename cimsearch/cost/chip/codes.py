@@ -90,4 +90,3 @@ def check_codes(table: ChipTable, scale: Scale) -> None:
         )
         for row in np.flatnonzero(codes > scale.top)
     )
-

@@ -133,8 +133,8 @@ def _check(table: ChipTable, on_us: float) -> None:
         (
             int(row),
             "target_us",
-            f"found {found} cells of this target at the earliest time; needed are {LEAST_CELLS} or "
-            "more, two or more on a chip",
+            f"found {found} cells of this target at the earliest time; needed are {LEAST_CELLS} "
+            "or more, two or more on a chip",
         )
         for value, row in zip(values, rows, strict=True)
         if (found := int((first & (target == value)).sum())) < LEAST_CELLS
@@ -191,13 +191,14 @@ def _fitted_polynomial(r: Floats, spreads: Floats, freedom: Floats) -> Floats:
     full scale is refused.
     """
     error = np.maximum(spreads, 1e-3 * spreads.max() + 1e-12) / np.sqrt(2 * freedom)
-    best, least = np.zeros(1), np.inf
+    best: Floats = np.zeros(1)
+    least = np.inf
     for degree in range(min(MOST_DEGREE, len(r) - 1) + 1):
         basis = np.vander(r, degree + 1, increasing=True)
         found = np.linalg.lstsq(basis / error[:, None], spreads / error, rcond=None)[0]
         chi = float(np.sum(((spreads - basis @ found) / error) ** 2))
         if chi < least - _SURE**2 and (degree == 0 or _polynomial(found, _GRID).min() >= 0):
-            best, least = found, chi
+            best, least = np.asarray(found, dtype=np.float64), chi
     return best
 
 
@@ -238,16 +239,14 @@ def _checked(table: ChipTable, on_us: float) -> list[ChipCheck]:
         mean = np.interp(target, cells.targets, cells.means) * cells.decay(time)
         error = own.numbers["conductance_us"] - mean
         expected = float(cells.variance(target, time).mean())
-        checks.append(
-            ChipCheck(chip, draws, more, sqrt(float(np.mean(error**2))), sqrt(expected))
-        )
+        checks.append(ChipCheck(chip, draws, more, sqrt(float(np.mean(error**2))), sqrt(expected)))
     return checks
 
 
 def _notes(table: ChipTable, cells: Cells) -> list[str]:
     notes = [
         f"programming is measured from {cells.targets[0] / cells.on_us:.3g} to "
-        f"{cells.targets[-1] / cells.on_us:.3g} of cell.g_on_us; beyond, the polynomial is a guess",
+        f"{cells.targets[-1] / cells.on_us:.3g} of cell.g_on_us; beyond, the polynomial is guessed",
         "programming holds how far cells spread: cell_sigma_frac is set to 0",
     ]
     off = cells.means - cells.targets

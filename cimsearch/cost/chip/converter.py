@@ -62,7 +62,9 @@ class Converters:
         if not count:
             return Spread(0.0, 0.0)
         power = np.bincount(self.owner, self.inl**2) / np.bincount(self.owner)
-        variance = float(power.sum() / (np.bincount(self.owner, self.shape) / np.bincount(self.owner)).sum())
+        variance = float(
+            power.sum() / (np.bincount(self.owner, self.shape) / np.bincount(self.owner)).sum()
+        )
         error = variance * float(np.std(power)) / max(float(power.mean()), 1e-30) / sqrt(count)
         return from_variance(variance, error)
 
@@ -121,8 +123,8 @@ def _setting(table: ChipTable, owner: Ints, name: str) -> Floats:
         (
             int(row),
             name,
-            f"found {values[row]:g}; allowed is {found[owner[row]]:g} as in an earlier row of this "
-            "converter",
+            f"found {values[row]:g}; allowed is {found[owner[row]]:g} as in an earlier row of "
+            "this converter",
         )
         for row in known
         if values[row] != found[owner[row]]
@@ -164,9 +166,7 @@ def _curves(
     return curves
 
 
-def _summed(
-    table: ChipTable, rows: Ints, code: Floats, dnl: Floats
-) -> tuple[Floats, Floats]:
+def _summed(table: ChipTable, rows: Ints, code: Floats, dnl: Floats) -> tuple[Floats, Floats]:
     """Return the nonlinearity that code widths add up to."""
     table.refuse(
         (

@@ -90,7 +90,9 @@ def _by_cell(table: ChipTable, log: Floats, age: Floats) -> tuple[Spread, Spread
     noise = float(left @ left) / freedom if freedom else 0.0
     # A reading's noise, and that of the first one, which all later ones are over.
     lever = np.bincount(index, age)[both] / power[both]
-    errors = np.sqrt(noise * (1 / power[both] + lever**2)) if freedom else np.zeros(int(both.sum()))
+    errors = (
+        np.sqrt(noise * (1 / power[both] + lever**2)) if freedom else np.zeros(int(both.sum()))
+    )
     found = nu[both]
     observed = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
     return Spread(float(found.mean()), observed / sqrt(len(found))), spread(found, errors)

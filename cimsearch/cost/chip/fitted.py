@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
-from cimsearch.cost.csv_cells import CsvFile
 from cimsearch.cost.chip.tables import Kind
+from cimsearch.cost.csv_cells import CsvFile
 
 Value = float | str | bool | tuple[float, ...]
 

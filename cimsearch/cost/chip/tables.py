@@ -146,7 +146,8 @@ class ChipTable:
 
     def problem(self, row: int, column: str, message: str) -> str:
         """Return one line that points at a cell."""
-        return self.files[self.file[row]].problem(int(self.line[row]), column, message)
+        file: CsvFile = self.files[int(self.file[row])]
+        return file.problem(int(self.line[row]), column, message)
 
     def refuse(self, problems: Iterable[tuple[int, str, str]], hint: str = "") -> None:
         """Raise where there are problems (row, column, message), all at once.
@@ -310,7 +311,9 @@ def _bad_cells(
         bad = needed if not text else not column.label and np.isnan(_number(text, column))
         if bad:
             found = repr(text) if text else "nothing"
-            told.append(file.problem(line, column.name, f"found {found}; allowed is {column.allowed}"))
+            told.append(
+                file.problem(line, column.name, f"found {found}; allowed is {column.allowed}")
+            )
     return told
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -41,10 +42,8 @@ def drawn(numerics: LayerNumerics, *, seed: int = 0, **size: int) -> ConverterEr
 
 def one_each(values: Tensor, index: Tensor) -> Tensor:
     """The values of converters, each once."""
-    _, inverse = index.unique(return_inverse=True)
-    once = torch.zeros(int(inverse.max()) + 1)
-    once[inverse.flatten()] = values.flatten()
-    return once
+    _, places = np.unique(index.flatten().numpy(), return_index=True)
+    return values.flatten()[torch.from_numpy(places)]
 
 
 def assert_spread(values: Tensor, sigma: float) -> None:
@@ -80,7 +79,7 @@ def test_who_shares_a_converter(encoding: Encoding, shared: int) -> None:
     halves = numerics.conversions
     assert errors.index.shape == (len(layout.row_groups), halves * slices, 21)
     at_once = 32 // (slices * pair)
-    place = {}
+    place: dict[tuple[int, int, int], int] = {}
     for group, (start, _) in enumerate(layout.row_groups):
         for line in range(halves * slices):
             for n in range(21):
@@ -90,7 +89,7 @@ def test_who_shares_a_converter(encoding: Encoding, shared: int) -> None:
                 key = (start // 128, n // at_once, bitline // shared)
                 assert place.setdefault(key, found) == found
     assert len(set(place.values())) == len(place)
-    assert len(one_each(errors.offset, errors.index).unique()) == len(place)
+    assert len(set(one_each(errors.offset, errors.index).tolist())) == len(place)
 
 
 def test_row_groups_of_a_tile_share_and_tiles_do_not() -> None:

@@ -216,7 +216,7 @@ def test_a_convolution_is_the_product_of_its_windows(groups: int, stride: int) -
     geometry = Geometry((3, 3), (stride, stride), (1, 1), groups, spans)
     x = torch.randint(0, 16, (5, 3 * groups, 6, 7), generator=generator())
     parts = [replace(drawn, w=drawn.w[:, 4 * g : 4 * g + 4]) for g in range(groups)]
-    found = convolve(x, tuple(part.packed() for part in parts), geometry)
+    found = convolve(x, tuple(part.packed(kernel_area=9) for part in parts), geometry)
     assert found.shape == (5, 4 * groups, *geometry.out_size(6, 7))
     for group, part in enumerate(parts):
         windows = torch.nn.functional.unfold(

@@ -133,8 +133,8 @@ def test_a_chip_is_the_same_chip_at_every_level(encoding: Any) -> None:
     error = float((levels[2] - ideal).std())
     assert error > 0
     for output in levels[:2]:
-        # What is left is the converters' rounding of steps that are not whole any more.
-        assert float((output - levels[2]).std()) < 0.35 * error
+        # What is left: at L2 errors that take a sum below the range are cut off.
+        assert float((output - levels[2]).std()) < 0.5 * error
 
 
 @torch.no_grad()

@@ -173,7 +173,7 @@ def changed(x: np.ndarray, place: Any, value: float) -> np.ndarray:
         ({"x": X, "y": np.eye(2, dtype=int)[Y]}, r"labels are int64 of shape \(20, 2\)"),
         ({"x": X, "y": Y - 1}, "found labels -1 to 0; allowed is 0 to 1"),
         ({"x": X, "y": Y * 3}, "found labels 0 to 3; allowed is 0 to 1"),
-        ({"x": X, "y": Y * 0}, r"found 1 classes \(none of 1\); the study declares 2"),
+        ({"x": X, "y": Y * 0}, r"found class 0 alone \(none of 1\); the study declares 2"),
         ({"x": X[:, :3], "y": Y}, r"found images of shape \(3,\); the study declares \(1, 1, 4\)"),
         ({"x": changed(X, (7, 2), np.nan), "y": Y}, "1 of 20 images hold NaN .*first image 7"),
         ({"x": changed(X, (5, 0), np.inf), "y": Y}, "1 of 20 images hold .*first image 5"),
@@ -204,7 +204,7 @@ def test_npz_files(tmp_path: Path) -> None:
 
 def test_too_few_images_for_a_part(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=X[:3], y=[0, 0, 1])
-    match = "the validation part has 1 images of fewer than 2 classes"
+    match = "the validation part has 1 images of class 0 alone; needed are 2 classes"
     data = NPZ.model_copy(update={"test_frac": 0.1})
     fails(data, tmp_path / "d.npz", "the test part has 1 images", part="test")
     np.savez(tmp_path / "d.npz", x_train=X[:4], y_train=[0, 0, 0, 1])
