@@ -195,6 +195,8 @@ def _product(
             planes = inputs.planes(lines, group, group.matrix.dtype)
             if group.chain is None:
                 sums = gemm.product(planes.flatten(0, 1), group.matrix)
+                if group.unit != 1:
+                    sums = sums * group.unit
                 values = convert(sums.view(*planes.shape[:2], -1), weights, group.settings)
             else:
                 values = _disturbed(planes, weights, group, drawn.noise, drawn.place + index)

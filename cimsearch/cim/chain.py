@@ -60,6 +60,7 @@ class Chain:
         inl: Nonlinearity at each code in units of a partial sum, (converters, codes).
         index: Row of ``inl`` of each column, (columns,).
         impulse: Rare errors of codes.
+        unit: Of the cells that are multiplied, in cell levels.
     """
 
     levels: Tensor | None = None
@@ -73,6 +74,7 @@ class Chain:
     inl: Tensor | None = None
     index: Tensor | None = None
     impulse: Impulse | None = None
+    unit: float = 1.0
 
 
 def chain_of(
@@ -151,7 +153,7 @@ def codes_of(
         part: Which of the layer's row groups and products; each has its own noise.
     """
     first = part * EFFECTS
-    sums = _sums(planes, matrix, chain, noise, first).to(settings.lo.dtype)
+    sums = _sums(planes, matrix, chain, noise, first, settings.lo.dtype)
     if chain.saturation is not None:
         _saturate(sums, *chain.saturation)
     if chain.transfer is not None:
@@ -161,7 +163,7 @@ def codes_of(
     if chain.offset is not None:
         sums.add_(chain.offset)
     if chain.sigma:
-        sums.add_(_fresh(noise, first + CONVERSION, sums.shape).mul_(chain.sigma))
+        sums.add_(noise.fresh(first + CONVERSION, sums.shape), alpha=chain.sigma)
     codes = _converted(sums, settings, chain)
     if chain.impulse is not None:
         _hit(codes, chain.impulse, settings.top, noise, first + IMPULSE)
@@ -203,35 +205,30 @@ def _of_converters(errors: ConverterErrors, group: int, scale: float) -> Chain:
     return Chain(gain=gain, offset=offset, inl=errors.inl * scale, index=index)
 
 
-def _sums(planes: Tensor, matrix: Tensor, chain: Chain, noise: Noise, part: int) -> Tensor:
+def _sums(
+    planes: Tensor, matrix: Tensor, chain: Chain, noise: Noise, part: int, dtype: torch.dtype
+) -> Tensor:
     """Return partial sums with what happens to inputs and cells, (planes, m, columns)."""
     if chain.levels is not None or chain.jitter_frac:
         planes, matrix = _driven(planes, chain, noise, part + JITTER), matrix.double()
-    sums = gemm.product(planes.flatten(0, 1), matrix)
+    sums = gemm.product(planes.flatten(0, 1), matrix).to(dtype)
     sums = sums.view(*planes.shape[:2], matrix.shape[1])
+    if chain.unit != 1:
+        sums.mul_(chain.unit)
     if chain.read_power is None:
         return sums
     inputs = planes if planes.dtype == torch.float64 else planes.float()
     spread = (inputs.square() @ chain.read_power.to(inputs.dtype)).sqrt_()
-    return sums + _fresh(noise, part + READ, sums.shape).mul_(spread)
+    return sums.add_(spread.mul_(noise.fresh(part + READ, sums.shape)))
 
 
 def _driven(planes: Tensor, chain: Chain, noise: Noise, part: int) -> Tensor:
     """Return what rows are driven with, float64, on a grid that keeps sums with cells exact."""
     values = planes.double() if chain.levels is None else chain.levels[planes.to(torch.int64)]
     if chain.jitter_frac:
-        width = _fresh(noise, part, planes.shape).mul_(chain.jitter_frac).add_(1)
+        width = 1 + chain.jitter_frac * noise.fresh(part, planes.shape)
         values = values * width
     return values.mul(INPUT_STEPS).round_().div_(INPUT_STEPS)
-
-
-def _fresh(noise: Noise, part: int, shape: torch.Size) -> Tensor:
-    """Return normal numbers (planes, m, columns), those of an image from its own seed."""
-    planes, vectors, columns = shape
-    images = len(noise.seeds)
-    each = vectors // max(1, images)
-    drawn = noise.normal(noise.seeds, part, planes * each * columns)
-    return drawn.view(images, planes, each, columns).transpose(0, 1).reshape(shape)
 
 
 def _saturate(sums: Tensor, shape: str, at: float) -> None:
@@ -258,7 +255,7 @@ def _deviation(
 
     # Rounding may leave a little less than no spread at all.
     spread = at(sigma).clamp_min_(0)
-    return at(mean - ideal).add_(_fresh(noise, part, sums.shape).mul_(spread))
+    return at(mean - ideal).add_(spread.mul_(noise.fresh(part, sums.shape)))
 
 
 def _picked(values: Tensor, places: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.cim.numerics import LayerNumerics
+from cimsearch.errors import HardwareError
 
 Floats = NDArray[np.float64]
 
@@ -29,11 +30,23 @@ class Ranges:
         lo: Partial sum of code 0.
         lsb: Step.
         clip_power: Measured mean square of what the range cuts off.
+
+    Raises:
+        HardwareError: A range is empty, inverted or not finite.
     """
 
     lo: Floats
     lsb: Floats
     clip_power: Floats
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.lo).all():
+            raise HardwareError("converter range: found a lo that is not finite")
+        if not (np.isfinite(self.lsb) & (self.lsb > 0)).all():
+            raise HardwareError(
+                f"converter range: found a step of {np.min(self.lsb):g}; allowed is above 0 and "
+                "finite: a range must not be empty or inverted"
+            )
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,14 @@ class Chip:
             none.
         converters: Errors of its converters; None for none.
         noise_scale: Factor on its converters' errors and on fresh noise.
+        coarse: Whether errors of cells may be rounded a little, for speed.
     """
 
     cells: Tensor
     read_power: Tensor | None = None
     converters: ConverterErrors | None = None
     noise_scale: float = 1.0
+    coarse: bool = False
 
 
 def ideal_cells(codes: Tensor, numerics: LayerNumerics) -> Tensor:
@@ -106,6 +108,7 @@ def _pack(
         skip_lossless=not disturbed,
         chains=chains,
         register=register,
+        coarse=chip.coarse,
     )
 
 

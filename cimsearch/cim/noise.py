@@ -90,6 +90,22 @@ class Noise:
                 row[first:stop] = numbers[start : start + stop - first]
         return out
 
+    def fresh(self, part: int, shape: torch.Size) -> Tensor:
+        """Return normal numbers (planes, vectors, columns), not to be written to.
+
+        Args:
+            part: Which of the layer's draws.
+            shape: Vectors are those of one image after the other, as many of each.
+        """
+        planes, vectors, columns = shape
+        if self.together and shape.numel() <= MOST_AT_ONCE:
+            (start,) = _places(self.seeds[:1], part).tolist()
+            return _table(torch.float32)[start : start + shape.numel()].view(shape)
+        images = len(self.seeds)
+        each = vectors // max(1, images)
+        drawn = self.normal(self.seeds, part, planes * each * columns)
+        return drawn.view(images, planes, each, columns).transpose(0, 1).reshape(shape)
+
     def generators(self, part: int) -> list[np.random.Generator]:
         """Return a generator of each image, for draws that are rare."""
         return [np.random.default_rng([int(seed), part]) for seed in self.seeds]

@@ -1,6 +1,6 @@
 """A layer's weights on one chip, kept between batches; or on a new chip at every call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -88,7 +88,8 @@ class OnChip:
     def packed(self, stored: Stored, ranges: Ranges) -> tuple[Packed, ...]:
         """Return the weights on the chip, ready to multiply at level L2."""
         if self._chip is None:
-            return pack_layer(self.drawn(stored), stored.numerics, self._geometry, ranges)
+            chip = replace(self.drawn(stored), coarse=True)
+            return pack_layer(chip, stored.numerics, self._geometry, ranges)
         self._keep_for(stored)
         if not self._packed:
             chip = self.drawn(stored)

@@ -12,10 +12,12 @@ from torch import Tensor
 from cimsearch.cim.accumulator import Register
 from cimsearch.cim.chain import Chain, on_grid
 from cimsearch.cim.epilogue import Settings
-from cimsearch.cim.gemm import FLOAT32_EXACT, exact_types, fastest
+from cimsearch.cim.gemm import FLOAT32_EXACT, INT8_EXACT, exact_types, fastest
 
 BITS_OF_BYTE = 8
 HALF = 0.5
+COARSE_SHARE = 0.35
+"""A unit of this share of errors adds 0.5 % to their standard deviation."""
 SUMS_AT_ONCE = 1 << 19
 
 
@@ -61,6 +63,7 @@ class Group:
         zero: Value of one plane of zeros over those slices, (n,).
         direct: Sum of the slices that need no conversion, (rows, n); None if there are none.
         chain: What happens to partial sums before they are codes; None for nothing.
+        unit: Of the matrix, in cell levels.
     """
 
     rows: slice
@@ -70,6 +73,7 @@ class Group:
     zero: Tensor
     direct: Tensor | None
     chain: Chain | None = None
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ def pack(
     skip_lossless: bool = False,
     chains: tuple[Chain | None, ...] = (),
     register: Register | None = None,
+    coarse: bool = False,
     dtype: torch.dtype | None = None,
 ) -> Packed:
     """Return weights ready to multiply.
@@ -167,6 +172,8 @@ def pack(
             all at once; not where something happens to partial sums before they are codes.
         chains: That, of each row group; empty for nothing.
         register: The register of the sums; None if it is wide enough.
+        coarse: Whether errors of cells may be rounded to what 8 bits hold, if that is little
+            beside them: as good a draw of a chip for training, and several times faster.
         dtype: Type of the matrix products where it is exact; None for the fastest that is.
     """
     halves, slices, _, n = stored.shape
@@ -194,9 +201,13 @@ def pack(
         matrix, direct = _matrices(parts, inputs, rows, some, dtype)
         order = _Order.of(rows, kernel_area)
         settings = _settings(parts, index, some, inner, outer)
-        chain = chains[index] if chains else None
-        if chain is not None and chain.read_power is not None:
-            chain = replace(chain, read_power=order.put(chain.read_power))
+        chain, unit = chains[index] if chains else None, 1.0
+        if coarse and matrix is not None and not parts.whole:
+            matrix, unit = _coarse(matrix, inputs)
+        if chain is not None:
+            read = chain.read_power
+            read = None if read is None else order.put(read)
+            chain = replace(chain, read_power=read, unit=unit)
         groups.append(
             Group(
                 rows=rows,
@@ -206,6 +217,7 @@ def pack(
                 zero=settings.zero_value(),
                 direct=None if direct is None else order.put(direct),
                 chain=chain,
+                unit=unit,
             )
         )
     lines = halves * slices * n
@@ -269,6 +281,15 @@ def _matrices(
         reach = float(direct.abs().sum(dim=0).max()) * 2**inputs.bits
         direct = direct.to(torch.float32 if reach <= FLOAT32_EXACT else torch.float64)
     return matrix, direct
+
+
+def _coarse(matrix: Tensor, inputs: Inputs) -> tuple[Tensor, float]:
+    """Return cells in whole units of 8 bits, and the unit in levels; or as they are, and 1."""
+    unit = float(matrix.abs().max()) / INT8_EXACT
+    errors = float((matrix - matrix.round()).std(correction=0))
+    if unit > COARSE_SHARE * errors or inputs.largest > INT8_EXACT:
+        return matrix, 1.0
+    return (matrix / unit).round().to(torch.int8), unit
 
 
 def _settings(
