@@ -32,7 +32,6 @@ from cimsearch.cim.columns import ConverterErrors
 from cimsearch.cim.epilogue import Settings
 from cimsearch.cim.noise import Noise
 from cimsearch.cim.numerics import LayerNumerics
-from cimsearch.errors import HardwareError
 from cimsearch.spec.column_noise import Impulse, Transfer
 from cimsearch.spec.hardware import Macro, ResistiveCell
 
@@ -93,9 +92,6 @@ def chain_of(
         read_power: Variance of read noise for a unit of input squared, (rows, columns).
         noise_scale: Factor on every error but saturation and the I-V curve, which are there
             unless it is 0.
-
-    Raises:
-        HardwareError: The I-V curve falls below the read voltage.
     """
     sigma, macro = numerics.adc_sigma * noise_scale, numerics.macro
     if macro is None or noise_scale == 0:
@@ -176,11 +172,6 @@ def _levels(macro: Macro, dac_bits: int) -> Tensor | None:
     if iv is None or not isinstance(cell, ResistiveCell):
         return None
     cubic = iv.cubic_per_v2 * cell.v_read_v**2
-    if cubic * 3 >= 1:
-        raise HardwareError(
-            f"noise.iv.cubic_per_v2: found {iv.cubic_per_v2:g}; times cell.v_read_v**2 it is "
-            f"{cubic:g}, allowed is less than 1/3: the current would fall as the voltage rises"
-        )
     full_level = (1 << dac_bits) - 1
     u = torch.arange(full_level + 1, dtype=torch.float64) / full_level
     return full_level * (u - cubic * u**3) / (1 - cubic)

@@ -7,12 +7,13 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from cimsearch.cim.accumulator import Register
 from cimsearch.cim.bitserial import Inputs, multiply, pack
 from cimsearch.cim.coding import plane_weights, slice_weights, stored_offset
 from cimsearch.cim.slicing import weight_slice_values
 from cimsearch.cost.mapping import row_groups
 from cimsearch.errors import HardwareError, UsageError
-from cimsearch.spec.hardware import Encoding
+from cimsearch.spec.hardware import Accumulator, Encoding
 
 MAX_BITS = 16
 MAX_ROWS = 1 << 16
@@ -34,6 +35,8 @@ class CrossbarScheme:
         adc_bits: Converter bits; 0 is an ideal converter.
         adc_lo: Partial sum of code 0; broadcasts to (row groups, slices, n).
         adc_lsb: Step of the converter; broadcasts likewise.
+        accumulator: The register that codes are added up in, in steps of the converter, of which
+            there is one then; None if it is wide enough.
 
     Raises:
         HardwareError: Something is out of range, or does not go together.
@@ -50,6 +53,7 @@ class CrossbarScheme:
     adc_bits: int = 0
     adc_lo: float | Tensor = 0.0
     adc_lsb: float | Tensor = 1.0
+    accumulator: Accumulator | None = None
 
     def __post_init__(self) -> None:
         if self.encoding not in get_args(Encoding):
@@ -81,6 +85,11 @@ class CrossbarScheme:
             raise HardwareError(
                 f"adc_lsb: found {float(lsb.min())}; allowed is above 0 and finite: the range "
                 "must not be empty or inverted"
+            )
+        if self.accumulator is not None and lsb.numel() != 1:
+            raise HardwareError(
+                f"accumulator: found {lsb.numel()} steps of converters; allowed is one, as codes "
+                "of several do not add up in one register"
             )
 
     @cached_property
@@ -148,9 +157,17 @@ def crossbar_matmul(x: Tensor, w: Tensor, scheme: CrossbarScheme) -> Tensor:
         adc_lo=_broadcast("adc_lo", scheme.adc_lo, shape),
         adc_lsb=_broadcast("adc_lsb", scheme.adc_lsb, shape),
         offset=scheme.offset,
+        register=_register(scheme),
         skip_lossless=True,
     )
     return multiply(x, packed).double()
+
+
+def _register(scheme: CrossbarScheme) -> Register | None:
+    if scheme.accumulator is None:
+        return None
+    unit = float(_settings(scheme.adc_lsb)) if scheme.adc_bits else 1.0
+    return Register(scheme.accumulator, unit)
 
 
 def _within(name: str, value: int, least: int, most: int) -> None:

@@ -63,6 +63,9 @@ QS_EFFECTS = ("vt_sigma_mv", "pulse_jitter_frac")
 QR_EFFECTS = ("cap_mismatch_sqrt_ff", "ktc", "charge_injection_frac")
 """The effects that only some macros can have."""
 
+RISING = 1 / 3
+"""``V - c V**3`` rises up to ``3 c V**2 = 1``."""
+
 
 def check_effects(macro: "Macro") -> None:
     """Check that a macro's effects are possible for its device, compute model and inputs.
@@ -83,12 +86,26 @@ def _faults(macro: "Macro") -> Iterator[tuple[str, str]]:
     yield from _technology_faults(noise, macro.device)
     yield from _device_faults(noise, macro.device)
     yield from _compute_model_faults(noise, macro.compute_model)
-    if noise.iv is not None and (macro.input.dac_bits == 1 or macro.input.drive != "levels"):
-        yield "iv", "found one; inputs of one level only have no curve: it would have no effect"
+    yield from _iv_faults(macro)
     if noise.off_current != "ideal" and macro.weights.encoding.startswith("differential"):
         yield (
             "off_current",
             f"found {noise.off_current}; a differential pair takes it off: allowed is ideal",
+        )
+
+
+def _iv_faults(macro: "Macro") -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a curve of current over voltage."""
+    iv, cell = macro.noise.iv, macro.cell
+    if iv is None:
+        return
+    if macro.input.dac_bits == 1 or macro.input.drive != "levels":
+        yield "iv", "found one; inputs of one level only have no curve: it would have no effect"
+    if cell.kind == "resistive" and iv.cubic_per_v2 * cell.v_read_v**2 >= RISING:
+        yield (
+            "iv.cubic_per_v2",
+            f"found {iv.cubic_per_v2:g}; allowed is below {RISING / cell.v_read_v**2:g}, 1/3 over "
+            "cell.v_read_v**2: the current would fall as the voltage rises",
         )
 
 

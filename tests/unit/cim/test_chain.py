@@ -9,7 +9,6 @@ from torch import Tensor
 
 from cimsearch.cim.chain import Chain
 from cimsearch.cim.columns import ConverterErrors
-from cimsearch.errors import HardwareError
 from cimsearch.spec.cell_noise import CubicIv, SramNoise
 from cimsearch.spec.column_noise import AdcNoise, Impulse, Saturation, Transfer
 from cimsearch.spec.hardware import Noise as MacroNoise
@@ -94,11 +93,6 @@ def test_a_curve_by_hand() -> None:
     found = sums_of(*single([0, 1, 2, 3]), effects)
     expected = torch.tensor([0, 3 * (1 / 3 - 0.1 / 27) / 0.9, 3 * (2 / 3 - 0.8 / 27) / 0.9, 3])
     assert torch.allclose(found.flatten(), expected, atol=FINE)
-
-
-def test_a_curve_that_falls_is_refused() -> None:
-    with pytest.raises(HardwareError, match=r"noise\.iv\.cubic_per_v2: found 1\.4.*less than 1/3"):
-        chain(on_macro(RESISTIVE, {"dac_bits": 2}, iv=CubicIv(cubic_per_v2=1.4)))
 
 
 def test_jitter_is_one_draw_a_row_and_vector() -> None:
