@@ -131,7 +131,8 @@ def _spread(stored: Tensor, numerics: LayerNumerics, generator: torch.Generator)
     sigma = numerics.stored_sigma
     if sigma == 0:
         return stored
-    return Draws.of(generator).normal("spread", stored.shape).mul_(sigma).add_(stored)
+    drawn = torch.randn(stored.shape, generator=Draws.of(generator).stream("spread"))
+    return drawn.mul_(sigma).add_(stored)
 
 
 def _making(

@@ -10,12 +10,14 @@ from torch.nn import functional
 
 from cimsearch.blueprint import Node
 from cimsearch.cim.converter import Ranges
+from cimsearch.cim.engine import Equivalent
 from cimsearch.cim.layer import CimLayer
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.errors import HardwareError, UsageError
 
 NOT_CALIBRATED = "call calibrate(loader) first, with inputs that reach every layer"
 RANGE_PARTS = ("lo", "lsb", "clip_power")
+EQUIVALENT_PARTS = ("sigma", "gain", "bias")
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,12 @@ class ConvertedLayer(CimLayer):
             ) from error
 
     def range_tensors(self) -> dict[str, Tensor]:
-        """Return the converters' ranges; nothing where there are none."""
-        ranges = self._ranges
-        return {part: torch.tensor(getattr(ranges, part)) for part in RANGE_PARTS if ranges}
+        """Return the converters' ranges and L0's equivalent; nothing where there are none."""
+        if self._ranges is None:
+            return {}
+        found = {part: torch.tensor(getattr(self._ranges, part)) for part in RANGE_PARTS}
+        fitted = {part: getattr(self._equivalent, part) for part in EQUIVALENT_PARTS}
+        return found | {part: values for part, values in fitted.items() if values is not None}
 
     def settings(self) -> dict[str, Any]:
         """Return as plain data what was asked of the layer, and what calibration fitted."""
@@ -129,3 +134,4 @@ class ConvertedLayer(CimLayer):
         self.activity_frac = settings["activity_frac"]
         if ranges:
             self.set_ranges(Ranges(**{part: ranges[part].numpy() for part in RANGE_PARTS}))
+            self._equivalent = Equivalent(ranges["sigma"], ranges.get("gain"), ranges.get("bias"))

@@ -137,20 +137,20 @@ class Equivalent:
     """What L0 makes of the product P of a layer: ``gain * P + bias + sigma * N(0, 1)``.
 
     Attributes:
-        gain: Dimensionless.
-        bias: In units of the product.
         sigma: In units of the product, (outputs or 1,).
+        gain: Of each output, dimensionless, (outputs,); None for 1.
+        bias: Of each output, in units of the product, (outputs,); None for 0.
     """
 
     sigma: Tensor
-    gain: float = 1.0
-    bias: float = 0.0
+    gain: Tensor | None = None
+    bias: Tensor | None = None
 
     def scaled(self, noise_scale: float) -> "Equivalent":
         """Return this with a part or a multiple of what the hardware does."""
-        return Equivalent(
-            self.sigma * noise_scale, 1 + (self.gain - 1) * noise_scale, self.bias * noise_scale
-        )
+        gain = None if self.gain is None else 1 + (self.gain - 1) * noise_scale
+        bias = None if self.bias is None else self.bias * noise_scale
+        return Equivalent(self.sigma * noise_scale, gain, bias)
 
 
 def level0(product: Product, equivalent: Equivalent, noise: Noise) -> Tensor:
@@ -161,10 +161,13 @@ def level0(product: Product, equivalent: Equivalent, noise: Noise) -> Tensor:
         equivalent: Of the layer.
         noise: Of the images.
     """
-    y = product.convolve(product.x, product.w * (product.scale * equivalent.gain))
+    scale = product.scale
+    if equivalent.gain is not None:
+        scale = scale * equivalent.gain.view(-1, 1, 1, 1)
+    y = product.convolve(product.x, product.w * scale)
     noise.add_to(y, equivalent.sigma * product.scale.view(-1))
-    if equivalent.bias:
-        y.add_((product.by_channel * equivalent.bias).to(y.dtype))
+    if equivalent.bias is not None:
+        y.add_((product.by_channel * equivalent.bias.view(1, -1, 1, 1)).to(y.dtype))
     return y
 
 

@@ -14,8 +14,9 @@ from cimsearch.cim.level2 import Chip, pack_layer
 from cimsearch.cim.noise import NoiseStream
 from cimsearch.cim.numerics import LayerNumerics
 
-VECTORS = 1024
+VECTORS = 512
 LEAST_IMAGES = 4
+LEAST_VARIANCE = 1e-12
 
 
 def closed_form_holds(product: Product, numerics: LayerNumerics, ranges: Ranges) -> bool:
@@ -46,7 +47,7 @@ def fitted_equivalent(
     ranges: Ranges,
     generator: torch.Generator,
 ) -> Equivalent:
-    """Return the least squares fit of L2's output over the product with the same cells.
+    """Return the least squares fit of L2's outputs over the product with the same cells.
 
     Args:
         product: Codes of a sample, without errors.
@@ -62,15 +63,16 @@ def fitted_equivalent(
         leakage = numerics.correction - numerics.offset
         w = product.w + errors_of(chip, product.w, numerics) - leakage
         ideal = product.convolve(x.double(), w.double())
-        found.append(torch.stack((ideal.flatten(), converted.double().flatten())))
-    p, y = torch.cat(found, dim=1)
-    spread = p.var(correction=0)
-    if spread == 0:
-        return Equivalent(y.std(correction=0).float().view(1), bias=float((y - p).mean()))
-    gain = ((p - p.mean()) * (y - y.mean())).mean() / spread
-    bias = y.mean() - gain * p.mean()
-    sigma = (y - gain * p - bias).square().mean().sqrt()
-    return Equivalent(sigma.float().view(1), float(gain), float(bias))
+        found.append(torch.stack((ideal, converted.double())).transpose(1, 2).flatten(2))
+    p, y = torch.cat(found, dim=2)
+    p_mean, y_mean = p.mean(dim=1), y.mean(dim=1)
+    spread = p.var(dim=1, correction=0)
+    together = (p * y).mean(dim=1) - p_mean * y_mean
+    # An output that is always the same has no slope to fit.
+    gain = torch.where(spread > 0, together / spread.clamp_min(LEAST_VARIANCE), 1.0)
+    bias = y_mean - gain * p_mean
+    sigma = (y - gain[:, None] * p - bias[:, None]).square().mean(dim=1).sqrt()
+    return Equivalent(sigma.float(), gain.float(), bias.float())
 
 
 def _some(product: Product) -> Tensor:

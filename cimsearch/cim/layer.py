@@ -35,7 +35,7 @@ from cimsearch.errors import UsageError
 # About how many input values the steps are fitted to.
 STEP_SAMPLE = 1 << 17
 # Chips that L0's equivalent is fitted to.
-EQUIVALENT_CHIPS = 4
+EQUIVALENT_CHIPS = 8
 
 
 class CimLayer(FloatLayer):

@@ -80,7 +80,12 @@ def random_stored(made: LayerNumerics, rows: int, outputs: int) -> Tensor:
 def conductance(values: Tensor, made: LayerNumerics) -> Tensor:
     """The conductances behind levels whose off current was taken off as ideal."""
     g_min, top = lowest(made), 2**made.cell_bits - 1
-    return values.double() * (1 - g_min) / top + g_min
+    return values.double().mul(1 - g_min).div(top).add(g_min)
+
+
+def distinct(values: Tensor) -> set[float]:
+    """The values that there are."""
+    return set(values.flatten().tolist())
 
 
 def lowest(made: LayerNumerics) -> float:

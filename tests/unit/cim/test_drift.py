@@ -118,7 +118,7 @@ def test_retention_at_random_goes_either_way() -> None:
 def test_nothing_grows_beyond_full_scale() -> None:
     drift = {"model": "retention", "exponent": 0.5, "toward": "on", "age_s": 1000.0}
     assert torch.equal(hold(level(1, 4, 4), numerics({"drift": drift})).values, level(3, 4, 4))
-    programming = {"programming": {"model": "proportional", "sigma_frac": 0.2}}
+    programming = {"programming": {"model": "proportional", "sigma_frac": 0.1}}
     fresh = hold(level(3), numerics(programming)).values
     aged = hold(level(3), numerics(programming | {"drift": drift})).values
     assert torch.allclose(aged, fresh.clamp_min(3))

@@ -10,8 +10,11 @@ from cimsearch.cim.equivalent import closed_form_holds
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.spec import load_hardware
 from cimsearch.spec.column_noise import AdcNoise, Saturation
+from cimsearch.spec.study import Level
 from tests.unit.cim.builders import analog, calibrate, conv_node, generator, layer
 
+LEVELS: tuple[Level, ...] = ("L0", "L2")
+CHIPS = 20
 COARSE: dict[str, dict[str, Any]] = {
     "pairs over a full scale": {"encoding": "differential", "adc_bits": 5},
     "offset over a full scale": {"encoding": "offset", "adc_bits": 4},
@@ -34,25 +37,18 @@ def holds(built: CimLayer, x: torch.Tensor) -> bool:
 
 
 @torch.no_grad()
-def outputs(built: CimLayer, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    found = {}
-    for name, mode in (("ideal", Mode(ideal=True)), ("L0", Mode("L0")), ("L2", Mode("L2"))):
-        built.mode = mode
-        found[name] = built(x).flatten()
-    return found
-
-
 def check_alike(built: CimLayer, x: torch.Tensor) -> None:
-    """The two levels err by as much, and follow the ideal product with the same slope."""
-    found = outputs(built, x)
-    ideal = found["ideal"]
-    power = {name: float((found[name] - ideal).square().mean()) for name in ("L0", "L2")}
-    slope = {
-        name: float((found[name] * (ideal - ideal.mean())).mean() / ideal.var(correction=0))
-        for name in ("L0", "L2")
-    }
-    assert power["L0"] == pytest.approx(power["L2"], rel=0.08)
-    assert slope["L0"] == pytest.approx(slope["L2"], abs=0.03)
+    """Over chips the levels err by as much, and follow the ideal product with the same slope."""
+    built.mode = Mode(ideal=True)
+    ideal = built(x)
+    power, slope = {}, {}
+    for level in LEVELS:
+        built.mode = Mode(level)
+        found = torch.stack([built(x) for _ in range(CHIPS)])
+        power[level] = float((found - ideal).square().mean())
+        slope[level] = float((found * (ideal - ideal.mean())).mean() / ideal.var(correction=0))
+    assert power["L0"] == pytest.approx(power["L2"], rel=0.15)
+    assert slope["L0"] == pytest.approx(slope["L2"], abs=0.06)
 
 
 @pytest.mark.parametrize("name", COARSE)
@@ -60,15 +56,16 @@ def test_a_coarse_converter_is_fitted(name: str) -> None:
     numerics = analog(rows=256, active_rows=256, cell_sigma_frac=0.02, **COARSE[name])
     built, x = ready(numerics)
     assert not holds(built, x)
-    assert built._equivalent.gain < 0.95
+    assert built._equivalent.gain is not None
+    assert float(built._equivalent.gain.mean()) < 0.95
     check_alike(built, x)
 
 
 def test_a_fine_converter_needs_no_fit() -> None:
-    numerics = analog("differential", rows=64, active_rows=64, adc_bits=6, range_policy="layer")
+    numerics = analog("differential", rows=64, active_rows=64, adc_bits=4, range_policy="layer")
     built, x = ready(numerics)
     assert holds(built, x)
-    assert (built._equivalent.gain, built._equivalent.bias) == (1.0, 0.0)
+    assert built._equivalent.gain is None
     check_alike(built, x)
 
 

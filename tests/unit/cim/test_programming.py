@@ -1,5 +1,6 @@
 """Errors of programming, spread and mismatch have the moments of their definitions."""
 
+from collections.abc import Callable
 from math import exp, sqrt
 from statistics import NormalDist
 from typing import Any
@@ -16,6 +17,7 @@ from tests.unit.cim.chips import (
     CURRENT,
     assert_moments,
     conductance,
+    distinct,
     hold,
     level,
     lowest,
@@ -57,12 +59,16 @@ def joshi_us(r: float) -> float:
     return -0.00178767 * g_us**2 + 0.07585724 * g_us + 0.28638599
 
 
-PUBLISHED = {
-    "pcm_nandakumar": (25, lambda r: np.polyval([-1.1731, 1.965, 0.26348], r)),
+def horner(*falling: float) -> Callable[[float], float]:
+    return lambda r: float(np.polyval(falling, r))
+
+
+PUBLISHED: dict[str, tuple[float, Callable[[float], float]]] = {
+    "pcm_nandakumar": (25, horner(-1.1731, 1.965, 0.26348)),
     "pcm_joshi": (25, joshi_us),
-    "rram_wan_1s": (40, lambda r: np.polyval([-16.815, 45.393, -43.853, 16.03, 0.348], r)),
-    "rram_wan_1d": (40, lambda r: np.polyval([-16.458, 47.095, -50.773, 22.086, 0.701], r)),
-    "rram_wan_2d": (40, lambda r: np.polyval([-11.934, 37.062, -43.507, 20.274, 0.782], r)),
+    "rram_wan_1s": (40, horner(-16.815, 45.393, -43.853, 16.03, 0.348)),
+    "rram_wan_1d": (40, horner(-16.458, 47.095, -50.773, 22.086, 0.701)),
+    "rram_wan_2d": (40, horner(-11.934, 37.062, -43.507, 20.274, 0.782)),
 }
 
 
@@ -75,11 +81,11 @@ def test_published_errors(model: str, scale: float) -> None:
     reference_us, sigma_us = PUBLISHED[model]
     r = g_of(2, 1 / 40)
     found = conductance(hold(level(2), made).values, made)
-    assert_moments(found, r, scale * float(sigma_us(r)) / reference_us)
+    assert_moments(found, r, scale * sigma_us(r) / reference_us)
 
     programming = PublishedProgramming.model_validate({"model": model, "scale": scale})
     grid = torch.linspace(0, 1, 11, dtype=torch.float64)
-    wanted = [scale * float(sigma_us(float(r))) / reference_us for r in grid]
+    wanted = [scale * sigma_us(float(r)) / reference_us for r in grid]
     assert programming_sigma(grid, programming).tolist() == pytest.approx(wanted)
 
 
@@ -88,7 +94,7 @@ def test_conductances_are_cut_off_at_zero() -> None:
     found = conductance(hold(level(0), made).values, made)
     assert float(found.min()) == pytest.approx(0, abs=1e-6)
     _, sigma_us = PUBLISHED["rram_wan_1s"]
-    below = NormalDist(1 / 40, 10 * float(sigma_us(1 / 40)) / 40).cdf(0)
+    below = NormalDist(1 / 40, 10 * sigma_us(1 / 40) / 40).cdf(0)
     assert float((found < 1e-6).double().mean()) == pytest.approx(below, abs=0.006)
 
 
@@ -143,7 +149,8 @@ def test_charge_injection_fills_what_is_missing() -> None:
 def test_devices_spread_lognormally_around_their_mean() -> None:
     made = numerics({"device_to_device": {"cell_sigma_frac": 0.2}})
     found = conductance(hold(level(3), made).values, made)
-    assert_moments(found, 1, sqrt(exp(0.2**2) - 1) * 1.02)
+    assert float(found.mean()) == pytest.approx(1, abs=5 * 0.202 / sqrt(found.numel()))
+    assert float(found.std()) == pytest.approx(sqrt(exp(0.2**2) - 1), rel=0.01)
     assert_moments(found.log(), -(0.2**2) / 2, 0.2)
 
 
@@ -194,12 +201,12 @@ def test_shares_of_stuck_cells(base: Any) -> None:
     for value, share in ((0, 0.02), (3, 0.05), (2, 0.93)):
         found = float((values == value).double().mean())
         assert abs(found - share) < 5 * sqrt(share * (1 - share) / count)
-    assert set(values.unique().tolist()) == {0, 2, 3}
+    assert distinct(values) == {0, 2, 3}
 
 
 def test_every_cell_may_be_stuck() -> None:
     made = numerics({"stuck": {"off_frac": 0.25, "on_frac": 0.75}})
-    assert set(hold(level(1), made).values.unique().tolist()) == {0, 3}
+    assert distinct(hold(level(1), made).values) == {0, 3}
 
 
 def test_stuck_cells_have_no_other_error() -> None:
@@ -219,7 +226,7 @@ def test_a_fault_costs_what_its_slice_weighs() -> None:
         alone = torch.zeros_like(errors)
         alone[:, index] = errors[:, index]
         of_weights = weight_errors(alone, made)
-        assert set(of_weights.unique().tolist()) == {0, -weight}
+        assert distinct(of_weights) == {0, -weight}
     hit = (errors[0] != 0).flatten(1).double().numpy()
     assert np.abs(np.corrcoef(hit) - np.eye(4)).max() < 5 / sqrt(40_000)
 
@@ -234,7 +241,7 @@ def test_cells_of_a_pair_are_stuck_each_by_itself() -> None:
 
     pair = numerics(noise, w_bits=3, encoding="differential")
     values = hold(level(0, 500, 400), pair).values
-    assert set(values.unique().tolist()) == {-3, 0, 3}
+    assert distinct(values) == {-3, 0, 3}
     for value in (-3, 3):
         wanted = share * (1 - share)
         found = float((values == value).double().mean())
