@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from cimsearch.errors import SpecError
 from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.basis import check_basis, check_supply
 from cimsearch.spec.catalogue import laid, load_document, load_layers
 from cimsearch.spec.document import Document
+from cimsearch.spec.fit import check_fit
 from cimsearch.spec.hardware import (
-    ConfigurableField,
     Hardware,
     Macro,
     MacroFile,
@@ -22,9 +22,7 @@ from cimsearch.spec.hardware import (
     TechnologyFile,
 )
 from cimsearch.spec.macro import NO_ADC
-from cimsearch.spec.rung import without_effect
 from cimsearch.spec.space import LayerGenes, SpaceSpec
-from cimsearch.spec.statistics import unmatched
 from cimsearch.spec.study import Bound, StudySpec
 from cimsearch.spec.validation import validate
 
@@ -226,7 +224,7 @@ def load_study(name: str) -> Study:
     except SpecError as error:
         raise _at(document, "hardware", error) from error
     space = space.model_copy(update={"genes": _opened(space.genes, spec)})
-    _check_fit(document, spec, space, hardware)
+    check_fit(document, spec, space, hardware)
     return Study(spec, space, hardware, document.path)
 
 
@@ -242,59 +240,3 @@ def _opened(genes: LayerGenes, spec: StudySpec) -> LayerGenes:
     """Return the space's genes with those that the study opens or narrows."""
     given = {name: values for name, values in spec.genes if values}
     return LayerGenes.model_validate(dict(genes) | given)
-
-
-def _check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: Hardware) -> None:
-    """Check that data and layers fit the space, genes and conditions the hardware, all at once."""
-    macro = hardware.macro
-    errors = unmatched(document, spec.statistics.layers, space.layer_names)
-    errors += without_effect(document, spec.rungs, macro, hardware.name)
-    if spec.data.shape != space.input_shape:
-        errors.append(
-            document.error(
-                ("data", "shape"),
-                f"found {list(spec.data.shape)}; the space takes {list(space.input_shape)}",
-            )
-        )
-    if spec.data.classes != space.classes:
-        errors.append(
-            document.error(
-                ("data", "classes"), f"found {spec.data.classes}; the space has {space.classes}"
-            )
-        )
-    for field in get_args(ConfigurableField):
-        wanted = getattr(space.genes, field)
-        allowed = macro.choices(field)
-        refused = [value for value in wanted if value not in allowed]
-        if refused:
-            loc = ("genes", field) if getattr(spec.genes, field) else ("hardware",)
-            free = "may be" if field in macro.configurable else "is fixed at"
-            errors.append(
-                document.error(
-                    loc,
-                    f"found {field} {_listed(refused)}; on {hardware.name} {field} {free} "
-                    f"{_listed(allowed)}",
-                )
-            )
-    for end in ("first_layer", "classifier"):
-        layer = getattr(space, end)
-        limits = {
-            "weight_bits": macro.choices("weight_bits"),
-            "activation_bits": macro.choices("activation_bits"),
-        }
-        for field, choices in limits.items():
-            largest = max(map(int, choices))
-            if layer.placement == "cim" and layer.bits > largest:
-                errors.append(
-                    document.error(
-                        ("space",),
-                        f"{end} has {layer.bits} bits on the macro; on {hardware.name} "
-                        f"{field} may be {largest} at most",
-                    )
-                )
-    if errors:
-        raise SpecError("\n".join(error.message for error in errors))
-
-
-def _listed(values: Any) -> str:
-    return ", ".join(map(str, values))

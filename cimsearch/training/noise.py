@@ -6,7 +6,6 @@ from typing import get_args
 
 from cimsearch.cim import CimLayer
 from cimsearch.cim.training_noise import TrainingNoise
-from cimsearch.errors import UsageError
 from cimsearch.networks import Network
 from cimsearch.spec.recipe import NoiseEntry, NoisePlace
 
@@ -17,22 +16,11 @@ class NoiseSchedule:
     Args:
         network: Whose quantised layers get noise.
         entries: The recipe's. Entries of one place that are of one layer add their variances.
-
-    Raises:
-        UsageError: An entry is of no layer that it could change.
     """
 
     def __init__(self, network: Network, entries: Sequence[NoiseEntry]) -> None:
         self._layers = list(network.cim_layers()) if entries else []
         self._entries = tuple(entries)
-        for index, entry in enumerate(entries):
-            if not any(_applies(entry, layer) for layer in self._layers):
-                names = [layer.name for layer in self._layers if _has(entry.on, layer)]
-                allowed = ", ".join(names) or "there is none"
-                raise UsageError(
-                    f"recipe.noise.{index}.layers: found {entry.layers}; allowed is a pattern "
-                    f"that matches a layer with {entry.on}: {allowed}"
-                )
 
     def set(self, step: int, ramp: float) -> None:
         """Set the noise of a step.

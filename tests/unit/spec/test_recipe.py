@@ -96,3 +96,31 @@ def test_errors_are_told_at_their_place(
         load_study(str(path))
     assert f"tiny.yaml:{row + 1}:{column}: " in caught.value.message
     assert told in caught.value.message
+
+
+def test_what_can_have_no_effect_is_refused_where_it_stands(write: Write) -> None:
+    text = study(RECIPE.replace("stage1.*", "stage9.*")).replace(
+        "train_level: L1", "train_level: L0"
+    )
+    path = write("a.yaml", text)
+    with pytest.raises(SpecError) as caught:
+        load_study(str(path))
+    noise, level = caught.value.message.splitlines()
+    lines = text.splitlines()
+    line = next(i for i, each in enumerate(lines, 1) if "stage9" in each)
+    assert f"a.yaml:{line}:" in noise
+    assert "recipe.noise.1.layers: found stage9.*; allowed is a pattern that matches" in noise
+    line = next(i for i, each in enumerate(lines, 1) if "partial_sum_steps" in each)
+    assert f"a.yaml:{line}:" in level
+    assert "partial_sum_steps: found learned at train_level L0; allowed is L1" in level
+
+
+def test_a_fixed_range_cannot_be_learned(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "fixed.yaml").write_text(
+        "schema: cimsearch/hardware/1\nkind: macro\nextends: macros/yu_cicc_2020\nname: fixed\n"
+        "summary: a fixed range\nsource: a test\nadc: {range_policy: full_scale}\n"
+        "configurable: {range_policy: null}\n"
+    )
+    text = study().replace("hardware: macros/yu_cicc_2020", "hardware: ./fixed.yaml")
+    with pytest.raises(SpecError, match=r"partial_sum_steps: found learned beside range_policy"):
+        load_study(str(write("a.yaml", text)))
