@@ -140,22 +140,25 @@ class _Drawn:
 class _Images:
     """Some padded images (n, h, w, c) of one group of a convolution, and their planes.
 
-    Planes are made of images, not of windows: a pixel is in many windows.
+    Planes are made of images, not of windows: a pixel is in many windows. Those of a row group are
+    of its channels alone, side by side, so that a line of a window is copied at once.
     """
 
     def __init__(self, images: Tensor, packed: Packed, geometry: Geometry, group: int) -> None:
         channels = images.shape[3] // geometry.groups
         self._codes = images[..., group * channels : (group + 1) * channels]
         self._inputs, self._geometry = packed.inputs, geometry
-        self._planes: dict[torch.dtype, Tensor] = {}
+        self._planes: dict[tuple[torch.dtype, int, int], Tensor] = {}
         everything = len(packed.inputs.weights)
         self.used = everything if packed.disturbed else _planes_used(self._codes, packed.inputs)
 
     def planes(self, lines: slice, group: Group, dtype: torch.dtype) -> Tensor:
         """Return the planes in use of the windows of some output lines, (planes, m, rows)."""
-        if dtype not in self._planes:
-            self._planes[dtype] = _planes(self._codes, self._inputs, self.used, dtype)
-        windows = self._windows(self._planes[dtype][..., group.channels], lines)
+        key = (dtype, group.channels.start, group.channels.stop)
+        if key not in self._planes:
+            codes = self._codes[..., group.channels]
+            self._planes[key] = _planes(codes, self._inputs, self.used, dtype)
+        windows = self._windows(self._planes[key], lines)
         return windows.reshape(self.used, -1, windows.shape[-3:].numel())
 
     def codes(self, lines: slice, group: Group, dtype: torch.dtype) -> Tensor:

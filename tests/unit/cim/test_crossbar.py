@@ -35,6 +35,7 @@ class Case:
 
     def oracle(self) -> Floats:
         settings_ = {name: getattr(self.scheme, name) for name in CrossbarScheme.__annotations__}
+        settings_.pop("accumulator")
         for name in ("adc_lo", "adc_lsb"):
             settings_[name] = np.asarray(settings_[name], dtype=np.float64)
         return crossbar(self.x, self.w, **settings_)
