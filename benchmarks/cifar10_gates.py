@@ -32,7 +32,7 @@ from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.seeds import torch_seed
 from cimsearch.spec import load_study
 from cimsearch.spec.hardware import Macro, RangePolicy
-from cimsearch.spec.study import Level, Recipe
+from cimsearch.spec.study import Recipe
 from cimsearch.training.accuracy import accuracy, accuracy_of_chips
 from cimsearch.training.data import Images, load_part, resolve_path
 from cimsearch.training.prune import inherit
@@ -45,11 +45,8 @@ COLUMN_BITS, LAYER_BITS, FULL_SCALE_BITS = 5, 3, 5
 # Two cells of 3 bits make a signed weight of 4, which so errs by sqrt(2) times this: 7.1 %.
 NOISY_CELL_BITS, CELL_SIGMA_FRAC = 3, 0.05
 
-RECIPE = {
-    "batch": 128, "parent_epochs": 90, "parent_lr": 0.3, "qat_lr": 0.05, "weight_decay": 2e-4,
-}  # fmt: skip
+RECIPE = {"parent_epochs": 90, "parent_lr": 0.3, "qat_lr": 0.05, "weight_decay": 2e-4}
 QAT_EPOCHS = 6
-QAT_LEVEL: Level = "L1"
 
 
 @dataclass(frozen=True)
@@ -77,13 +74,9 @@ class Bench:
 
     def untrained(self, macro: Macro, adc_bits: int, policy: RangePolicy) -> Network:
         """Return the 4 bit network at L2, steps and ranges fitted; batch norms know no ADC."""
-        generator = _generator("untrained")
-        blueprint = resnet8().blueprint
-        nodes = tuple(
-            replace(n, adc_bits=adc_bits, range_policy=policy) if n.placement == "cim" else n
-            for n in blueprint.nodes
-        )
-        network = build(replace(blueprint, nodes=nodes), macro, generator=generator)
+        generator, blueprint = _generator("untrained"), resnet8().blueprint
+        nodes = (replace(n, adc_bits=adc_bits, range_policy=policy) for n in blueprint.nodes)
+        network = build(replace(blueprint, nodes=tuple(nodes)), macro, generator=generator)
         inherit(network, self.parent)
         network.calibrate(self.training.sample(CALIBRATION_IMAGES, generator))
         network.set_mode("L2")
@@ -95,7 +88,7 @@ class Bench:
         network.dtype = training_dtype(network.blueprint.macs)
         recipe = self.recipe.model_copy(update={"noise_scale": noise_scale})
         train_candidate(
-            network, self.training, recipe, epochs=QAT_EPOCHS, level=QAT_LEVEL, generator=generator
+            network, self.training, recipe, epochs=QAT_EPOCHS, level="L1", generator=generator
         )
         network.dtype = torch.float32
         network.calibrate(self.training.sample(CALIBRATION_IMAGES, generator))
@@ -116,12 +109,10 @@ class Bench:
 def noisy_macro() -> Macro:
     """Return the macro of 256 rows with noisy pairs of multi-level cells."""
     macro = quiet(macro_256())
-    changes = {
-        "array": macro.array.model_copy(update={"cell_bits": NOISY_CELL_BITS}),
-        "weights": macro.weights.model_copy(update={"encoding": "differential"}),
-        "noise": macro.noise.model_copy(update={"cell_sigma_frac": CELL_SIGMA_FRAC}),
-    }
-    return macro.model_copy(update=changes)
+    array = macro.array.model_copy(update={"cell_bits": NOISY_CELL_BITS})
+    weights = macro.weights.model_copy(update={"encoding": "differential"})
+    noise = macro.noise.model_copy(update={"cell_sigma_frac": CELL_SIGMA_FRAC})
+    return macro.model_copy(update={"array": array, "weights": weights, "noise": noise})
 
 
 def control(bench: Bench) -> Iterator[Row]:
@@ -184,9 +175,7 @@ def noise_gate(bench: Bench) -> Iterator[Row]:
         )
 
 
-def float_network(
-    training: TrainingData, recipe: Recipe, file: Path | None
-) -> tuple[Network, str]:
+def float_parent(training: TrainingData, recipe: Recipe, file: Path | None) -> tuple[Network, str]:
     """Return the float network and what it took: from ``file``, or trained and put there."""
     generator = _generator("float")
     network = build(resnet8().parent, None, generator=generator)
@@ -212,11 +201,11 @@ def report(file: Path | None) -> bool:
     train, rest = (load_part(data, path, part) for part in ("train", "validation"))
     joined = Images(np.concatenate([train.x, rest.x]), np.concatenate([train.y, rest.y]))
     training, recipe = TrainingData(joined, data), study.spec.recipe.model_copy(update=RECIPE)
-    parent, took = float_network(training, recipe, file)
+    parent, took = float_parent(training, recipe, file)
     test = load_part(data, path, "test")
     bench = Bench(training, test, recipe, parent, accuracy(parent, test, data))
     print(f"ResNet-8 (16, 32, 64), CIFAR-10 (JPEG), one thread; {fingerprint()}")
-    print(f"trained on {len(joined.y)} images, 4 bit for {QAT_EPOCHS} epochs at {QAT_LEVEL}")
+    print(f"trained on {len(joined.y)} images, 4 bit for {QAT_EPOCHS} epochs at L1")
     print(f"scored at L2 on {len(test.y)} test images, {CHIPS} chips on {CHIP_IMAGES} of them")
     found = f"{_percent(bench.parent_accuracy)} ({took})"
     goal = f">= {_percent(FLOAT_GOAL)} (floor {_percent(FLOAT_FLOOR)})"
@@ -235,11 +224,11 @@ def main() -> int:
     """Print the report; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parent", type=Path, help="safetensors file of the float network")
-    arguments = parser.parse_args()
+    file = parser.parse_args().parent
     keep_freed_memory()
     try:
         with one_thread():
-            return ExitCode.OK if report(arguments.parent) else ExitCode.FAILED
+            return ExitCode.OK if report(file) else ExitCode.FAILED
     except CimsearchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -13,7 +13,7 @@ from cimsearch.cim.converted_layer import ConvertedLayer
 from cimsearch.cim.mode import Mode
 from cimsearch.errors import UsageError
 from cimsearch.spec.base import canonical_json
-from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.hardware import AS_STATED, Condition, Hardware
 from cimsearch.spec.study import Level
 
 SCHEMA = "cimsearch/converted/1"
@@ -56,7 +56,12 @@ class ConvertedModel(nn.Module):
         yield from self._layers.values()
 
     def set_mode(
-        self, level: Level = "L1", *, ideal: bool = False, noise_scale: float = 1.0
+        self,
+        level: Level = "L1",
+        *,
+        ideal: bool = False,
+        noise_scale: float = 1.0,
+        condition: Condition = AS_STATED,
     ) -> None:
         """Set how the layers on arrays compute; see ``Mode``."""
         if level not in ("L0", "L1", "L2"):
@@ -64,7 +69,7 @@ class ConvertedModel(nn.Module):
         if not 0 <= noise_scale < float("inf"):
             raise UsageError(f"noise_scale: found {noise_scale}; allowed is 0 or more")
         for layer in self._layers.values():
-            layer.mode = Mode(level, ideal, noise_scale)
+            layer.mode = Mode(level, ideal, noise_scale, condition)
 
     def chip(self, seed: int | None) -> None:
         """Become one chip, with its own static errors, or (None) a new one at every call.
@@ -145,14 +150,18 @@ class ConvertedModel(nn.Module):
         from cimsearch.cim.convert import LayerBits, convert
 
         header, tensors = _read(Path(path))
-        if header["hardware"] != hardware.hash:
-            raise UsageError(f"{path}: was converted for other hardware than {hardware.name}")
         asked = ("weight_bits", "activation_bits", "adc_bits")
-        bits = {
-            name: LayerBits(**{key: saved[key] or None for key in asked})
-            for name, saved in header["layers"].items()
-        }
-        loaded = convert(model, hardware, skip=tuple(header["skip"]), overrides=bits, seed=seed)
+        try:
+            made_for, skip = header["hardware"], tuple(header["skip"])
+            bits = {
+                name: LayerBits(**{key: saved[key] or None for key in asked})
+                for name, saved in header["layers"].items()
+            }
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{path}: its header is not one that save wrote: {error}") from error
+        if made_for != hardware.hash:
+            raise UsageError(f"{path}: was converted for other hardware than {hardware.name}")
+        loaded = convert(model, hardware, skip=skip, overrides=bits, seed=seed)
         if set(bits) != set(loaded._layers):
             raise UsageError(f"{path}: is of a model with other layers")
         try:

@@ -290,3 +290,12 @@ def test_calibration_has_to_be_done_and_can_fail() -> None:
     multibit = convert(nn.Sequential(nn.Linear(3, 3)), load_hardware("macros/wan_nature_2022"))
     with pytest.raises(HardwareError, match="0: signed inputs"):
         multibit.calibrate([torch.rand(4, 3) - 0.5])
+
+
+def test_a_header_without_its_parts_is_told(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    file = tmp_path / "model.safetensors"
+    save_file({"x": torch.zeros(1)}, file, {"cimsearch": '{"schema": "cimsearch/converted/1"}'})
+    with pytest.raises(UsageError, match="its header is not one that save wrote: 'hardware'"):
+        ConvertedModel.load(file, nn.Linear(3, 2), HARDWARE)
