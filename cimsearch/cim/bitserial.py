@@ -39,12 +39,14 @@ class Counts:
         driven_rows: Rows driven, summed over array calls.
         conversions: Columns (signed pairs of them, if differential) turned into codes.
         shift_adds: Codes shifted and added into an output.
+        scale_multiplies: Multiplications by a converter's step.
     """
 
     array_calls: int
     driven_rows: int
     conversions: int
     shift_adds: int
+    scale_multiplies: int
 
 
 def counts(packed: Packed, vectors: int, *, column_tiles: int = 1) -> Counts:
@@ -63,6 +65,7 @@ def counts(packed: Packed, vectors: int, *, column_tiles: int = 1) -> Counts:
         driven_rows=passes * rows * column_tiles,
         conversions=conversions,
         shift_adds=conversions,
+        scale_multiplies=vectors * packed.scales,
     )
 
 

@@ -104,6 +104,7 @@ def _pack(
         adc_lo=_of_columns(ranges.lo, columns),
         adc_lsb=_of_columns(ranges.lsb, columns),
         kernel_area=prod(geometry.kernel),
+        fixed_range=numerics.range_policy == "full_scale",
         offset=numerics.correction,
         skip_lossless=not disturbed,
         chains=chains,

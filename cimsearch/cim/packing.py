@@ -85,6 +85,9 @@ class Packed:
         offset: What is taken off for each unit of input, exactly.
         columns: Output columns n.
         lines: Columns that are converted, of all halves and slices.
+        scales: Multiplications by a converter's step for a vector of inputs: one for each line and
+            row group where they have steps of their own, one for each output where all have the
+            same, none where that is a power of two by design.
         groups: In order of their rows.
         base: What the converters' ``lo`` add to each output, (n,); its type is the product's.
         register: The register of the sums; None if it is wide enough.
@@ -94,6 +97,7 @@ class Packed:
     offset: float
     columns: int
     lines: int
+    scales: int
     groups: tuple[Group, ...]
     base: Tensor
     register: Register | None = None
@@ -147,6 +151,7 @@ def pack(
     adc_lo: Tensor,
     adc_lsb: Tensor,
     kernel_area: int = 1,
+    fixed_range: bool = False,
     offset: float = 0,
     skip_lossless: bool = False,
     chains: tuple[Chain | None, ...] = (),
@@ -166,6 +171,7 @@ def pack(
         adc_lo: Partial sum of code 0; broadcasts to (row groups, slices, n).
         adc_lsb: Step; broadcasts likewise.
         kernel_area: Rows of one input channel, which follow each other.
+        fixed_range: Whether the step is a power of two by design, and a shift.
         offset: What is taken off for each unit of input, exactly: what offset encoding has added
             to each weight.
         skip_lossless: Whether slices whose conversions lose nothing are multiplied as integers,
@@ -221,7 +227,8 @@ def pack(
             )
         )
     lines = halves * slices * n
-    return Packed(inputs, offset, n, lines, tuple(groups), base.to(outer), register)
+    scales = lines * len(groups) if adc_lsb.numel() > 1 else n * (not fixed_range)
+    return Packed(inputs, offset, n, lines, scales, tuple(groups), base.to(outer), register)
 
 
 @dataclass(frozen=True)

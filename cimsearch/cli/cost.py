@@ -62,7 +62,7 @@ def cost(space: str, hardware: str, genes: str | None, snr: bool, as_json: bool)
     print_layers(report.to_dict())
     if layers:
         click.echo()
-        print_fidelity(layers)
+        print_fidelity(layers, machine)
 
 
 def _print_totals(report: "CostReport", machine: "Hardware") -> None:
@@ -107,7 +107,7 @@ def _fits(report: "CostReport", machine: "Hardware") -> bool:
     return owned == "enough" or report.macros <= owned
 
 
-def print_fidelity(layers: Sequence["LayerFidelity"]) -> None:
+def print_fidelity(layers: Sequence["LayerFidelity"], machine: "Hardware") -> None:
     """Print what the hardware does to each layer with weights."""
     header = ["layer", "SNR", "analog", "ADC", "ADC bits / lossless", "clips"]
     rows = [
@@ -131,6 +131,12 @@ def print_fidelity(layers: Sequence["LayerFidelity"]) -> None:
         "converter",
         hanging="  ",
     )
+    if others := machine.macro.noise.effects:
+        print_wrapped(
+            f"not in these ratios: {', '.join(others)} of this macro's noise; accuracies at L2 "
+            "are with all of it",
+            hanging="  ",
+        )
 
 
 def _db(snr_db: float | None) -> str:

@@ -68,7 +68,7 @@ def explain(
     print_explanation(found, target)
     if signal:
         click.echo("\nSignal to noise, for codes that are uniform")
-        print_fidelity(signal)
+        print_fidelity(signal, machine)
 
 
 def _of_trial(study: str, number: int, hardware: str | None, storage: str | None) -> Priced:

@@ -53,9 +53,19 @@ class Noise(Spec):
     transfer: Transfer | None = None
 
     @property
+    def effects(self) -> tuple[str, ...]:
+        """Names of the effects beside the spread of cells and the noise of conversions."""
+        known, off = ("cell_sigma_frac", "adc_sigma_frac"), Noise()
+        return tuple(
+            name
+            for name in type(self).model_fields
+            if name not in known and getattr(self, name) != getattr(off, name)
+        )
+
+    @property
     def has_effects(self) -> bool:
-        """Whether there is more than the spread of cells and the noise of conversions."""
-        return self.model_copy(update={"cell_sigma_frac": 0.0, "adc_sigma_frac": 0.0}) != Noise()
+        """Whether there are such effects."""
+        return bool(self.effects)
 
 
 RESISTIVE_EFFECTS = ("programming", "off_current", "drift", "read", "ir_drop", "iv")

@@ -237,6 +237,7 @@ def test_counts_are_those_of_every_plane_row_group_and_column() -> None:
         driven_rows=10 * 4 * 100,
         conversions=10 * 4 * 4 * 18,
         shift_adds=10 * 4 * 4 * 18,
+        scale_multiplies=10 * 3,
     )
     assert counts(packed, 10, column_tiles=2).array_calls == 2 * counts(packed, 10).array_calls
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cim import Mode
 from cimsearch.cim.bitserial import counts
-from cimsearch.cim.converter import full_scale_ranges
+from cimsearch.cim.converter import Ranges, full_scale_ranges
 from cimsearch.cim.level2 import Chip, ideal_cells, level2, pack_layer
 from cimsearch.cim.noise import NoiseStream
 from cimsearch.cim.numerics import LayerNumerics, numerics_of
@@ -166,11 +166,17 @@ def check_counts(mapping: Mapping, node: Node, numerics: LayerNumerics, column: 
     built.x_scale = 1.0
     one, _, _ = built.quantised(torch.zeros(1, *node.in_shape), built.weight)
     chip = Chip(ideal_cells(one.w, numerics))
-    packed = pack_layer(chip, numerics, built.geometry, full_scale_ranges(numerics))
+    ranges = full_scale_ranges(numerics)
+    if numerics.range_policy == "column":
+        shape = (len(built.geometry.row_groups), len(numerics.slice_weights), len(one.w))
+        ranges = Ranges(
+            *(np.broadcast_to(part, shape).copy() for part in (ranges.lo, ranges.lsb, ranges.lo))
+        )
+    packed = pack_layer(chip, numerics, built.geometry, ranges)
     height, width = built.geometry.out_size(*node.in_shape[1:])
     tiles = int(mapping.column_tiles[0, column])
     counted = [counts(part, height * width, column_tiles=tiles) for part in packed]
-    for name in ("array_calls", "driven_rows", "conversions", "shift_adds"):
+    for name in ("array_calls", "driven_rows", "conversions", "shift_adds", "scale_multiplies"):
         computed = sum(getattr(part, name) for part in counted)
         assert computed == int(getattr(mapping, name)[0, column]), (node.name, name)
 
