@@ -15,14 +15,15 @@ from cimsearch.cim.numerics import LayerNumerics
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions of the stored weights (k rows, n outputs) of one group of a convolution.
+    """Positions of the stored weights (k rows, n outputs) of a layer.
 
     Attributes:
         tiles: Row tile of each row, (k,).
         wordlines: Row in its array of each row, (k,).
         row_groups: Ranges [start, stop) of rows that are converted together.
         group_tiles: Row tile of each row group, (row groups,).
-        arrays: Which array of a row tile holds an output, (n,).
+        arrays: Which array of a row tile holds an output, (n,). Each group of a convolution
+            counts as arrays of its own: on the diagonal of one they are driven one after another.
         bitlines: Column in its array of each cell, (cells a slice, slices, n): two cells a slice
             with a differential encoding, positive and negative.
         converters: Converter in its array of each line, (lines a slice, slices, n): two where both
@@ -45,10 +46,11 @@ def layout_of(numerics: LayerNumerics, geometry: Geometry, rows: int, outputs: i
         numerics: Of the layer.
         geometry: Of the layer.
         rows: Rows of the weight matrix of one group of a convolution.
-        outputs: Outputs of all groups; groups lie one after the other.
+        outputs: Outputs of all groups, one group after the other.
     """
     tile = geometry.tile_rows or rows
-    k, n = torch.arange(rows), torch.arange(outputs)
+    k, own = torch.arange(rows), outputs // geometry.groups
+    group, n = torch.arange(outputs) // own, torch.arange(outputs) % own
     pair = 2 if numerics.encoding.startswith("differential") else 1
     slices = len(numerics.slice_weights)
     each = pair * slices
@@ -61,7 +63,7 @@ def layout_of(numerics: LayerNumerics, geometry: Geometry, rows: int, outputs: i
         wordlines=k % tile,
         row_groups=geometry.row_groups,
         group_tiles=torch.tensor([start // tile for start, _ in geometry.row_groups]),
-        arrays=n // at_once,
+        arrays=group * -(-own // at_once) + n // at_once,
         bitlines=bitlines,
         converters=lines // numerics.columns_per_adc,
     )
