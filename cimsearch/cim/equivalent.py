@@ -24,9 +24,10 @@ def closed_form_holds(product: Product, numerics: LayerNumerics, ranges: Ranges)
 
     They do while the step is below the standard deviation of partial sums, both root mean squares
     over planes and slices with the weights that errors have in the output, and as long as there is
-    nothing but rounding, clipping and noise of cells and conversions.
+    nothing but rounding, clipping and noise of cells and conversions, in a register that is wide
+    enough.
     """
-    if numerics.macro is not None:
+    if numerics.macro is not None or numerics.accumulator is not None:
         return False
     sums = partial_sums(product.x, product.w, numerics, product.geometry)
     cb = torch.tensor(numerics.plane_weights, dtype=torch.float64).square()

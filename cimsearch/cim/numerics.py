@@ -154,7 +154,10 @@ class LayerNumerics:
         if self.macro is not None:
             noise = self.macro.noise
             shares += [noise.adc.thermal_frac] if noise.adc else []
-            shares += [_ktc_frac(self.macro)] if noise.sram and noise.sram.ktc else []
+            if noise.sram and noise.sram.ktc:
+                # The columns of a pair have half the span of their difference, and noise each.
+                pair = 2**0.5 if self.encoding == "differential" else 1.0
+                shares.append(_ktc_frac(self.macro) / pair)
         return hypot(*shares) * self.full_scale
 
     @property
