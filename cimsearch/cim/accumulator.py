@@ -31,7 +31,9 @@ def accumulated(sums: Tensor, register: Register) -> Tensor:
         if kind.overflow == "saturate":
             steps.clamp_(-half, half - 1)
         else:
-            steps.add_(half).remainder_(2 * half).sub_(half)
+            # In float64, which holds the width: float32 would lose the low bits of a wide one.
+            turns = ((steps.double() + half) / (2 * half)).floor_()
+            steps.copy_(steps.double() - 2 * half * turns)
     if kind.drop_bits:
         dropped = 2.0**kind.drop_bits
         if kind.rounding == "nearest":

@@ -114,9 +114,9 @@ def pvt_gain(macro: Macro, condition: Condition, process: float) -> float:
 
 
 def leakage_growth(macro: Macro, condition: Condition) -> float:
-    """Return by how much more cells leak than at 25 C: 1 without ``noise.pvt``."""
+    """Return by how much more cells leak than at 25 C: 1 where the macro does not say."""
     pvt = macro.noise.pvt
-    if pvt is None:
+    if pvt is None or pvt.leakage_doubling_c is None:
         return 1.0
     warmer_c = _temperature_c(macro, condition) - REFERENCE_C
     return float(2 ** (warmer_c / pvt.leakage_doubling_c))

@@ -109,7 +109,7 @@ def chain_of(
         levels=_levels(macro, numerics.dac_bits),
         jitter_frac=noise.sram.pulse_jitter_frac * noise_scale if noise.sram else 0.0,
         saturation=(saturation.shape, saturation.at_frac * largest) if saturation else None,
-        transfer=_points(transfer, largest, noise_scale) if transfer else None,
+        transfer=_points(transfer, numerics.full_scale, noise_scale) if transfer else None,
         read_power=read_power,
         sigma=sigma,
         impulse=impulse,
@@ -177,10 +177,10 @@ def _levels(macro: Macro, dac_bits: int) -> Tensor | None:
     return full_level * (u - cubic * u**3) / (1 - cubic)
 
 
-def _points(transfer: Transfer, largest: float, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+def _points(transfer: Transfer, full_scale: float, scale: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return the points of a measured transfer in units of a partial sum."""
     shares = (transfer.ideal_frac, transfer.mean_frac, transfer.sigma_frac)
-    ideal, mean, sigma = (torch.tensor(values) * largest for values in shares)
+    ideal, mean, sigma = (torch.tensor(values) * full_scale for values in shares)
     return ideal, ideal + (mean - ideal) * scale, sigma * scale
 
 

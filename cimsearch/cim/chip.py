@@ -35,13 +35,20 @@ class ChipSource:
         return cls(
             chip_generator(chip, layer),
             chip_generator(chip, f"{layer}/converters"),
-            chip_generator(chip, "chip"),
+            chip_generator(chip, "/chip"),
         )
 
     @classmethod
-    def new(cls, generator: torch.Generator) -> "ChipSource":
-        """Return the source of a new chip at each call, as in training."""
-        return cls(generator, generator, generator)
+    def new(cls, generator: torch.Generator, whole: int | None = None) -> "ChipSource":
+        """Return the source of a new chip at each call, as in training.
+
+        Args:
+            generator: Where its draws come from.
+            whole: Seed of what all its layers have in common; None for this layer alone.
+        """
+        if whole is None:
+            return cls(generator, generator, generator)
+        return cls(generator, generator, torch.Generator().manual_seed(whole))
 
 
 def chip_of(

@@ -49,6 +49,10 @@ class ConvertedModel(nn.Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Return what the model returns."""
+        if self.training:
+            (whole,) = torch.randint(2**62, (1,), generator=self._generator).tolist()
+            for layer in self._layers.values():
+                layer.begin_pass(whole)
         return self.model(*inputs, **options)
 
     def converted_layers(self) -> Iterator[ConvertedLayer]:
@@ -68,6 +72,8 @@ class ConvertedModel(nn.Module):
             raise UsageError(f"level: found {level!r}; allowed are L0, L1, L2")
         if not 0 <= noise_scale < float("inf"):
             raise UsageError(f"noise_scale: found {noise_scale}; allowed is 0 or more")
+        if not isinstance(condition, Condition):
+            raise UsageError(f"condition: found {condition!r}; allowed is a Condition")
         for layer in self._layers.values():
             layer.mode = Mode(level, ideal, noise_scale, condition)
 

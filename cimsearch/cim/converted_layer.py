@@ -111,8 +111,11 @@ class ConvertedLayer(CimLayer):
         if self._ranges is None:
             return {}
         found = {part: torch.tensor(getattr(self._ranges, part)) for part in RANGE_PARTS}
-        fitted = {part: getattr(self._equivalent, part) for part in EQUIVALENT_PARTS}
-        return found | {part: values for part, values in fitted.items() if values is not None}
+        for level, fitted in (("l0", self._equivalent), ("l1", self._beyond)):
+            for part in EQUIVALENT_PARTS:
+                values = getattr(fitted, part, None)
+                found |= {} if values is None else {f"{level}_{part}": values}
+        return found
 
     def settings(self) -> dict[str, Any]:
         """Return as plain data what was asked of the layer, and what calibration fitted."""
@@ -134,4 +137,11 @@ class ConvertedLayer(CimLayer):
         self.activity_frac = settings["activity_frac"]
         if ranges:
             self.set_ranges(Ranges(**{part: ranges[part].numpy() for part in RANGE_PARTS}))
-            self._equivalent = Equivalent(ranges["sigma"], ranges.get("gain"), ranges.get("bias"))
+            self._equivalent = _equivalent("l0", ranges)
+            self._beyond = _equivalent("l1", ranges) if "l1_sigma" in ranges else None
+            self._fitted = self._equivalent.gain is not None
+
+
+def _equivalent(level: str, parts: Mapping[str, Tensor]) -> Equivalent:
+    gain, bias = parts.get(f"{level}_gain"), parts.get(f"{level}_bias")
+    return Equivalent(parts[f"{level}_sigma"], gain, bias)

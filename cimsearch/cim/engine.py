@@ -134,7 +134,7 @@ def exact(product: Product, register: Register | None = None) -> Tensor:
 
 @dataclass(frozen=True)
 class Equivalent:
-    """What L0 makes of the product P of a layer: ``gain * P + bias + sigma * N(0, 1)``.
+    """What a level makes of a product P: ``gain * P + bias + sigma * N(0, 1)``.
 
     Attributes:
         sigma: In units of the product, (outputs or 1,).
@@ -147,9 +147,10 @@ class Equivalent:
     bias: Tensor | None = None
 
     def scaled(self, noise_scale: float) -> "Equivalent":
-        """Return this with a part or a multiple of what the hardware does."""
-        gain = None if self.gain is None else 1 + (self.gain - 1) * noise_scale
-        bias = None if self.bias is None else self.bias * noise_scale
+        """Return this with a part of what the hardware does, or more noise and all the rest."""
+        share = min(noise_scale, 1.0)
+        gain = None if self.gain is None else 1 + (self.gain - 1) * share
+        bias = None if self.bias is None else self.bias * share
         return Equivalent(self.sigma * noise_scale, gain, bias)
 
 
@@ -210,6 +211,24 @@ def level1(
     if converters.correction:
         total.sub_(_input_sums(parts, product), alpha=converters.correction)
     return total.mul_(product.by_channel).to(product.x.dtype)
+
+
+def beyond_level1(y: Tensor, product: Product, beyond: Equivalent, noise: Noise) -> Tensor:
+    """Return what the effects that L1 does not know make of its output.
+
+    Args:
+        y: Output of L1 without noise of conversions.
+        product: Of the layer.
+        beyond: Fitted to L2.
+        noise: Of the images.
+    """
+    if beyond.gain is not None:
+        y = y * beyond.gain.view(1, -1, 1, 1).to(y.dtype)
+    # The row groups have the parts before.
+    noise.add_to(y, beyond.sigma * product.scale.view(-1), len(product.geometry.row_groups))
+    if beyond.bias is not None:
+        y.add_((product.by_channel * beyond.bias.view(1, -1, 1, 1)).to(y.dtype))
+    return y
 
 
 def _input_sums(parts: Tensor, product: Product) -> Tensor:

@@ -1,6 +1,7 @@
-"""L0's equivalent of a layer's conversions, fitted to L2 where no closed form holds."""
+"""What the cheap levels make of a layer, fitted to L2 where no closed form holds."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from cimsearch.cim.bitserial import convolve
 from cimsearch.cim.calibrate import partial_sums
 from cimsearch.cim.chip import errors_of
 from cimsearch.cim.converter import Ranges
-from cimsearch.cim.engine import Equivalent, Product
+from cimsearch.cim.engine import Converters, Equivalent, Product, level1
 from cimsearch.cim.level2 import Chip, pack_layer
 from cimsearch.cim.noise import NoiseStream
 from cimsearch.cim.numerics import LayerNumerics
@@ -40,32 +41,56 @@ def closed_form_holds(product: Product, numerics: LayerNumerics, ranges: Ranges)
     return bool(step <= (variance * weights).sum(dim=(1, 2)).mean())
 
 
-@torch.no_grad()
-def fitted_equivalent(
-    product: Product,
-    chips: Iterable[Chip],
-    numerics: LayerNumerics,
-    ranges: Ranges,
-    generator: torch.Generator,
-) -> Equivalent:
-    """Return the least squares fit of L2's outputs over the product with the same cells.
+@dataclass(frozen=True)
+class Sample:
+    """What equivalents are fitted to.
 
-    Args:
-        product: Codes of a sample, without errors.
-        chips: Chips of the layer; what differs between them beside their cells is noise here.
+    Attributes:
+        product: Codes, without errors.
         numerics: Of the layer.
         ranges: Of the layer's converters.
+        converters: The same as L1 sees them.
+    """
+
+    product: Product
+    numerics: LayerNumerics
+    ranges: Ranges
+    converters: Converters
+
+
+@torch.no_grad()
+def fitted_equivalents(
+    sample: Sample, chips: Iterable[Chip], generator: torch.Generator
+) -> tuple[Equivalent, Equivalent]:
+    """Return the least squares fits of L2's outputs over the product, and over L1's output.
+
+    Both have the same cells as L2. L1 is without its own noise of conversions.
+
+    Args:
+        sample: What to fit to.
+        chips: Chips of the layer; what differs between them beside their cells is noise here.
         generator: Draws the noise of conversions.
     """
-    x, noise, found = _some(product), NoiseStream(generator), []
+    product, numerics = sample.product, sample.numerics
+    x, stream, found = _some(product), NoiseStream(generator), []
+    ones, geometry = torch.ones_like(product.scale), product.geometry
     for chip in chips:
-        packed = pack_layer(chip, numerics, product.geometry, ranges)
-        converted = convolve(x, packed, product.geometry, noise=noise.next(len(x)))
+        noise = stream.next(len(x))
+        packed = pack_layer(chip, numerics, geometry, sample.ranges)
+        converted = convolve(x, packed, geometry, noise=noise)
+        w = product.w + errors_of(chip, product.w, numerics)
         leakage = numerics.correction - numerics.offset
-        w = product.w + errors_of(chip, product.w, numerics) - leakage
-        ideal = product.convolve(x.double(), w.double())
-        found.append(torch.stack((ideal, converted.double())).transpose(1, 2).flatten(2))
-    p, y = torch.cat(found, dim=2)
+        ideal = product.convolve(x.double(), w.double() - leakage)
+        cheap = level1(
+            Product(x, w, ones, geometry), sample.converters, noise=noise, noise_scale=0.0
+        )
+        found.append(torch.stack((converted.double(), ideal, cheap.double())))
+    y, *bases = torch.cat(found, dim=1).transpose(1, 2).flatten(2)
+    return _fit(y, bases[0]), _fit(y, bases[1])
+
+
+def _fit(y: Tensor, p: Tensor) -> Equivalent:
+    """Return the fit of y over p, (outputs, values) each, for every output."""
     p_mean, y_mean = p.mean(dim=1), y.mean(dim=1)
     spread = p.var(dim=1, correction=0)
     together = (p * y).mean(dim=1) - p_mean * y_mean

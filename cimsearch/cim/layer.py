@@ -12,7 +12,7 @@ from cimsearch.cim.accumulator import Register
 from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.converter import Ranges, conversion_of
 from cimsearch.cim.engine import Equivalent
-from cimsearch.cim.equivalent import closed_form_holds, fitted_equivalent
+from cimsearch.cim.equivalent import Sample, closed_form_holds, fitted_equivalents
 from cimsearch.cim.float_layer import FloatLayer
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.learned import Conversions, LearnedRanges, LearnedSteps, measured_clip
@@ -71,6 +71,8 @@ class CimLayer(FloatLayer):
         self._converters = engine.Converters(())
         self._ranges: Ranges | None = None
         self._equivalent = Equivalent(torch.zeros(1))
+        self._beyond: Equivalent | None = None
+        self._fitted = False
         self._on_chip = OnChip(self.name, self.geometry, generator)
 
     @property
@@ -158,6 +160,7 @@ class CimLayer(FloatLayer):
         numerics = self.numerics
         self._fit_steps(x, 0.0)
         if numerics.analog:
+            self._fitted, self._beyond = False, None
             # Steps depend on the converters' error, that on ranges, and those on steps.
             self._fit_ranges(x)
             self._fit_steps(x, float(self._equivalent.sigma.square().mean()))
@@ -189,7 +192,7 @@ class CimLayer(FloatLayer):
             self.set_ranges(measured_clip(product, numerics, self.learned_ranges.ranges()))
 
     def _fit_equivalent(self, x: Tensor) -> None:
-        """Fit what L0 makes of a product to L2, where the closed form does not hold."""
+        """Fit what L0 and L1 make of a product to L2, where no closed form holds."""
         product, _, _ = self.quantised(x, self.weight.detach())
         ranges, numerics = self._ranges, self.numerics
         if ranges is None or closed_form_holds(product, numerics, ranges):
@@ -197,10 +200,16 @@ class CimLayer(FloatLayer):
         stored = replace(self._stored(product.w), mode=Mode())
         new = OnChip(self.name, self.geometry, self._generator)
         chips = [new.drawn(stored) for _ in range(EQUIVALENT_CHIPS)]
-        self._equivalent = fitted_equivalent(product, chips, numerics, ranges, self._generator)
+        sample = Sample(product, numerics, ranges, self._converters)
+        self._equivalent, beyond = fitted_equivalents(sample, chips, self._generator)
+        self._beyond = beyond if numerics.macro is not None else None
+        self._fitted = True
 
     def set_ranges(self, ranges: Ranges) -> None:
-        """Set the converters to ranges, fitted now or earlier."""
+        """Set the converters to ranges, fitted now or earlier.
+
+        What L0 and L1 were fitted to stays until a calibration fits it again.
+        """
         numerics = self.numerics
         self._ranges = ranges
         self._on_chip.forget()
@@ -212,7 +221,8 @@ class CimLayer(FloatLayer):
         self._converters = engine.Converters(
             row_groups, numerics.offset, numerics.correction, register
         )
-        self._equivalent = Equivalent(torch.from_numpy(conversion.l0_sigma).float())
+        if not self._fitted:
+            self._equivalent = Equivalent(torch.from_numpy(conversion.l0_sigma).float())
 
     def converted(self, product: engine.Product) -> tuple[Tensor, Conversions | None]:
         """Return the output for codes, at the layer's mode and chip, with the noise of training.
@@ -249,7 +259,7 @@ class CimLayer(FloatLayer):
         """Return the output, and what L1 converted; ``added`` to weights beside cells' errors."""
         mode, numerics = self.mode, self.numerics
         if not numerics.analog or mode.ideal or self.calibrating:
-            kept = None if mode.ideal else numerics.accumulator
+            kept = None if mode.ideal or numerics.analog else numerics.accumulator
             product = _with_errors(product, added)
             return engine.exact(product, Register(kept, 1.0) if kept else None), None
         if self._ranges is None:
@@ -262,8 +272,11 @@ class CimLayer(FloatLayer):
             product = _with_errors(product, on_chip.errors(self._stored(product.w)))
         product = _with_errors(product, added)
         if mode.level == "L1":
-            scale = mode.noise_scale
+            beyond = self._beyond if mode.noise_scale > 0 else None
+            scale = 0.0 if beyond else mode.noise_scale
             y = engine.level1(product, self._converters, noise=noise, noise_scale=scale)
+            if beyond is not None:
+                y = engine.beyond_level1(y, product, beyond.scaled(mode.noise_scale), noise)
             return y, Conversions(product, self._converters, noise, scale)
         if numerics.leakage:
             product = replace(product, w=product.w - (numerics.correction - numerics.offset))
@@ -272,10 +285,11 @@ class CimLayer(FloatLayer):
         return engine.level0(product, self._equivalent.scaled(mode.noise_scale), noise), None
 
     def _stored(self, codes: Tensor) -> Stored:
-        version = self.weight._version
-        if self.learned_steps is not None:
-            version += self.learned_steps.w._version
-        return Stored(codes, self.numerics, self.mode, (version, self.w_share))
+        return Stored(codes, self.numerics, self.mode)
+
+    def begin_pass(self, whole: int) -> None:
+        """Take the seed of what all layers of a new chip have in common."""
+        self._on_chip.whole = whole
 
     def quantised(self, x: Tensor, weight: Tensor) -> tuple[engine.Product, Tensor, Tensor]:
         """Return the codes to multiply, the weights they stand for, and where none is clipped."""

@@ -24,13 +24,11 @@ class Stored:
         codes: Weight codes (outputs, c / groups, kh, kw).
         numerics: Of the layer.
         mode: How it computes.
-        version: Changes whenever codes may have.
     """
 
     codes: Tensor
     numerics: LayerNumerics
     mode: Mode
-    version: tuple[int, float]
 
 
 class OnChip:
@@ -52,12 +50,14 @@ class OnChip:
         chip: int | None = None,
     ) -> None:
         self._name, self._geometry, self._generator, self._chip = name, geometry, generator, chip
+        # Of what all layers of a chip have in common; in training a new one at every pass.
+        self.whole: int | None = None
         self._stream = NoiseStream(generator if chip is None else (chip, name))
         self.forget()
 
     def forget(self) -> None:
         """Drop what is kept."""
-        self._key: tuple[tuple[int, float], Mode] | None = None
+        self._kept_for: Stored | None = None
         self._errors: Tensor | None = None
         self._packed: tuple[Packed, ...] = ()
 
@@ -100,7 +100,7 @@ class OnChip:
         """Return the layer on the chip, drawn now."""
         codes, numerics, mode = stored.codes, stored.numerics, stored.mode
         if self._chip is None:
-            source = ChipSource.new(self._generator)
+            source = ChipSource.new(self._generator, self.whole)
         else:
             source = ChipSource.of(self._chip, self._name)
         return chip_of(
@@ -114,7 +114,11 @@ class OnChip:
 
     def _keep_for(self, stored: Stored) -> None:
         """Drop what is kept if it is of anything else than ``stored``."""
-        key = (stored.version, stored.mode)
-        if self._key != key:
+        kept = self._kept_for
+        if (
+            kept is None
+            or (kept.mode, kept.numerics) != (stored.mode, stored.numerics)
+            or not torch.equal(kept.codes, stored.codes)
+        ):
             self.forget()
-            self._key = key
+            self._kept_for = replace(stored, codes=stored.codes.clone())

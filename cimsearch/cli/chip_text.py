@@ -88,7 +88,7 @@ def _print_chips(fit: "TableFit") -> None:
         return
     click.echo("cross-validation: each chip by a fit to the others")
     counted = _COUNTED.get(fit.kind, "converters")
-    header = ["chip", counted, "rms measured", "rms model", "ratio", "by chance up to", ""]
+    header = ["chip", counted, "rms measured", "rms model", "ratio", "by chance up to", "verdict"]
     rows = [
         [
             check.chip,
@@ -97,7 +97,7 @@ def _print_chips(fit: "TableFit") -> None:
             f"{check.model_rms:.3g}",
             f"{check.ratio:.2f}",
             f"{check.limit:.2f}",
-            "" if check.alike else "unlike the others",
+            check.verdict,
         ]
         for check in fit.chips
     ]
@@ -139,7 +139,7 @@ def plain_chip(chip: "ChipFit", macro: "Macro") -> dict[str, Any]:
                 "points": [asdict(point) for point in fit.points],
                 "cross_validation": [
                     asdict(check)
-                    | {"ratio": check.ratio, "by_chance": check.limit, "alike": check.alike}
+                    | {"ratio": check.ratio, "by_chance": check.limit, "verdict": check.verdict}
                     for check in fit.chips
                 ],
                 "notes": list(fit.notes),

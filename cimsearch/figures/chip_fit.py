@@ -15,6 +15,10 @@ from cimsearch.figures.tables import Table
 _COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _GAP = 0.1
+_KEY = (
+    "Marks are what was measured, lines are the model, a band is one standard deviation of the "
+    "model around its mean."
+)
 _STYLE = """
 body { font-family: system-ui, sans-serif; margin: 24px auto; max-width: 1100px; color: #1c2128; }
 table { border-collapse: collapse; margin: 8px 0; } caption { text-align: left; padding: 4px 0; }
@@ -64,7 +68,7 @@ def write_chip_fit(chip: ChipFit, path: Path, *, title: str) -> None:
     head = tag(
         "head", tag("meta", charset="utf-8"), tag("title", title), tag("style", Html(_STYLE))
     )
-    page = tag("html", head, tag("body", tag("h1", title), body), lang="en")
+    page = tag("html", head, tag("body", tag("h1", title), tag("p", _KEY), body), lang="en")
     write_page(f"<!doctype html>{page}", path)
 
 
@@ -88,7 +92,7 @@ def _checks(fit: TableFit) -> Table:
                 f"{check.model_rms:.3g}",
                 f"{check.ratio:.2f}",
                 f"{check.limit:.2f}",
-                "as the others" if check.alike else "unlike the others",
+                check.verdict,
             )
             for check in fit.chips
         ),
@@ -103,7 +107,7 @@ def _traces(points: Sequence[Point], index: int, *, alone: bool) -> Iterator[Any
     at = [point.at for point in points]
     low = [point.model_mean - point.model_sigma for point in points]
     high = [point.model_mean + point.model_sigma for point in points]
-    name = "" if alone else f", {plain(points[0].series)}"
+    name = "measured" if alone else plain(points[0].series)
     group = {"legendgroup": f"series {index}"}
     yield go.Scatter(
         x=[*at, *reversed(at)],
@@ -121,13 +125,14 @@ def _traces(points: Sequence[Point], index: int, *, alone: bool) -> Iterator[Any
     for suffix, (measured, modelled) in (("", means), ("2", sigmas)):
         on = group | {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": not suffix}
         line = {"color": colour, "width": 2}
-        yield go.Scatter(x=at, y=modelled, mode="lines", line=line, name=f"model{name}", **on)
+        model = on | {"showlegend": alone and not suffix}
+        yield go.Scatter(x=at, y=modelled, mode="lines", line=line, name="model", **model)
         yield go.Scatter(
             x=at,
             y=measured,
             mode="markers",
             marker={"symbol": symbol, "size": 8, "color": colour},
-            name=f"measured{name}",
+            name=name,
             hovertext=[f"{point.count} values" for point in points],
             **on,
         )

@@ -35,6 +35,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.blueprint = blueprint
+        self._generator = generator
         self.dtype = torch.float32
         readers = [name for node in blueprint.nodes for name in node.inputs]
         self._last_use = {
@@ -75,6 +76,7 @@ class Network(nn.Module):
         Raises:
             UsageError: The images, or what a node got or gave, has not the blueprint's shape.
         """
+        self._begin_pass()
         x = self.cast(images)
         values = {NETWORK_INPUT: x}
         _check_shape(NETWORK_INPUT, x, self.blueprint.input_shape)
@@ -88,6 +90,13 @@ class Network(nn.Module):
                 if self._last_use[name] == index:
                     values.pop(name, None)
         return x.flatten(1).float()
+
+    def _begin_pass(self) -> None:
+        """Give the layers a seed of what a new chip has in common, where it may have."""
+        if self.training and any(layer.numerics.macro for layer in self.cim_layers()):
+            (whole,) = torch.randint(2**62, (1,), generator=self._generator).tolist()
+            for layer in self.cim_layers():
+                layer.begin_pass(whole)
 
     def cast(self, images: Tensor) -> Tensor:
         """Return images in the type and the memory format that all layers then compute in."""

@@ -123,3 +123,12 @@ class Accumulator(Spec):
     overflow: Literal["saturate", "wrap"] = "saturate"
     drop_bits: Annotated[int, Field(ge=0, le=32)] = 0
     rounding: Literal["floor", "nearest"] = "floor"
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.bits is not None and self.drop_bits >= self.bits - 1:
+            raise FieldError(
+                "drop_bits",
+                f"found {self.drop_bits}; allowed is less than bits - 1 = {self.bits - 1}",
+            )
+        return self

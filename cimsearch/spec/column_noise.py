@@ -13,7 +13,7 @@ from cimsearch.spec.document import FieldError
 
 
 class Saturation(Spec):
-    """Compression of partial sums towards S = ``at_frac`` of the full scale.
+    """Compression of partial sums towards S = ``at_frac`` of the largest magnitude of a sum.
 
     ``hyperbolic`` P / (1 + |P| / S), ``tanh`` S tanh(P / S), ``clip`` to -S..S.
     """
@@ -92,7 +92,8 @@ class Pvt(Spec):
     ``k = 1 + gain_per_supply_frac * (V - V0) / V0 + gain_per_c * (T - T0) + process``, V0 the
     macro's supply, T0 25 C; process is ``slow_frac``, 0 or ``fast_frac`` at corner ss, tt or ff,
     plus a draw of ``process_sigma_frac`` a chip. ``residual_frac`` of k - 1 is left after the
-    chip's own calibration. Leakage doubles every ``leakage_doubling_c``.
+    chip's own calibration. What cells conduct at level 0 doubles every ``leakage_doubling_c``, and
+    does not follow the temperature if that is left out.
     """
 
     gain_per_supply_frac: float = 0.0
@@ -101,15 +102,23 @@ class Pvt(Spec):
     slow_frac: Annotated[float, Field(ge=-1, le=0)] = 0.0
     fast_frac: Annotated[float, Field(ge=0, le=1)] = 0.0
     residual_frac: Fraction = 1.0
-    leakage_doubling_c: Positive = 10.0
+    leakage_doubling_c: Positive | None = None
+
+
+Share = Annotated[float, Field(ge=-1, le=1)]
+"""Of the full scale, of either sign."""
 
 
 class Transfer(Spec):
-    """Measured mean and spread of partial sums against the ideal ones, linear between points."""
+    """Measured mean and spread of partial sums against the ideal ones, linear between points.
 
-    ideal_frac: Annotated[tuple[float, ...], Field(min_length=2)]
-    mean_frac: Annotated[tuple[float, ...], Field(min_length=2)]
-    sigma_frac: Annotated[tuple[NonNegative, ...], Field(min_length=2)]
+    Shares are of the full scale of the active rows, so a pair that is read as one spans -0.5 to
+    0.5.
+    """
+
+    ideal_frac: Annotated[tuple[Share, ...], Field(min_length=2)]
+    mean_frac: Annotated[tuple[Share, ...], Field(min_length=2)]
+    sigma_frac: Annotated[tuple[Fraction, ...], Field(min_length=2)]
 
     @model_validator(mode="after")
     def _points_fit(self) -> Self:

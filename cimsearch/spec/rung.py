@@ -75,8 +75,8 @@ def _parts(condition: Condition, macro: Macro) -> Iterator[tuple[str, str, str]]
         follows = pvt and pvt.gain_per_supply_frac
         yield "supply_v", f"{condition.supply_v:g}", _pvt(macro, "gain_per_supply_frac", follows)
     if condition.temperature_c is not None:
-        # Cells that conduct at level 0 leak more when it is warm.
-        follows = pvt and (pvt.gain_per_c or isinstance(macro.cell, ResistiveCell))
+        leaks = pvt and pvt.leakage_doubling_c and isinstance(macro.cell, ResistiveCell)
+        follows = pvt and (pvt.gain_per_c or leaks)
         yield "temperature_c", f"{condition.temperature_c:g}", _pvt(macro, "gain_per_c", follows)
     if condition.corner is not None:
         share = {"ss": "slow_frac", "tt": "", "ff": "fast_frac"}[condition.corner]

@@ -5,7 +5,8 @@ docs/howto-chip-measurements.md says what each table holds and how each number i
 
 from cimsearch.cost.chip.combine import ChipFit, fit_chip
 from cimsearch.cost.chip.fitted import ChipCheck, Point, TableFit, Value
-from cimsearch.cost.chip.tables import ChipTable, Kind, kind_of, read_chip_table
+from cimsearch.cost.chip.layouts import Kind
+from cimsearch.cost.chip.tables import ChipTable, kind_of, read_chip_table
 from cimsearch.cost.chip.templates import template
 from cimsearch.cost.chip.write import chip_text
 

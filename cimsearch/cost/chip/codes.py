@@ -1,5 +1,6 @@
 """From codes of a macro's converters to partial sums, in cell levels times input steps."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, floor, log2
 
@@ -54,39 +55,31 @@ def scale_of(macro: Macro) -> Scale:
     return Scale(span, -span // 2 if signed else 0, macro.adc_bits)
 
 
-def check_ideals(table: ChipTable, ideal: Floats, scale: Scale, column: str) -> None:
-    """Check that ideal sums are those that the macro's active rows can give.
+Problem = tuple[int, str, str]
+"""Row, column, message."""
 
-    Raises:
-        SpecError: Some are not.
-    """
+
+def off_ideals(ideal: Floats, scale: Scale, column: str) -> Iterator[Problem]:
+    """Yield the ideal sums that the macro's active rows cannot give."""
     outside = (ideal < scale.lowest - 1e-9) | (ideal > scale.highest + 1e-9)
     unit = scale.full_scale if column.endswith("_frac") else 1
     low, high = scale.lowest / unit, scale.highest / unit
-    table.refuse(
-        (
+    for row in np.flatnonzero(outside):
+        yield (
             int(row),
             column,
             f"found {ideal[row] / unit:g}; allowed on this macro is {low:g} to {high:g}, the sums "
             "of its active rows",
         )
-        for row in np.flatnonzero(outside)
-    )
 
 
-def check_codes(table: ChipTable, scale: Scale) -> None:
-    """Check that codes are those of the macro's converters.
-
-    Raises:
-        SpecError: Some are not.
-    """
+def off_codes(table: ChipTable, scale: Scale) -> Iterator[Problem]:
+    """Yield the codes that the macro's converters do not have."""
     codes = table.numbers["code"]
-    table.refuse(
-        (
+    for row in np.flatnonzero(codes > scale.top):
+        yield (
             int(row),
             "code",
             f"found {codes[row]:g}; allowed is 0 to {scale.top}, the codes of the macro's "
             f"{scale.bits} bit converter",
         )
-        for row in np.flatnonzero(codes > scale.top)
-    )

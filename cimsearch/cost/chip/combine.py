@@ -121,6 +121,10 @@ def _together(fits: Sequence[TableFit], macro: Macro) -> ChipFit:
         errors |= fit.errors
     if "transfer.sigma_frac" in noise:
         noise["transfer.sigma_frac"] = _less_explained(noise, macro, whole="spread" in by_kind)
+        mean = np.array(noise["transfer.mean_frac"])
+        noise["transfer.mean_frac"] = tuple(np.clip(mean, -1.0, 1.0).tolist())
+        if np.abs(mean).max() > 1:
+            notes.append("means beyond the full scale are cut to it")
     if {"sums", "spread"} & set(by_kind):
         notes += _also_held(macro, "conductance" in by_kind)
     return ChipFit(tuple(fits), noise, errors, tuple(notes))
@@ -159,7 +163,7 @@ def _less_explained(noise: Mapping[str, Value], macro: Macro, *, whole: bool) ->
     ideal, mean, sigma = (
         np.array(noise[f"transfer.{name}_frac"]) for name in ("ideal", "mean", "sigma")
     )
-    share = (ideal - scale.lo / scale.full_scale) * scale.full_scale / (scale.lsb * scale.top)
+    share = (ideal * scale.full_scale - scale.lo) / (scale.lsb * scale.top)
     share = np.clip(share, 0.0, 1.0)
     explained: Floats = _of(noise, "adc.inl_sigma_frac") ** 2 * 4 * share * (1 - share)
     if whole:

@@ -119,17 +119,17 @@ def fit_conductance(table: ChipTable, macro: Macro) -> TableFit:
 def _check(table: ChipTable, on_us: float) -> None:
     """Check that targets are of this macro, each with enough cells at the earliest time."""
     target = table.numbers["target_us"]
-    table.refuse(
+    beyond = [
         (
             int(row),
             "target_us",
             f"found {target[row]:g}; allowed on this macro is 0 to {on_us:g} (cell.g_on_us)",
         )
         for row in np.flatnonzero(target > on_us * (1 + 1e-9))
-    )
+    ]
     first = _first(table)
     values, rows = np.unique(target, return_index=True)
-    table.refuse(
+    few = [
         (
             int(row),
             "target_us",
@@ -139,7 +139,8 @@ def _check(table: ChipTable, on_us: float) -> None:
         for value, row in zip(values, rows, strict=True)
         if (found := int((first & (target == value)).sum())) < LEAST_CELLS
         or not _freedom(table.where(first & (target == value)))
-    )
+    ]
+    table.refuse([*beyond, *few])
 
 
 def _freedom(table: ChipTable) -> int:
@@ -163,7 +164,7 @@ def _cells(table: ChipTable, on_us: float) -> Cells:
     away = found - (np.bincount(own, found) / each)[own]
     chips = np.bincount(np.unique(np.stack([index, own]), axis=1)[0])
     freedom = np.maximum(counts - chips, 1).astype(float)
-    spreads = np.sqrt(np.bincount(index, away**2) / freedom)
+    spreads: Floats = np.sqrt(np.bincount(index, away**2) / freedom)
     high = (target >= _LOW * on_us) & (means[index] > 0)
     apart = between_groups(found[high] / means[index][high] - 1, chip[high])
     return Cells(
@@ -180,8 +181,7 @@ def _cells(table: ChipTable, on_us: float) -> Cells:
 
 
 def _polynomial(coefficients: Floats, r: Floats) -> Floats:
-    value: Floats = np.polynomial.polynomial.polyval(r, coefficients)
-    return value
+    return np.asarray(np.polynomial.polynomial.polyval(r, coefficients), dtype=np.float64)
 
 
 def _fitted_polynomial(r: Floats, spreads: Floats, freedom: Floats) -> Floats:
@@ -239,14 +239,26 @@ def _checked(table: ChipTable, on_us: float) -> list[ChipCheck]:
         mean = np.interp(target, cells.targets, cells.means) * cells.decay(time)
         error = own.numbers["conductance_us"] - mean
         expected = float(cells.variance(target, time).mean())
-        checks.append(ChipCheck(chip, draws, more, sqrt(float(np.mean(error**2))), sqrt(expected)))
+        shared = float(np.mean((cells.chip_frac * target * cells.decay(time)) ** 2)) / expected
+        checks.append(
+            ChipCheck(
+                chip,
+                draws,
+                more,
+                sqrt(float(np.mean(error**2))),
+                sqrt(expected),
+                shared=shared,
+                chips=len(others.chips),
+            )
+        )
     return checks
 
 
 def _notes(table: ChipTable, cells: Cells) -> list[str]:
     notes = [
         f"programming is measured from {cells.targets[0] / cells.on_us:.3g} to "
-        f"{cells.targets[-1] / cells.on_us:.3g} of cell.g_on_us; beyond, the polynomial is guessed",
+        f"{cells.targets[-1] / cells.on_us:.3g} of cell.g_on_us; the polynomial is a guess "
+        "beyond",
         "programming holds how far cells spread: cell_sigma_frac is set to 0",
     ]
     off = cells.means - cells.targets

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.cost.chip.codes import Scale, check_codes, scale_of
+from cimsearch.cost.chip.codes import Scale, off_codes, scale_of
 from cimsearch.cost.chip.crossval import without_each
 from cimsearch.cost.chip.fitted import ChipCheck, Point, TableFit, Value
 from cimsearch.cost.chip.statistics import Spread, from_variance, knots_of, spread
@@ -76,7 +76,7 @@ def fit_converter(table: ChipTable, macro: Macro) -> TableFit:
         SpecError: Codes that the macro's converters do not have, or too few data.
     """
     scale = scale_of(macro)
-    check_codes(table, scale)
+    table.refuse(off_codes(table, scale))
     converters = _converters(table, scale)
     noise, errors = _noise(table, macro, converters, scale)
     return TableFit(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
-from cimsearch.cost.chip.tables import Kind
+from cimsearch.cost.chip.layouts import Kind
 from cimsearch.cost.csv_cells import CsvFile
 
 Value = float | str | bool | tuple[float, ...]
@@ -43,6 +43,8 @@ class ChipCheck:
         others: As many on the other chips.
         measured_rms: Of its values around the mean of the fit to the others.
         model_rms: What that fit expects.
+        shared: Share of that variance that all of a chip have in common: one draw a chip.
+        chips: The other chips.
     """
 
     chip: str
@@ -50,6 +52,8 @@ class ChipCheck:
     others: int
     measured_rms: float
     model_rms: float
+    shared: float = 0.0
+    chips: int = 1
 
     @property
     def ratio(self) -> float:
@@ -59,12 +63,21 @@ class ChipCheck:
     @property
     def limit(self) -> float:
         """How large a ratio is by chance: three standard deviations of normal draws."""
-        return 1 + 3 * sqrt(0.5 / self.draws + 0.5 / self.others)
+        apart, shared = (1 - self.shared) ** 2, self.shared**2
+        own = apart / self.draws + shared
+        return 1 + 3 * sqrt(0.5 * own + 0.5 * (apart / self.others + shared / self.chips))
 
     @property
     def alike(self) -> bool:
         """Whether the chip is as the others say, within chance."""
         return 1 / self.limit <= self.ratio <= self.limit
+
+    @property
+    def verdict(self) -> str:
+        """What the ratio says, in words; one chip that is off makes the others look small."""
+        if self.alike:
+            return "as the others"
+        return "off more than the others" if self.ratio > 1 else "off less than the others"
 
 
 @dataclass(frozen=True)

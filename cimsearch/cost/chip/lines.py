@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.cost.chip.codes import Scale, check_codes, check_ideals
+from cimsearch.cost.chip.codes import Scale, off_codes, off_ideals
 from cimsearch.cost.chip.statistics import Line, groups_of, robust_line
 from cimsearch.cost.chip.tables import ChipTable, Flags, Floats, Ints
 from cimsearch.spec.hardware import Macro
@@ -84,8 +84,8 @@ def lines_of(table: ChipTable, macro: Macro, scale: Scale) -> Lines:
     Raises:
         SpecError: Sums or codes that the macro cannot have, or columns with too few sums.
     """
-    check_ideals(table, table.numbers["ideal_sum"], scale, "ideal_sum")
-    check_codes(table, scale)
+    ideals = off_ideals(table.numbers["ideal_sum"], scale, "ideal_sum")
+    table.refuse([*ideals, *off_codes(table, scale)])
     step = _filled(table.numbers["lsb"], scale.lsb)
     lo = _filled(table.numbers["lo"], scale.lo)
     ideal, read = table.numbers["ideal_sum"], lo + step * table.numbers["code"]

@@ -5,7 +5,7 @@ from math import sqrt
 
 import numpy as np
 
-from cimsearch.cost.chip.codes import check_ideals, scale_of
+from cimsearch.cost.chip.codes import off_ideals, scale_of
 from cimsearch.cost.chip.crossval import without_each
 from cimsearch.cost.chip.fitted import ChipCheck, Point, TableFit, Value
 from cimsearch.cost.chip.tables import ChipTable, Flags, Floats
@@ -43,7 +43,7 @@ def fit_spread(table: ChipTable, macro: Macro) -> TableFit:
     """
     scale = scale_of(macro)
     for column, unit in (("ideal_sum", 1), ("ideal_frac", scale.full_scale)):
-        check_ideals(table, unit * table.numbers[column], scale, column)
+        table.refuse(off_ideals(unit * table.numbers[column], scale, column))
     rows = _rows(table, scale.full_scale)
     transfer = _pooled(rows)
     if len(transfer.ideal) < LEAST_POINTS:
@@ -65,7 +65,7 @@ def fit_spread(table: ChipTable, macro: Macro) -> TableFit:
         points=_points(table, rows, transfer, scale.full_scale),
         at="ideal sum",
         value="sum less ideal sum [cell levels x input steps]",
-        chips=_checked(table, rows),
+        chips=_checked(table, rows, scale.full_scale),
         notes=(
             "spreads hold what cells and conversions do: cell_sigma_frac and adc_sigma_frac are "
             "set to 0",
@@ -108,7 +108,7 @@ def _points(table: ChipTable, rows: _Rows, transfer: _Transfer, unit: int) -> li
     ]
 
 
-def _checked(table: ChipTable, rows: _Rows) -> list[ChipCheck]:
+def _checked(table: ChipTable, rows: _Rows, unit: int) -> list[ChipCheck]:
     checks = []
     for chip, rest in without_each(table.labels["chip"]):
         others, own = _pooled(rows.where(rest)), rows.where(~rest)
@@ -119,8 +119,8 @@ def _checked(table: ChipTable, rows: _Rows) -> list[ChipCheck]:
                 chip,
                 len(own.ideal),
                 int(rest.sum()),
-                sqrt(float(np.mean(error**2 + own.sigma**2))),
-                sqrt(float(np.mean(expected**2))),
+                unit * sqrt(float(np.mean(error**2 + own.sigma**2))),
+                unit * sqrt(float(np.mean(expected**2))),
             )
         )
     return checks

@@ -5,7 +5,7 @@ transfer, e and o the gain and offset of the column, n the noise of the conversi
 ``k = 1 + a (V - V0) / V0 + b (T - 25 C) + process`` the gain of supply, temperature and chip.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cimsearch.cost.chip.bend import Bend, bend_of
 from cimsearch.cost.chip.codes import Scale, scale_of
+from cimsearch.cost.chip.corner import EXACT, Corner, corner_of
 from cimsearch.cost.chip.crossval import without_each
 from cimsearch.cost.chip.fitted import ChipCheck, Point, TableFit, Value
 from cimsearch.cost.chip.lines import Lines, Reads, lines_of
@@ -30,28 +31,8 @@ from cimsearch.spec.hardware import Macro
 
 LEAST_COLUMNS = 3
 _SHOWN = 9
-_SURE = 3.0
 _FAR_GAIN = 0.25
-_EXACT = Spread(0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Corner:
-    """How the gain follows supply and temperature; the errors are standard errors.
-
-    Attributes:
-        per_supply: Relative gain a relative supply.
-        per_c: Relative gain a degree.
-        notes: What could not be told.
-    """
-
-    per_supply: Spread = _EXACT
-    per_c: Spread = _EXACT
-    notes: tuple[str, ...] = ()
-
-    def gain(self, supply: Floats, warmth: Floats) -> Floats:
-        """Return ``k``."""
-        return 1 + self.per_supply.sigma * supply + self.per_c.sigma * warmth
+_FAIR = 0.9
 
 
 @dataclass(frozen=True)
@@ -101,7 +82,7 @@ def fit_sums(table: ChipTable, macro: Macro) -> TableFit:
         table.files,
         noise,
         errors,
-        points=_points(lines.reads, model, macro),
+        points=_points(_fairly_read(lines), model, macro),
         at="ideal sum",
         value="read less ideal sum [cell levels x input steps]",
         chips=_checked(lines, scale),
@@ -111,7 +92,7 @@ def fit_sums(table: ChipTable, macro: Macro) -> TableFit:
 
 def model_of(lines: Lines, scale: Scale) -> SumsModel:
     """Return what lines and their reads say."""
-    corner = _corner(lines)
+    corner = corner_of(lines)
     k = corner.gain(lines.supply, lines.warmth)
     index, count = groups_of(lines.column.astype(float))
     each = np.bincount(index, minlength=count)
@@ -161,45 +142,6 @@ def _within_chips(values: Floats, chips: NDArray[np.str_]) -> Floats:
     return away
 
 
-def _corner(lines: Lines) -> Corner:
-    """Return how gains follow supply and temperature, from columns read at several."""
-    index, count = groups_of(lines.column.astype(float))
-    each = np.bincount(index, minlength=count)
-
-    def within(values: Floats) -> Floats:
-        away: Floats = values - (np.bincount(index, values) / each)[index]
-        return away
-
-    names = ("supply", "temperature")
-    axes = [within(lines.supply), within(lines.warmth)]
-    varied = [name for name, axis in zip(names, axes, strict=True) if np.ptp(axis) > 1e-9]
-    if not varied:
-        return Corner()
-    basis = np.stack([axis for axis in axes if np.ptp(axis) > 1e-9], axis=1)
-    if np.linalg.matrix_rank(basis / np.abs(basis).max(axis=0)) < len(varied):
-        return Corner(
-            notes=("supply and temperature change together: their effects cannot be told apart",)
-        )
-    # A gain is nominal * k: relative to the column's mean gain, then to k where k is 1.
-    ratio = lines.gain / (np.bincount(index, lines.gain) / each)[index]
-    full = np.stack([lines.supply, lines.warmth], axis=1)
-    kept = [names.index(name) for name in varied]
-    slope = np.linalg.lstsq(basis, within(ratio), rcond=None)[0]
-    left = within(ratio) - basis @ slope
-    freedom = max(len(ratio) - count - len(varied), 1)
-    errors = np.sqrt(np.diag(np.linalg.inv(basis.T @ basis)) * float(left @ left) / freedom)
-    middle = np.stack([np.bincount(index, full[:, i]) / each for i in kept], axis=1).mean(axis=0)
-    nominal = 1 - float(middle @ slope)
-    found = dict.fromkeys(names, _EXACT)
-    notes = []
-    for name, value, error in zip(varied, slope / nominal, errors / abs(nominal), strict=True):
-        if abs(value) > _SURE * error:
-            found[name] = Spread(float(value), float(error))
-        else:
-            notes.append(f"the gain does not follow the {name}, within its standard error")
-    return Corner(found["supply"], found["temperature"], tuple(notes))
-
-
 def _noise_of(reads: Reads, step: float) -> tuple[Spread, bool]:
     """Return the noise of a conversion, and whether repeated reads tell it.
 
@@ -229,7 +171,7 @@ def _noise(model: SumsModel) -> tuple[dict[str, Value], dict[str, float]]:
         "adc.gain_sigma_frac": (model.gain, 1),
         "pvt.gain_per_supply_frac": (model.corner.per_supply, 1),
         "pvt.gain_per_c": (model.corner.per_c, 1),
-        "pvt.process_sigma_frac": (model.process or _EXACT, 1),
+        "pvt.process_sigma_frac": (model.process or EXACT, 1),
     }
     found = {
         path: (value.sigma / unit, value.error / unit)
@@ -273,20 +215,49 @@ def _points(reads: Reads, model: SumsModel, macro: Macro) -> list[Point]:
 
 def _checked(lines: Lines, scale: Scale) -> list[ChipCheck]:
     """Return each chip beside a fit to the others."""
-    checks = []
+    checks, fair = [], _fairly_read(lines)
     for chip, rest in without_each(lines.chip):
         others, own = lines.where(rest), lines.where(~rest)
         if others.columns < LEAST_COLUMNS:
             continue
         model = model_of(others, scale)
-        error = own.reads.read - model.mean(own.reads)
-        expected = model.variance(own.reads).mean()
+        reads = fair.where(fair.chip == chip)
+        if not len(reads.ideal):
+            continue
+        error = reads.read - model.mean(reads)
+        expected = float(model.variance(reads).mean())
         checks.append(
             ChipCheck(
-                chip, own.columns, others.columns, sqrt(float(np.mean(error**2))), sqrt(expected)
+                chip,
+                own.columns,
+                others.columns,
+                sqrt(float(np.mean(error**2))),
+                sqrt(expected),
+                shared=_shared(model, reads) / expected,
+                chips=len(np.unique(others.chip)),
             )
         )
     return checks
+
+
+def _fairly_read(lines: Lines) -> Reads:
+    """Return the reads of ideal sums that nearly all columns have in range.
+
+    At others, columns are missing because of their own offset and gain: what is left is no fair
+    sample of these. All reads, where no sum has that many.
+    """
+    reads = lines.reads
+    place, count = groups_of(reads.ideal)
+    pairs = np.unique(np.stack([place, reads.line]), axis=1)[0]
+    share = np.bincount(pairs, minlength=count) / len(lines.gain)
+    fair = (share >= _FAIR)[place]
+    return reads.where(fair) if fair.any() else reads
+
+
+def _shared(model: SumsModel, reads: Reads) -> float:
+    """Return the variance of reads that a chip's own gain makes, alike in all its columns."""
+    process = model.process.sigma if model.process else 0.0
+    return float(np.mean((process * model.mean(reads)) ** 2))
 
 
 def _notes(table: ChipTable, macro: Macro, lines: Lines, model: SumsModel) -> list[str]:
@@ -318,9 +289,3 @@ def _notes(table: ChipTable, macro: Macro, lines: Lines, model: SumsModel) -> li
         )
     notes.append("sums hold what cells do to them, on average: cell_sigma_frac is set to 0")
     return notes
-
-
-def without_transfer(fit: TableFit) -> TableFit:
-    """Return a fit without its transfer, for one that a table of spreads gives."""
-    kept = {path: value for path, value in fit.noise.items() if not path.startswith("transfer.")}
-    return replace(fit, noise=kept)

@@ -4,20 +4,19 @@ Nothing here knows the macro. ``cimsearch.cost.chip.templates`` shows an example
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cimsearch.cost.chip.layouts import LAYOUTS, Column, Kind
 from cimsearch.cost.csv_cells import CsvFile, read_csv
 from cimsearch.cost.measured_table import COLUMNS as OPERATING_COLUMNS
 from cimsearch.errors import SpecError
 
-Kind = Literal["operating", "sums", "spread", "conductance", "converter"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -25,79 +24,6 @@ _MOST_PROBLEMS = 20
 _SURE, _LIKELY = 1.0, 0.6
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column: a label, or a number that ``accept`` takes; ``allowed`` says which."""
-
-    name: str
-    allowed: str = "a number"
-    accept: Callable[[float], bool] = isfinite
-    needed: bool = True
-    label: bool = False
-
-
-def _label(name: str, *, needed: bool = True) -> Column:
-    return Column(name, "a name", needed=needed, label=True)
-
-
-def _above_0(name: str, *, needed: bool = True) -> Column:
-    return Column(name, "a number above 0", lambda value: value > 0, needed=needed)
-
-
-def _from_0(name: str) -> Column:
-    return Column(name, "a number from 0", lambda value: value >= 0)
-
-
-def _code(name: str) -> Column:
-    return Column(name, "a whole number from 0", lambda value: value >= 0 and value.is_integer())
-
-
-def _celsius(value: float) -> bool:
-    return -55 <= value <= 175
-
-
-_CHIP = _label("chip", needed=False)
-_LAYOUTS: tuple[tuple[Kind, tuple[Column, ...]], ...] = (
-    (
-        "sums",
-        (
-            _label("chip"),
-            _label("column"),
-            _above_0("supply_v", needed=False),
-            Column("temperature_c", "a number from -55 to 175", _celsius, needed=False),
-            Column("ideal_sum"),
-            _code("code"),
-            _above_0("lsb", needed=False),
-            Column("lo", needed=False),
-        ),
-    ),
-    ("spread", (_CHIP, Column("ideal_sum"), Column("mean_sum"), _from_0("sigma_sum"))),
-    ("spread", (_CHIP, Column("ideal_frac"), Column("mean_frac"), _from_0("sigma_frac"))),
-    (
-        "conductance",
-        (
-            _label("chip"),
-            _label("cell", needed=False),
-            _from_0("target_us"),
-            _above_0("time_s"),
-            Column("conductance_us"),
-        ),
-    ),
-    (
-        "converter",
-        (
-            _label("chip"),
-            _label("converter"),
-            _code("code"),
-            Column("inl_lsb", needed=False),
-            Column("dnl_lsb", needed=False),
-            Column("offset_mv", needed=False),
-            Column("offset_lsb", needed=False),
-            _above_0("gain", needed=False),
-            _above_0("full_scale_mv", needed=False),
-        ),
-    ),
-)
 _TOGETHER = (("lsb", "lo"),)
 _ONE_OF = (("inl_lsb", "dnl_lsb"), ("offset_mv", "offset_lsb"))
 
@@ -150,12 +76,12 @@ class ChipTable:
         return file.problem(int(self.line[row]), column, message)
 
     def refuse(self, problems: Iterable[tuple[int, str, str]], hint: str = "") -> None:
-        """Raise where there are problems (row, column, message), all at once.
+        """Raise where there are problems (row, column, message), all at once, by row.
 
         Raises:
             SpecError: There are.
         """
-        if told := [self.problem(*problem) for problem in problems]:
+        if told := [self.problem(*problem) for problem in sorted(problems)]:
             raise SpecError(_joined(told), hint)
 
     def too_few(self, message: str) -> SpecError:
@@ -172,7 +98,7 @@ def kind_of(path: Path) -> Kind:
         SpecError: It has no header, or one that is like none that is known.
     """
     file, line, header, _ = _opened(path)
-    known = [*_LAYOUTS, ("operating", tuple(map(Column, OPERATING_COLUMNS)))]
+    known = [*LAYOUTS, ("operating", tuple(map(Column, OPERATING_COLUMNS)))]
     kind, columns = max(known, key=lambda layout: _likeness(header, layout[1]))
     if not _likeness(header, columns):
         raise SpecError(
@@ -192,7 +118,7 @@ def read_chip_table(path: Path) -> ChipTable:
             column.
     """
     file, header_line, header, lines = _opened(path)
-    kind, columns = max(_LAYOUTS, key=lambda layout: _likeness(header, layout[1]))
+    kind, columns = max(LAYOUTS, key=lambda layout: _likeness(header, layout[1]))
     _check_header(file, header_line, kind, columns)
     problems: list[str] = []
     kept = [(line, texts) for line, texts in lines if _complete(file, line, texts, problems)]
@@ -211,7 +137,7 @@ def read_chip_table(path: Path) -> ChipTable:
         raise SpecError(_joined(problems))
     if not kept:
         raise SpecError(file.problem(header_line, "file", "found no rows; allowed is one or more"))
-    for other in (c for k, layout in _LAYOUTS if k == kind for c in layout):
+    for other in (c for k, layout in LAYOUTS if k == kind for c in layout):
         if not other.label:
             numbers.setdefault(other.name, np.full(len(kept), np.nan))
     return ChipTable(kind, (file,), numbers, labels, np.zeros(len(kept), int), np.array(at_line))

@@ -1,6 +1,6 @@
 """Example tables, with what their columns mean as comments. The numbers are of simulated chips."""
 
-from cimsearch.cost.chip.tables import Kind
+from cimsearch.cost.chip.layouts import Kind
 from cimsearch.cost.measured_table import TEMPLATE as OPERATING
 
 _SUMS = """\
@@ -52,12 +52,14 @@ chip,converter,code,inl_lsb,offset_lsb,gain
 
 
 def _sums() -> str:
-    """Return reads of 2 x 2 columns, four times each, by a 5 bit converter of steps of 2."""
+    """Return reads of 3 x 2 columns, four times each, by a 5 bit converter of steps of 2."""
     columns = (
         ("A", "0", 1.02, 0.9),
         ("A", "1", 0.99, -1.4),
         ("B", "0", 1.00, 2.1),
         ("B", "1", 0.97, -0.3),
+        ("C", "0", 1.01, 0.2),
+        ("C", "1", 1.00, -1.2),
     )
     noise = (0.9, -1.1, 0.3, -0.4)
     rows = [
@@ -84,11 +86,14 @@ def _conductance() -> str:
 
 
 def _converter() -> str:
-    """Return three converters at nine of 32 codes."""
+    """Return six converters at nine of 32 codes."""
     settings = (
         ("A", "0", 0.5, 1.01, 0.4),
         ("A", "1", -0.3, 0.99, -0.2),
         ("B", "0", 0.1, 1.0, 0.6),
+        ("B", "1", -0.4, 1.01, -0.3),
+        ("C", "0", 0.2, 0.98, -0.5),
+        ("C", "1", -0.1, 1.0, 0.3),
     )
     rows = [
         f"{chip},{name},{code},{4 * peak * code * (31 - code) / 31**2:.3f},{offset},{gain}"

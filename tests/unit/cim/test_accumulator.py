@@ -32,7 +32,7 @@ def kept(value: int, register: Accumulator) -> int:
 
 REGISTERS = st.builds(
     Accumulator,
-    bits=st.one_of(st.none(), st.integers(2, 20)),
+    bits=st.one_of(st.none(), st.integers(8, 48)),
     overflow=st.sampled_from(["saturate", "wrap"]),
     drop_bits=st.integers(0, 6),
     rounding=st.sampled_from(["floor", "nearest"]),
@@ -67,6 +67,19 @@ def test_several_steps_have_no_one_register() -> None:
         CrossbarScheme(4, 4, 16, adc_bits=4, adc_lsb=torch.ones(3), accumulator=Accumulator())
     with pytest.raises(HardwareError, match="accumulator: found one beside range_policy column"):
         analog(range_policy="column", accumulator=Accumulator(bits=8))
+
+
+@torch.no_grad()
+def test_calibration_does_not_see_a_register_that_never_overflows() -> None:
+    """Steps and ranges of an analog layer are those without one."""
+    x = torch.rand(4, 12, 6, 6, generator=generator(3))
+    found = []
+    for kind in (None, Accumulator(bits=12, overflow="wrap")):
+        built = layer(conv_node(), analog("differential", adc_bits=3, accumulator=kind))
+        built.calibrating = True
+        found.append(built(x))
+        built.calibrating = False
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("level", ["L1", "L2"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.cost.measured_chips import ANALOG, fitted, sums
+from tests.unit.cost.measured_chips import ANALOG, RESISTIVE, fitted, sums, written
 
 FULL_SCALE = 64
 
@@ -80,3 +80,20 @@ def test_measured_and_modelled_spreads_agree(tmp_path: Path) -> None:
     for point in fitted(sums(tmp_path / "s.csv"), ANALOG).points:
         assert point.sigma == pytest.approx(point.model_sigma, rel=0.2)
         assert abs(point.mean - point.model_mean) < 0.6
+
+
+def test_a_shared_gain_of_sums_with_signs_becomes_a_transfer(tmp_path: Path) -> None:
+    half, step, lo, rng = 228480, 8192, -229376, np.random.default_rng(5)
+    rows = [
+        (chip, column, at, int(np.rint((0.8 * at + step * rng.normal() - lo) / step)))
+        for chip in "AB"
+        for column in range(10)
+        for at in range(-200000, 200001, 40000)
+        for _ in range(4)
+    ]
+    path = written(tmp_path / "s.csv", "chip,column,ideal_sum,code", rows)
+    noise = fitted(path, RESISTIVE).noise
+    assert noise["adc_sigma_frac"] == pytest.approx(step / (2 * half), rel=0.05)
+    ideal, mean = (np.array(noise[f"transfer.{n}_frac"]) for n in ("ideal", "mean"))
+    assert (ideal[0], ideal[-1]) == (-0.5, 0.5)
+    assert mean == pytest.approx(0.8 * ideal, abs=0.01)
