@@ -16,6 +16,8 @@ from cimsearch.training.losses import Loss, cross_entropy, loss_of
 from cimsearch.training.noise import NoiseSchedule
 
 WARM_UP_FRAC = 0.3
+# Of the learning rate, for steps: at the rate of weights they leave their range within an epoch.
+STEP_RATE = 0.001
 FIRST_LR_FRAC = 0.04
 
 
@@ -196,7 +198,7 @@ def _fit(
         for x, y in training.epoch(recipe.batch, generator):
             rate = plan.rate(step, step / steps)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["share"]
             optimizer.zero_grad(set_to_none=True)
             loss = plan.loss(network(x), x, y)
             torch.autograd.backward(loss)
@@ -220,5 +222,9 @@ def _parameters(network: Network, weight_decay: float) -> list[dict[str, Any]]:
     groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     for parameter in network.parameters():
         groups[id(parameter) in steps].append(parameter)
-    decays = ((groups[False], weight_decay), (groups[True], 0.0))
-    return [{"params": params, "weight_decay": decay} for params, decay in decays if params]
+    kinds = ((groups[False], weight_decay, 1.0), (groups[True], 0.0, STEP_RATE))
+    return [
+        {"params": params, "weight_decay": decay, "share": share}
+        for params, decay, share in kinds
+        if params
+    ]
