@@ -18,9 +18,10 @@ from cimsearch.cim import epilogue, gemm
 from cimsearch.cim.accumulator import accumulated
 from cimsearch.cim.chain import codes_of
 from cimsearch.cim.epilogue import Epilogue
+from cimsearch.cim.exactness import Inputs
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.noise import Noise
-from cimsearch.cim.packing import Group, Inputs, Packed, pack
+from cimsearch.cim.packing import Group, Packed, pack
 
 __all__ = ["Counts", "Inputs", "Packed", "convolve", "counts", "multiply", "pack"]
 

@@ -4,7 +4,7 @@ Codes are whole numbers in a float tensor. Products are in units of codes until 
 that they are exact integers wherever nothing is added to them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,10 @@ class Product:
     w: Tensor
     scale: Tensor
     geometry: Geometry
+
+    def plus(self, errors: Tensor | float | None) -> "Product":
+        """Return the product with errors added to its weight codes."""
+        return self if errors is None else replace(self, w=self.w + errors)
 
     def convolve(self, x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the convolution of the layer's geometry, in the type of ``x``."""

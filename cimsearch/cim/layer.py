@@ -260,7 +260,7 @@ class CimLayer(FloatLayer):
         mode, numerics = self.mode, self.numerics
         if not numerics.analog or mode.ideal or self.calibrating:
             kept = None if mode.ideal or numerics.analog else numerics.accumulator
-            product = _with_errors(product, added)
+            product = product.plus(added)
             return engine.exact(product, Register(kept, 1.0) if kept else None), None
         if self._ranges is None:
             raise UsageError(f"{self.name}: not calibrated", "call Network.calibrate first")
@@ -269,8 +269,8 @@ class CimLayer(FloatLayer):
             packed = on_chip.packed(self._stored(product.w), self._ranges)
             return level2(product, packed, noise), None
         if mode.noise_scale > 0 or numerics.leakage:
-            product = _with_errors(product, on_chip.errors(self._stored(product.w)))
-        product = _with_errors(product, added)
+            product = product.plus(on_chip.errors(self._stored(product.w)))
+        product = product.plus(added)
         if mode.level == "L1":
             beyond = self._beyond if mode.noise_scale > 0 else None
             scale = 0.0 if beyond else mode.noise_scale
@@ -297,8 +297,3 @@ class CimLayer(FloatLayer):
         w, inside, scale = self._codes(weight)
         product = engine.Product(codes, w, scale * self.x_scale, self.geometry)
         return product, (w * scale).to(x.dtype), inside
-
-
-def _with_errors(product: engine.Product, errors: Tensor | float | None) -> engine.Product:
-    """Return the product with errors added to its weight codes."""
-    return product if errors is None else replace(product, w=product.w + errors)

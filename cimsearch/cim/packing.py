@@ -1,7 +1,6 @@
 """Weight slices made ready for the exact engine: one matrix a row group, with its converters.
 
-What is exact in which type is proven here, from the weights and the converters' settings; nothing
-is assumed of the inputs but their bits.
+What is exact in which type is proven in ``exactness``.
 """
 
 from dataclasses import dataclass, replace
@@ -12,41 +11,13 @@ from torch import Tensor
 from cimsearch.cim.accumulator import Register
 from cimsearch.cim.chain import Chain, on_grid
 from cimsearch.cim.epilogue import Settings
+from cimsearch.cim.exactness import Inputs, Slices, exact_products, lossless
 from cimsearch.cim.gemm import FLOAT32_EXACT, INT8_EXACT, exact_types, fastest
 
-BITS_OF_BYTE = 8
 HALF = 0.5
 COARSE_SHARE = 0.35
 """A unit of this share of errors adds 0.5 % to their standard deviation."""
 SUMS_AT_ONCE = 1 << 19
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """How input codes are applied.
-
-    Attributes:
-        bits: Bits of a code.
-        dac_bits: Bits of a plane.
-        weights: ``cb`` of each plane, from the least significant; the last is negative for codes
-            in two's complement.
-    """
-
-    bits: int
-    dac_bits: int
-    weights: tuple[int, ...]
-
-    @property
-    def largest(self) -> int:
-        """Largest value of a plane."""
-        return int(2 ** min(self.dac_bits, self.bits)) - 1
-
-    @property
-    def code_type(self) -> torch.dtype:
-        """The smallest type that holds codes and shifts them as two's complement."""
-        if self.bits > BITS_OF_BYTE:
-            return torch.int32
-        return torch.int8 if self.weights[-1] < 0 else torch.uint8
 
 
 @dataclass(frozen=True)
@@ -120,27 +91,6 @@ class Packed:
         return max(1, SUMS_AT_ONCE // (len(self.inputs.weights) * widest))
 
 
-@dataclass(frozen=True)
-class _Slices:
-    """Slices of all row groups, halves one after the other.
-
-    Attributes:
-        values: (slices, k, n), float64.
-        weights: ``cs`` of each slice, negative for the negative half: (slices, 1), float64.
-        lo: (row groups, slices, n), float64.
-        lsb: Likewise.
-        top: Largest code; 0 for an ideal converter.
-        whole: Whether all values are whole numbers.
-    """
-
-    values: Tensor
-    weights: Tensor
-    lo: Tensor
-    lsb: Tensor
-    top: int
-    whole: bool
-
-
 def pack(
     stored: Tensor,
     *,
@@ -185,7 +135,7 @@ def pack(
     halves, slices, _, n = stored.shape
     shape = (len(row_groups), slices, n)
     cs = torch.tensor(slice_weights, dtype=torch.float64)
-    parts = _Slices(
+    parts = Slices(
         stored.flatten(0, 1).double(),
         torch.cat([cs, -cs][:halves]).view(-1, 1),
         adc_lo.double().broadcast_to(shape).repeat(1, halves, 1),
@@ -195,37 +145,25 @@ def pack(
     )
     spans = [slice(*span) for span in row_groups]
     converted = [
-        ~_lossless(parts, inputs, index, rows, skip=skip_lossless)
+        ~lossless(parts, inputs, index, rows, skip=skip_lossless)
         for index, rows in enumerate(spans)
     ]
     any_direct = not all(bool(some.all()) for some in converted)
-    inner, outer = _types(parts, inputs, offset, whole_sums=any_direct)
+    inner, outer = exact_products(parts, inputs, offset, whole_sums=any_direct)
     base = torch.zeros(n, dtype=torch.float64)
     groups = []
     for index, (rows, some) in enumerate(zip(spans, converted, strict=True)):
         base += (parts.lo[index] * parts.weights)[some].sum(dim=0) * sum(inputs.weights)
         matrix, direct = _matrices(parts, inputs, rows, some, dtype)
-        order = _Order.of(rows, kernel_area)
-        settings = _settings(parts, index, some, inner, outer)
-        chain, unit = chains[index] if chains else None, 1.0
+        unit = 1.0
         if coarse and matrix is not None and not parts.whole:
             matrix, unit = _coarse(matrix, inputs)
-        if chain is not None:
-            read = chain.read_power
-            read = None if read is None else order.put(read)
-            chain = replace(chain, read_power=read, unit=unit)
-        groups.append(
-            Group(
-                rows=rows,
-                channels=order.channels,
-                matrix=None if matrix is None else order.put(matrix),
-                settings=settings,
-                zero=settings.zero_value(),
-                direct=None if direct is None else order.put(direct),
-                chain=chain,
-                unit=unit,
-            )
+        settings = _settings(parts, index, some, inner, outer)
+        chain = chains[index] if chains else None
+        made = Group(
+            rows, slice(0, 0), matrix, settings, settings.zero_value(), direct, chain, unit
         )
+        groups.append(_ordered(made, kernel_area))
     lines = halves * slices * n
     scales = lines * len(groups) if adc_lsb.numel() > 1 else n * (not fixed_range)
     return Packed(inputs, offset, n, lines, scales, tuple(groups), base.to(outer), register)
@@ -254,22 +192,24 @@ class _Order:
         return whole.view(count, self.area, -1).transpose(0, 1).flatten(0, 1)
 
 
-def _lossless(parts: _Slices, inputs: Inputs, index: int, rows: slice, *, skip: bool) -> Tensor:
-    """Return which slices of a row group lose nothing in their converters: (slices,)."""
-    values = parts.values[:, rows]
-    if parts.top == 0:
-        return torch.ones(len(values), dtype=torch.bool)
-    if not (skip and parts.whole):
-        return torch.zeros(len(values), dtype=torch.bool)
-    lo, lsb = parts.lo[index], parts.lsb[index]
-    lowest = values.clamp_max(0).sum(dim=1) * inputs.largest
-    highest = values.clamp_min(0).sum(dim=1) * inputs.largest
-    in_range = (lo <= lowest) & (highest <= lo + parts.top)
-    return ((lsb == 1) & (lo == lo.round()) & in_range).all(dim=1)
+def _ordered(group: Group, kernel_area: int) -> Group:
+    """Return a row group with its rows in the order in which windows have them."""
+    order, chain = _Order.of(group.rows, kernel_area), group.chain
+    if chain is not None:
+        read = chain.read_power
+        read = None if read is None else order.put(read)
+        chain = replace(chain, read_power=read, unit=group.unit)
+    return replace(
+        group,
+        channels=order.channels,
+        matrix=None if group.matrix is None else order.put(group.matrix),
+        direct=None if group.direct is None else order.put(group.direct),
+        chain=chain,
+    )
 
 
 def _matrices(
-    parts: _Slices, inputs: Inputs, rows: slice, converted: Tensor, wanted: torch.dtype | None
+    parts: Slices, inputs: Inputs, rows: slice, converted: Tensor, wanted: torch.dtype | None
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return slices to convert, side by side, and the sum of the others."""
     values = parts.values[:, rows]
@@ -300,7 +240,7 @@ def _coarse(matrix: Tensor, inputs: Inputs) -> tuple[Tensor, float]:
 
 
 def _settings(
-    parts: _Slices, index: int, converted: Tensor, inner: torch.dtype, outer: torch.dtype
+    parts: Slices, index: int, converted: Tensor, inner: torch.dtype, outer: torch.dtype
 ) -> Settings:
     lo, lsb, cs = parts.lo[index][converted], parts.lsb[index][converted], parts.weights[converted]
     power_of_two = bool((torch.frexp(lsb).mantissa == HALF).all())
@@ -311,42 +251,3 @@ def _settings(
         scale=(cs * lsb).to(outer),
         top=float(parts.top),
     )
-
-
-def _types(
-    parts: _Slices, inputs: Inputs, offset: float, *, whole_sums: bool
-) -> tuple[torch.dtype, torch.dtype]:
-    """Return the types of codes and of their sums: float32 where it is exact, else float64.
-
-    With lo, lsb and P multiples of u (a power of two), ``P - lo`` is exact in float32 up to 2^24
-    u. Its quotient by lsb, correctly rounded, lies on the same side of a tie j + 1/2 as the true
-    one if the distance of quotients, u / (2 lsb), exceeds half a unit in the last place of the
-    tie, (j + 1/2) 2^-24: if (2 j + 1) lsb < 2^24 u. Values are multiples of what divides lo and
-    lsb, which may exceed 1, and what is added to them, of 1 or of the offset.
-    """
-    lo, lsb, top = parts.lo, parts.lsb, parts.top
-    step_unit = _unit(torch.stack((lo, lsb)))
-    limit = FLOAT32_EXACT * min(step_unit, 1.0)
-    sums = parts.values.abs().sum(dim=1)
-    planes = sum(abs(cb) for cb in inputs.weights)
-    codes_fit = (
-        float(sums.max()) * inputs.largest + float(lo.abs().max()) <= limit
-        and (2 * top + 3) * float(lsb.max()) < limit
-        and planes * top <= FLOAT32_EXACT
-    )
-    if parts.whole and top and not codes_fit:
-        return torch.float64, torch.float64
-    converted = ((lo.abs() + lsb * top) * parts.weights.abs()).sum(dim=(0, 1)) * planes
-    direct = (sums * parts.weights.abs()).sum(dim=0) * 2**inputs.bits
-    off = offset * parts.values.shape[1] * 2**inputs.bits
-    total = float((converted * (top > 0) + direct).max()) + off
-    unit = min(step_unit, 1.0 if whole_sums else float(offset or step_unit))
-    return torch.float32, torch.float32 if total <= FLOAT32_EXACT * unit else torch.float64
-
-
-def _unit(values: Tensor) -> float:
-    """Return the largest power of two that divides all values, or 1 if all are 0."""
-    mantissa, exponent = torch.frexp(values[values != 0])
-    whole = (mantissa * 2.0**53).to(torch.int64)
-    units = torch.ldexp((whole & -whole).double(), exponent - 53)
-    return float(units.min()) if len(units) else 1.0

@@ -79,7 +79,8 @@ class ParetoData:
         attained: (cost, accuracy) of the scored points that are best in these two alone, cheapest
             first.
         colours: Of the third objective; None where there is none or nothing was scored.
-        chips: Chip instances that an accuracy is the mean of.
+        statistic: What an accuracy is of those of its chips.
+        chips: How many they are.
         level: Fidelity of the accuracies.
     """
 
@@ -87,6 +88,7 @@ class ParetoData:
     groups: tuple[Group, ...]
     attained: tuple[tuple[float, float], ...]
     colours: ColourBar | None
+    statistic: str
     chips: int
     level: str
 
@@ -109,6 +111,7 @@ def pareto_data(view: StudyView) -> ParetoData:
         groups=tuple(group for group in groups if group.values),
         attained=_attained(view),
         colours=ColourBar.over(shown[2], thirds) if thirds else None,
+        statistic=view.accuracy_statistic,
         chips=view.chips,
         level=view.level,
     )
@@ -189,7 +192,7 @@ def pareto_figure(data: ParetoData) -> go.Figure:
 
 
 def _origin(data: ParetoData) -> str:
-    return f"mean of {data.chips} chips at {plain(data.level)}"
+    return f"{data.statistic} of {data.chips} chips at {plain(data.level)}"
 
 
 def _attained_trace(data: ParetoData) -> Any:

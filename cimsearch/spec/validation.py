@@ -100,6 +100,9 @@ def _problem(
         loc = (*loc, tag)
         text = f"{_found(details['ctx']['tag'])}; allowed is one of "
         text += details["ctx"]["expected_tags"]
+    elif details["type"] == "union_tag_not_found":
+        loc = (*loc, details["ctx"]["discriminator"].strip("'"))
+        text = "missing; this field is needed"
     elif details["type"] == "missing":
         text = "missing; this field is needed"
     elif details["type"] == "too_short":
