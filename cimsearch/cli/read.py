@@ -203,7 +203,10 @@ def print_front(result: "StudyResult") -> None:
     for reason, times in result.failures.items():
         click.echo(f"\nfailed {times} x: {reason}")
     if any(baseline.broken for baseline in result.baselines):
-        click.echo("\nbroken: more than 3 points under its own accuracy with an ideal ADC")
+        click.echo(
+            "\nbroken: more than 3 points under its own accuracy with an ideal ADC, or less than "
+            "half of its float parent's"
+        )
 
 
 def _accuracy_of(result: "StudyResult") -> str:

@@ -197,6 +197,11 @@ class Score:
         return fmean(self.accuracy_per_chip)
 
     @property
+    def accuracy_at_best(self) -> float:
+        """Mean over the chips at the rung's kindest condition; of all where it has none."""
+        return max((at.accuracy for at in self.conditions), default=self.accuracy)
+
+    @property
     def accuracy_std(self) -> float:
         """Standard deviation of these chips (population: divided by n; 0 for one chip).
 

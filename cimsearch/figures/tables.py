@@ -203,6 +203,8 @@ def verdict(view: StudyView, baseline: Baseline) -> str:
     """Return what the front achieves against a baseline, in words."""
     if baseline.broken:
         lost = 100 * (baseline.ideal_accuracy - baseline.values[0])
+        if lost <= 0:
+            return "broken: at less than half of its float parent's accuracy; not compared"
         return f"broken: loses {lost:.1f} pp to converter and noise; not compared"
     found = compare(view, baseline)
     if found is None:
