@@ -121,9 +121,19 @@ class ConvertedModel(nn.Module):
         self.chip(self._chip)
 
     def save(self, path: Path | str) -> None:
-        """Write weights, steps and converter ranges as safetensors, with a JSON header."""
+        """Write weights, steps and converter ranges as safetensors, with a JSON header.
+
+        Raises:
+            UsageError: A layer has learned its steps, which a file does not hold.
+        """
         from safetensors.torch import save_file
 
+        learned = [name for name, layer in self._layers.items() if layer.learned_parameters()]
+        if learned:
+            raise UsageError(
+                f"{learned[0]}: has learned steps; allowed are those of a calibration, which a "
+                "file can hold"
+            )
         parts = {f"model/{name}": values for name, values in self.model.state_dict().items()}
         for name, layer in self._layers.items():
             found = layer.range_tensors()

@@ -44,8 +44,13 @@ class AdcNoise(Spec):
     def _full_scale_is_known(self) -> Self:
         volts = ("offset_sigma_mv", "thermal_sigma_mv", "inl_sigma_mv", "min_lsb_mv")
         for name in volts:
-            if getattr(self, name) and self.full_scale_mv is None:
+            value_mv, span_mv = getattr(self, name), self.full_scale_mv
+            if value_mv and span_mv is None:
                 raise FieldError("full_scale_mv", f"missing; needed where {name} is not 0")
+            if span_mv is not None and value_mv > span_mv:
+                raise FieldError(
+                    name, f"found {value_mv:g}; allowed is at most full_scale_mv = {span_mv:g}"
+                )
         for name in ("offset_sigma", "inl_sigma"):
             if getattr(self, f"{name}_frac") and getattr(self, f"{name}_mv"):
                 raise FieldError(f"{name}_mv", f"found one beside {name}_frac; allowed is one")

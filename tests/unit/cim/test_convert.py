@@ -299,3 +299,13 @@ def test_a_header_without_its_parts_is_told(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, file, {"cimsearch": '{"schema": "cimsearch/converted/1"}'})
     with pytest.raises(UsageError, match="its header is not one that save wrote: 'hardware'"):
         ConvertedModel.load(file, nn.Linear(3, 2), HARDWARE)
+
+
+def test_learned_steps_are_not_saved_as_calibrated_ones(tmp_path: Path) -> None:
+    converted = convert(nn.Linear(3, 2), HARDWARE)
+    converted.calibrate([torch.rand(8, 3, generator=generator())])
+    for layer in converted.converted_layers():
+        layer.learn_steps()
+    with pytest.raises(UsageError, match="has learned steps; allowed are those of a calibration"):
+        converted.save(tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -106,6 +106,11 @@ FAULTS = {
         "adc: {offset_sigma_mv: 2.0}",
         "noise.adc.full_scale_mv: missing; needed where offset_sigma_mv is not 0",
     ),
+    "volts for millivolts": (
+        SRAM,
+        "adc: {full_scale_mv: 0.4, offset_sigma_mv: 2.0}",
+        "noise.adc.offset_sigma_mv: found 2; allowed is at most full_scale_mv = 0.4",
+    ),
     "an offset twice": (
         SRAM,
         "adc: {full_scale_mv: 400.0, offset_sigma_mv: 2.0, offset_sigma_frac: 0.1}",
