@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cimsearch.spec.hardware import Accumulator
@@ -21,6 +23,11 @@ class Register:
 
     kind: Accumulator
     unit: float
+
+
+def register_of(kind: Accumulator | None, lsb: NDArray[np.float64]) -> Register | None:
+    """Return the register of a layer whose converters have one step; None if it is wide enough."""
+    return None if kind is None else Register(kind, float(lsb.flat[0]))
 
 
 def accumulated(sums: Tensor, register: Register) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cimsearch.blueprint import Node
 from cimsearch.cim import engine
-from cimsearch.cim.accumulator import Register
+from cimsearch.cim.accumulator import Register, register_of
 from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.converter import Ranges, conversion_of
 from cimsearch.cim.engine import Equivalent
@@ -34,7 +34,7 @@ from cimsearch.errors import UsageError
 
 # About how many input values the steps are fitted to.
 STEP_SAMPLE = 1 << 17
-# Chips that L0's equivalent is fitted to.
+# Chips that the equivalents of L0 and L1 are fitted to.
 EQUIVALENT_CHIPS = 8
 
 
@@ -215,9 +215,7 @@ class CimLayer(FloatLayer):
         self._on_chip.forget()
         conversion = conversion_of(numerics, ranges, len(self.geometry.row_groups))
         row_groups = engine.prepare(conversion, self.geometry, self.weight.shape)
-        register = None
-        if numerics.accumulator is not None:
-            register = Register(numerics.accumulator, float(ranges.lsb.flat[0]))
+        register = register_of(numerics.accumulator, ranges.lsb)
         self._converters = engine.Converters(
             row_groups, numerics.offset, numerics.correction, register
         )

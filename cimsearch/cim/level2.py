@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cimsearch.cim.accumulator import Register
+from cimsearch.cim.accumulator import register_of
 from cimsearch.cim.bitserial import Inputs, Packed, convolve, pack
 from cimsearch.cim.chain import Chain, chain_of
 from cimsearch.cim.columns import ConverterErrors
@@ -92,9 +92,6 @@ def _pack(
         for group in range(len(geometry.row_groups))
     )
     disturbed = any(chain is not None for chain in chains)
-    register = None
-    if numerics.accumulator is not None:
-        register = Register(numerics.accumulator, float(ranges.lsb.flat[0]))
     return pack(
         chip.cells[..., columns],
         inputs=Inputs(numerics.x_bits, numerics.dac_bits, numerics.plane_weights),
@@ -108,7 +105,7 @@ def _pack(
         offset=numerics.correction,
         skip_lossless=not disturbed,
         chains=chains,
-        register=register,
+        register=register_of(numerics.accumulator, ranges.lsb),
         coarse=chip.coarse,
     )
 

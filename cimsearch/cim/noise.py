@@ -137,7 +137,7 @@ def _seeds(base: int, first: int, images: int) -> NDArray[np.uint64]:
 
 
 def _places(seeds: NDArray[np.uint64], part: int) -> NDArray[np.uint64]:
-    """Return where in the pool to read, by a hash (SplitMix64: Steele et al., OOPSLA 2014)."""
+    """Return where in the table to read, by a hash (SplitMix64: Steele et al., OOPSLA 2014)."""
     with np.errstate(over="ignore"):
         mixed = seeds * np.uint64(0x9E3779B97F4A7C15) + _mixed(np.array(part + 1, dtype=np.uint64))
         return _mixed(mixed) % np.uint64(TABLE_SIZE - MOST_AT_ONCE + 1)

@@ -1,8 +1,9 @@
 """Reading a CSV file so that an error can point at the line and column of a cell."""
 
 import csv
+import difflib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -85,3 +86,19 @@ def cell_columns(line: str) -> tuple[int, ...]:
         start + len(rest) - len(rest.lstrip(" \t")) + 1
         for start, rest in zip(starts, rests, strict=True)
     )
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """Return what to say of an unknown column: the one that may be meant, or all there are."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"allowed are {', '.join(names)}"
+
+
+def complete(file: CsvFile, line: int, texts: Sequence[str], problems: list[str]) -> bool:
+    """Return whether a line has a cell for every column; note it if not."""
+    columns = len(file.header)
+    if len(texts) == columns:
+        return True
+    message = f"found {len(texts)} cells; allowed is one for each of {columns} columns"
+    problems.append(file.problem(line, "row", message))
+    return False

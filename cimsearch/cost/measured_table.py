@@ -3,13 +3,12 @@
 Nothing here knows the macro; ``cimsearch.cost.measured`` turns rows into calibration points.
 """
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
-from cimsearch.cost.csv_cells import CsvFile, read_csv
+from cimsearch.cost.csv_cells import CsvFile, complete, nearest, read_csv
 from cimsearch.errors import SpecError
 
 ENERGIES = ("tops_per_w", "fj_per_mac", "call_energy_pj")
@@ -154,7 +153,7 @@ def read_table(path: Path) -> MeasuredTable:
     rows = tuple(
         _row(_Cells(file, line, dict(zip(header, texts, strict=False)), problems), energy_column)
         for line, texts in lines
-        if _complete(file, line, texts, problems)
+        if complete(file, line, texts, problems)
     )
     if problems:
         raise SpecError("\n".join(problems))
@@ -168,7 +167,7 @@ def _check_header(file: CsvFile, line: int) -> None:
     """Check that the columns are known, there once, and enough."""
     header = file.header
     problems = [
-        (name or "header", f"unknown column; {_nearest(name)}")
+        (name or "header", f"unknown column; {nearest(name, COLUMNS)}")
         for name in header
         if name not in COLUMNS
     ]
@@ -192,21 +191,6 @@ def _check_header(file: CsvFile, line: int) -> None:
             "\n".join(file.problem(line, *problem) for problem in sorted(problems)),
             "cimsearch hardware import --template prints an example",
         )
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else f"allowed are {', '.join(COLUMNS)}"
-
-
-def _complete(file: CsvFile, line: int, texts: Sequence[str], problems: list[str]) -> bool:
-    """Return whether a line has a cell for every column; note it if not."""
-    columns = len(file.header)
-    if len(texts) == columns:
-        return True
-    message = f"found {len(texts)} cells; allowed is one for each of {columns} columns"
-    problems.append(file.problem(line, "row", message))
-    return False
 
 
 def _row(cells: _Cells, energy_column: str) -> MeasuredRow:

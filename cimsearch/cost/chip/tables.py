@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.cost.chip.layouts import LAYOUTS, Column, Kind
-from cimsearch.cost.csv_cells import CsvFile, read_csv
+from cimsearch.cost.csv_cells import CsvFile, complete, nearest, read_csv
 from cimsearch.cost.measured_table import COLUMNS as OPERATING_COLUMNS
 from cimsearch.errors import SpecError
 
@@ -121,7 +121,7 @@ def read_chip_table(path: Path) -> ChipTable:
     kind, columns = max(LAYOUTS, key=lambda layout: _likeness(header, layout[1]))
     _check_header(file, header_line, kind, columns)
     problems: list[str] = []
-    kept = [(line, texts) for line, texts in lines if _complete(file, line, texts, problems)]
+    kept = [(line, texts) for line, texts in lines if complete(file, line, texts, problems)]
     cells = {name: [texts[at] for _, texts in kept] for at, name in enumerate(header)}
     at_line = [line for line, _ in kept]
     numbers, labels = {}, {}
@@ -178,7 +178,7 @@ def _check_header(file: CsvFile, line: int, kind: Kind, columns: Sequence[Column
     """Check that the columns are known, there once, and enough."""
     header, names = file.header, [column.name for column in columns]
     problems = [
-        (name or "header", f"unknown column; {_nearest(name, names)}")
+        (name or "header", f"unknown column; {nearest(name, names)}")
         for name in header
         if name not in names
     ]
@@ -203,20 +203,6 @@ def _check_header(file: CsvFile, line: int, kind: Kind, columns: Sequence[Column
             "\n".join(file.problem(line, *problem) for problem in problems),
             f"cimsearch hardware import --template {kind} prints an example",
         )
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else f"allowed are {', '.join(names)}"
-
-
-def _complete(file: CsvFile, line: int, texts: Sequence[str], problems: list[str]) -> bool:
-    columns = len(file.header)
-    if len(texts) == columns:
-        return True
-    message = f"found {len(texts)} cells; allowed is one for each of {columns} columns"
-    problems.append(file.problem(line, "row", message))
-    return False
 
 
 def _number(text: str, column: Column) -> float:
