@@ -68,6 +68,10 @@ class StudyError(CimsearchError):
     """A study cannot be started, found or continued as asked."""
 
 
+class LeaseLostError(StudyError):
+    """Another orchestrator has taken over the study that this one was running."""
+
+
 class DataError(CimsearchError):
     """A data set is missing or not what the study declares."""
 

@@ -33,6 +33,7 @@ _FILES: dict[str, type[HardwareFile]] = {
     "macro": MacroFile,
     "system": SystemFile,
 }
+_NOT_IDENTITY = {"budget", "workers", "limits", "cluster", "summary", "source"}
 _EXTENDS = {
     "technology": ("technology",),
     "macro": ("macro", "technology"),
@@ -167,12 +168,10 @@ class Study:
     def identity(self) -> dict[str, Any]:
         """Return what makes two studies the same one, as plain data.
 
-        Budget, workers, data path and texts are left out: they may change between a launch and a
-        resume.
+        Budget, workers, limits, cluster, data path and texts are left out: they may change between
+        a launch and a resume.
         """
-        study = self.spec.model_dump(
-            mode="json", by_alias=True, exclude={"budget", "workers", "summary", "source"}
-        )
+        study = self.spec.model_dump(mode="json", by_alias=True, exclude=_NOT_IDENTITY)
         study["data"].pop("path", None)
         study.pop("space"), study.pop("hardware")
         return {

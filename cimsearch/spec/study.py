@@ -15,6 +15,7 @@ from cimsearch.spec.base import (
     WeightBits,
 )
 from cimsearch.spec.document import FieldError
+from cimsearch.spec.execution import Cluster, Limits
 from cimsearch.spec.hardware import Encoding, RangePolicy
 from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.rung import MAX_CHIPS, PERCENTILE_CHIPS, Level, Rung
@@ -256,6 +257,8 @@ class StudySpec(FileSpec):
     rungs: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=1)]
     budget: Budget
     workers: Count = 2
+    limits: Limits = Limits()
+    cluster: Cluster = Cluster()
 
     @model_validator(mode="after")
     def _objectives_fit(self) -> Self:

@@ -4,24 +4,41 @@ An executor is given jobs as bytes and gives events back. It makes no decision a
 nothing of a study: which attempt counts, and whether to try again, is the orchestrator's to say.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Demands:
+    """What each job takes of the worker it runs on.
+
+    Attributes:
+        time_s: Seconds after which it is stopped, if any.
+        memory_bytes: Resident memory beyond which it is stopped, if any.
+        resources: What a worker must declare to be given it, by name.
+    """
+
+    time_s: float | None = None
+    memory_bytes: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """The end of an attempt.
+    """What happened to an attempt: its end, or how far it is.
 
     Attributes:
         token: The attempt's token, as submitted.
-        kind: ``done``, ``failed`` (the code raised), or ``lost`` (its worker died).
-        payload: The score as JSON bytes, if done.
+        kind: ``done``, ``failed`` (the code raised, or went beyond a limit), ``lost`` (its worker
+            died), or ``progress`` (it runs on).
+        payload: The score as JSON bytes if done, a report if it runs on.
         reason: Why it failed or was lost.
         worker: Which worker ran it, as far as known.
     """
 
     token: str
-    kind: Literal["done", "failed", "lost"]
+    kind: Literal["done", "failed", "lost", "progress"]
     payload: bytes = b""
     reason: str = ""
     worker: str = ""
@@ -35,11 +52,11 @@ class Executor(Protocol):
         ...
 
     def submit(self, token: str, payload: bytes) -> None:
-        """Start the job ``payload`` (JSON bytes); its end is reported under ``token``."""
+        """Start the job ``payload`` (JSON bytes); what happens is told under ``token``."""
         ...
 
     def events(self, timeout_s: float) -> list[Event]:
-        """Return the attempts that ended; wait up to ``timeout_s`` for the first."""
+        """Return what happened; wait up to ``timeout_s`` for the first."""
         ...
 
     def close(self) -> None:
