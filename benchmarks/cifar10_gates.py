@@ -2,9 +2,9 @@
 
 ResNet-8 with the widths of MLPerf Tiny: trained in float, then with 4 bit weights and activations
 (first and last layer digital, 8 bit) on arrays of 256 rows, all active. Only training images are
-on and calibrated with; the test file is only scored on, at L2. The float network trains with two
-threads, all else, as in a worker, with one. Needs ``CIMSEARCH_DATA``, a directory with the
-Parquet files; fails clearly without it.
+trained on and calibrated with; the test file is only scored on, at L2. The float network trains
+with two threads, all else, as in a worker, with one. Needs ``CIMSEARCH_DATA``, a directory with
+the Parquet files; fails clearly without it.
 
 Run: ``python benchmarks/cifar10_gates.py``; with ``--parent FILE`` the float network is kept in a
 safetensors file for the next time. About two hours. Exit code 1 if a goal is missed.
