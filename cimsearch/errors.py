@@ -64,6 +64,10 @@ class StorageError(CimsearchError):
     exit_code = ExitCode.STORAGE
 
 
+class StorageUnreachableError(StorageError):
+    """The database's server does not answer now; it may again."""
+
+
 class StudyError(CimsearchError):
     """A study cannot be started, found or continued as asked."""
 

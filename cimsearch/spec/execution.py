@@ -22,10 +22,12 @@ class Limits(Spec):
 
 
 class Cluster(Spec):
-    """What a worker must have to be given a trial.
+    """What a worker must have to be given a trial, and what workers share.
 
     ``resources`` are those that dask workers declare (``--resources GPU=1``): a trial takes these
-    of its worker.
+    of its worker. ``cache`` is where float parents and checkpoints are kept: a folder, or a URL
+    that fsspec reads, that all workers reach; without it each machine keeps its own.
     """
 
     resources: dict[str, Positive] = Field(default_factory=dict)
+    cache: Annotated[str, Field(min_length=1)] | None = None
