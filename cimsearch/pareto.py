@@ -50,3 +50,24 @@ def hypervolume_share(points: Points, reference: ArrayLike, ideal: ArrayLike) ->
     """
     box = np.prod(np.asarray(reference, dtype=np.float64) - np.asarray(ideal, dtype=np.float64))
     return hypervolume(points, reference) / float(box)
+
+
+def share_of(values: ArrayLike, directions: Sequence[str], reference: ArrayLike) -> float:
+    """Return the hypervolume of objective values (n, d) as a study records it: a share (0..1).
+
+    It is that of the box between ``reference`` (d,), the study's reference point, and the ideal:
+    accuracy 1, which is what a study maximises, and every other objective 0.
+
+    Raises:
+        ValueError: If the reference point is not worse than the ideal in every objective.
+    """
+    given = np.asarray(reference, dtype=np.float64)
+    ideal = np.array([-1.0 if direction == "maximize" else 0.0 for direction in directions])
+    if given.shape != ideal.shape:
+        raise ValueError(f"{len(ideal)} objectives need a reference point of as many values")
+    limit = signed(given, directions)[0]
+    if not (np.isfinite(limit) & (limit > ideal)).all():
+        raise ValueError(f"the reference point {given.tolist()} is not short of the ideal")
+    if np.size(values) == 0:
+        return 0.0
+    return hypervolume_share(signed(values, directions), limit, ideal)

@@ -70,19 +70,3 @@ def data_check(study: str, path: str | None, as_json: bool) -> None:
     click.echo(f"under two labels: {report.conflicts}")
     for warning in report.warnings:
         click.echo(f"warning: {warning}")
-
-
-@click.group("db")
-def database() -> None:
-    """Look after the database."""
-
-
-@database.command("upgrade")
-@storage_option
-def db_upgrade(storage: str | None) -> None:
-    """Bring the database of an older version to this version's layout; copy it first."""
-    from cimsearch.orchestrate.launch import storage_url
-    from cimsearch.store import upgrade
-
-    before = upgrade(storage_url(storage))
-    click.echo(f"the database had the layout {before} and has this version's now")

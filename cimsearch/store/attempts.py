@@ -1,6 +1,6 @@
 """Attempts at evaluations, from start to tell, each step in one transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -29,14 +29,17 @@ _MARK_LATE = update(attempt).where(
     _OF_THIS,
     attempt.c.token == bindparam("token_"),
     # An attempt whose result was applied stays done, if the same result comes twice.
-    attempt.c.state.in_(("running", "lost")),
+    attempt.c.state.in_(("running", "lost", "interrupted")),
+)
+_NOTE_PROGRESS = update(attempt).where(
+    attempt.c.token == bindparam("token_"), attempt.c.state == "running"
 )
 
 
 def start_attempt(storage: CimStorage, evaluation_id: int, *, token: str, worker: str) -> int:
     """Note that a worker starts on an evaluation, and return the number of the attempt, from 1.
 
-    An earlier attempt that has not ended is lost from now on.
+    An earlier attempt that has not ended is interrupted.
 
     Raises:
         KeyError: If there is no such evaluation.
@@ -45,7 +48,7 @@ def start_attempt(storage: CimStorage, evaluation_id: int, *, token: str, worker
     with _writing_evaluation(storage, evaluation_id) as (write, _, state):
         if state not in ("pending", "running"):
             raise ValueError(f"evaluation {evaluation_id} is {state} already")
-        _end_running(write, evaluation_id, "lost", "a new attempt was started")
+        _end_running(write, evaluation_id, "interrupted", "a new attempt was started")
         n: int = write.conn.execute(_NEWEST, {"id_": evaluation_id}).scalar_one() + 1
         started = {
             "evaluation_id": evaluation_id,
@@ -61,10 +64,15 @@ def start_attempt(storage: CimStorage, evaluation_id: int, *, token: str, worker
 
 
 def end_attempt(
-    storage: CimStorage, token: str, *, state: Literal["lost", "failed"], reason: str
+    storage: CimStorage,
+    token: str,
+    *,
+    state: Literal["lost", "interrupted", "failed"],
+    reason: str,
 ) -> None:
     """Note that an attempt ended without a result; its evaluation is pending again.
 
+    It is lost if its worker died, interrupted if nothing is wrong with the job or the worker.
     Nothing happens if the attempt has ended before; KeyError if there is no such attempt.
     """
     with storage.session.reading() as conn:
@@ -129,6 +137,24 @@ def finish_evaluation(
     return True
 
 
+def note_progress(storage: CimStorage, reports: Mapping[str, tuple[str, str]]) -> None:
+    """Note how far attempts are, in one transaction that leaves the trials as they are.
+
+    Args:
+        storage: The storage.
+        reports: By the token of an attempt, its worker and the worker's last report, as JSON.
+            Reports of attempts that are not running any more are dropped.
+    """
+    now = datetime.now(UTC)
+    rows = [
+        {"token_": token, "worker": worker, "progress": report, "progressed": now}
+        for token, (worker, report) in reports.items()
+    ]
+    if rows:
+        with storage.session.writing() as conn:
+            conn.execute(_NOTE_PROGRESS, rows)
+
+
 def recover(storage: CimStorage, study_id: int) -> list[EvaluationRow]:
     """Take over a study from an orchestrator that died: what was running is pending again.
 
@@ -137,11 +163,15 @@ def recover(storage: CimStorage, study_id: int) -> list[EvaluationRow]:
     """
     of_study = select(evaluation.c.id).where(evaluation.c.study_id == study_id)
     running = (attempt.c.state == "running") & attempt.c.evaluation_id.in_(of_study)
-    lost = {"state": "lost", "ended": datetime.now(UTC), "reason": "the orchestrator ended"}
+    ended = {
+        "state": "interrupted",
+        "ended": datetime.now(UTC),
+        "reason": "the orchestrator ended",
+    }
     in_study = evaluation.c.study_id == study_id
     pending = fields_of(EvaluationRow, evaluation).where(in_study, evaluation.c.state == "pending")
     with storage.session.writing_to(study_id) as write:
-        write.conn.execute(update(attempt).where(running).values(lost))
+        write.conn.execute(update(attempt).where(running).values(ended))
         write.conn.execute(
             update(evaluation)
             .where(in_study, evaluation.c.state == "running")
@@ -180,7 +210,7 @@ def _mark_late(write: StudyWrite, evaluation_id: int, token: str | None) -> None
 def _end_running(
     write: StudyWrite,
     evaluation_id: int,
-    state: Literal["done", "lost", "failed"],
+    state: Literal["done", "lost", "interrupted", "failed"],
     reason: str | None,
 ) -> None:
     ending = {"state": state, "reason": reason, "ended": datetime.now(UTC)}

@@ -1,9 +1,8 @@
-"""Opening a database: transactions, its layout, and what to say when it cannot be used."""
+"""Opening a database: its connections, its transactions, and its layout."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -15,23 +14,49 @@ from sqlalchemy import (
     column,
     create_engine,
     event,
+    func,
     inspect,
     make_url,
     select,
     table,
 )
-from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityError, InterfaceError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cimsearch.errors import StorageError
+from cimsearch.store.failures import (
+    BUSY_TIMEOUT_S,
+    EXAMPLES,
+    missing,
+    name_of,
+    no_url,
+    other_version,
+    sqlite_path,
+    told,
+    unusable,
+)
+from cimsearch.store.filesystem import network_type
 from cimsearch.store.migrations import known_versions, migrate
 from cimsearch.store.schema import SCHEMA, VERSION_TABLE
 
-BUSY_TIMEOUT_S = 30.0
-"""How long a SQLite connection waits for another process's transaction."""
-
 _RETRY_S = 0.02
 
-_EXAMPLES = "give a URL such as sqlite:///cimsearch.db or postgresql+psycopg://user@host/name"
+# On a network file system whoever has the file open keeps it: waiting for long is no use.
+_NETWORK_TIMEOUT_S = 2.0
+
+# A server ends a transaction whose process sleeps in it, so that its locks do not stay for ever.
+_IDLE_TIMEOUT_S = 60.0
+
+# PostgreSQL's locks have numbers; this one is held while the tables are made or changed.
+_LAYOUT_LOCK = 0x63696D
+
+# A server's machine may vanish without a word: libpq alone would wait for it for hours.
+_SERVER_PATIENCE = {
+    "connect_timeout": 10,  # s
+    "keepalives_idle": 20,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 4,
+    "tcp_user_timeout": 40_000,  # ms
+}
 
 
 def connect(url: str, *, create: bool) -> Engine:
@@ -54,9 +79,9 @@ def connect(url: str, *, create: bool) -> Engine:
         if version is None and create:
             _create(engine)
         elif version is None:
-            raise _missing(engine.url)
+            raise missing(engine.url)
         elif version != SCHEMA:
-            raise _wrong_version(engine.url, version)
+            raise other_version(engine.url, version, known=version in known_versions())
     except StorageError:
         engine.dispose()
         raise
@@ -77,11 +102,12 @@ def upgrade(url: str) -> str:
     try:
         _require_existing(engine.url)
         with writing(engine) as conn:
+            _lock_layout(conn)
             version = _version(conn)
             if version is None:
-                raise _missing(engine.url)
+                raise missing(engine.url)
             if version not in known_versions():
-                raise _wrong_version(engine.url, version)
+                raise other_version(engine.url, version, known=False)
             migrate(conn)
     finally:
         engine.dispose()
@@ -91,20 +117,22 @@ def upgrade(url: str) -> str:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give a connection that sees one state of the database, and leaves it as it is."""
-    with _told(engine.url), engine.connect() as conn:
+    with told(engine.url), engine.connect() as conn:
+        if engine.dialect.name == "postgresql":
+            conn.execution_options(isolation_level="REPEATABLE READ")
         yield conn
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Give a connection inside one transaction: all of the block is committed, or nothing."""
-    with _told(engine.url), engine.execution_options(cimsearch_writes=True).begin() as conn:
+    with told(engine.url), engine.execution_options(cimsearch_writes=True).begin() as conn:
         yield conn
 
 
 def in_memory(engine: Engine) -> bool:
     """Tell whether the database is one that lives in this process only."""
-    return isinstance(engine.pool, StaticPool)
+    return engine.dialect.name == "sqlite" and sqlite_path(engine.url) is None
 
 
 def memory_image(engine: Engine) -> bytes:
@@ -127,33 +155,56 @@ def _driver(conn: Connection) -> Any:
 def _engine(text: str, *, foreign_keys: bool = True) -> Engine:
     try:
         url = make_url(text)
-    except ArgumentError as error:
-        raise StorageError(f"not a database URL: {text!r}", _EXAMPLES) from error
+    except (ArgumentError, ValueError) as error:
+        raise no_url(text) from error
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise StorageError(
             f"cannot use a {url.get_backend_name()} database: allowed are sqlite and postgresql",
-            _EXAMPLES,
+            EXAMPLES,
         )
-    if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url, foreign_keys=foreign_keys)
     try:
-        return create_engine(url, pool_pre_ping=True)
+        if url.get_backend_name() == "sqlite":
+            return _sqlite_engine(url, foreign_keys=foreign_keys)
+        return _postgres_engine(url)
+    except NoSuchModuleError as error:
+        raise StorageError(f"there is no driver {url.drivername}", EXAMPLES) from error
+
+
+def _postgres_engine(url: URL) -> Engine:
+    libpq = url.get_driver_name().startswith("psycopg")
+    patience = {k: v for k, v in _SERVER_PATIENCE.items() if libpq and k not in url.query}
+    try:
+        engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
     except ImportError as error:
         raise StorageError(
             f"the PostgreSQL driver {error.name} is not installed", "pip install 'psycopg[binary]'"
         ) from error
+    timeouts = {
+        "lock_timeout": BUSY_TIMEOUT_S,
+        "idle_in_transaction_session_timeout": _IDLE_TIMEOUT_S,
+    }
+
+    def set_up(driver: Any, _record: object) -> None:
+        with driver.cursor() as cursor:
+            for name, seconds in timeouts.items():
+                cursor.execute(f"SET {name} = {1000 * seconds:.0f}")  # ms
+        driver.commit()
+
+    event.listen(engine, "connect", set_up)
+    return engine
 
 
 def _sqlite_engine(url: URL, *, foreign_keys: bool) -> Engine:
-    path = _sqlite_path(url)
-    if path is None:
-        # An in-memory database belongs to one connection; the storage's lock keeps threads apart.
-        engine = create_engine(
-            url, poolclass=StaticPool, connect_args={"check_same_thread": False}
-        )
-    else:
+    path = sqlite_path(url)
+    network = path is not None and network_type(path) is not None
+    if path is not None:
         # Absolute, so that a later change of the working directory cannot lead to another file.
         url = url.set(database=str(path))
+    if path is None or network:
+        # One connection has the database to itself; the storage's lock keeps threads apart.
+        arguments = {"check_same_thread": False, "timeout": _NETWORK_TIMEOUT_S}
+        engine = create_engine(url, poolclass=StaticPool, connect_args=arguments)
+    else:
         engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
 
     def set_up(driver: Any, _record: object) -> None:
@@ -161,10 +212,23 @@ def _sqlite_engine(url: URL, *, foreign_keys: bool) -> Engine:
         driver.isolation_level = None
         driver.execute("PRAGMA synchronous = FULL")
         driver.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+        if network:
+            _keep_alone(driver)
 
     event.listen(engine, "connect", set_up)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _keep_alone(driver: Any) -> None:
+    """Lock a file against every other process for as long as it is open.
+
+    A write-ahead log needs memory that its users share, which two machines do not.
+    """
+    driver.execute("PRAGMA locking_mode = EXCLUSIVE")
+    driver.execute("PRAGMA journal_mode = DELETE")
+    driver.execute("BEGIN EXCLUSIVE")
+    driver.execute("COMMIT")
 
 
 def _begin_sqlite(conn: Connection) -> None:
@@ -174,13 +238,21 @@ def _begin_sqlite(conn: Connection) -> None:
 
 
 def _create(engine: Engine) -> None:
-    if _sqlite_path(engine.url) is not None:
+    path = sqlite_path(engine.url)
+    if path is not None and network_type(path) is None:
         with reading(engine) as conn:
             _keep_wal(conn)
     with writing(engine) as conn:
+        _lock_layout(conn)
         # Another process may have been faster.
         if _version(conn) is None:
             migrate(conn)
+
+
+def _lock_layout(conn: Connection) -> None:
+    """Let only one process at a time make or change the tables; a writer to SQLite is alone."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_LAYOUT_LOCK)))
 
 
 def _keep_wal(conn: Connection) -> None:
@@ -207,101 +279,17 @@ def _version(conn: Connection) -> str | None:
         return str(conn.scalar(select(column("version_num")).select_from(table(VERSION_TABLE))))
     if tables:
         raise StorageError(
-            f"the database {_name(conn.engine.url)} holds the tables of another program: "
+            f"the database {name_of(conn.engine.url)} holds the tables of another program: "
             + ", ".join(sorted(tables)[:3]),
             "give cimsearch a database of its own",
         )
     return None
 
 
-def _sqlite_path(url: URL) -> Path | None:
-    """Return the absolute path of a SQLite file, or None for an in-memory database."""
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return None
-    return Path(str(url.database)).absolute()
-
-
-def _name(url: URL) -> str:
-    """Name a database in a message, without its password."""
-    return str(_sqlite_path(url) or url.render_as_string(hide_password=True))
-
-
 def _require_existing(url: URL) -> None:
-    path = _sqlite_path(url)
+    path = sqlite_path(url)
     try:
         if path is not None and not path.exists():
-            raise _missing(url)
+            raise missing(url)
     except PermissionError as error:
-        raise _unusable(url, error) from error
-
-
-def _missing(url: URL) -> StorageError:
-    return StorageError(
-        f"there is no cimsearch database at {_name(url)}",
-        "start a study with `cimsearch launch`, or give another database",
-    )
-
-
-def _wrong_version(url: URL, version: str) -> StorageError:
-    if version in known_versions():
-        return StorageError(
-            f"the database {_name(url)} has the layout {version}, older than {SCHEMA}",
-            "make a copy of it and run `cimsearch db upgrade`",
-        )
-    return StorageError(
-        f"the database {_name(url)} was written by a newer version of cimsearch: "
-        f"it has the layout {version}, this version knows up to {SCHEMA}",
-        "upgrade cimsearch",
-    )
-
-
-@contextmanager
-def _told(url: URL) -> Iterator[None]:
-    """Turn what the database or its driver cannot do into one clear line."""
-    try:
-        yield
-    except (IntegrityError, DataError):
-        raise  # what was to be written is at fault
-    except (DatabaseError, InterfaceError) as error:
-        raise _unusable(url, error.orig or error) from error
-
-
-def _unusable(url: URL, error: BaseException) -> StorageError:
-    name, reason = _name(url), " ".join(str(error).split())
-    path = _sqlite_path(url)
-    if path is None:
-        return StorageError(
-            f"cannot use the database {name}: {reason}", "check that its server can be reached"
-        )
-    if "not a database" in reason:
-        return StorageError(f"{name} is not a SQLite database", "give another file")
-    if "locked" in reason:
-        return StorageError(
-            f"the database {name} has been locked by another process for {BUSY_TIMEOUT_S:.0f} s",
-            "end the process that holds it",
-        )
-    if "unable to open" in reason or isinstance(error, PermissionError):
-        return _unopenable(path)
-    return StorageError(
-        f"cannot use the database {name}: {reason}", "check the file and the free space beside it"
-    )
-
-
-def _unopenable(path: Path) -> StorageError:
-    """Say why SQLite could not open a file, which SQLite does not tell."""
-    try:
-        if not path.parent.is_dir():
-            return StorageError(
-                f"cannot open the database {path}: there is no folder {path.parent}",
-                "create the folder, or give another database",
-            )
-        if path.is_dir():
-            return StorageError(
-                f"cannot open the database {path}: it is a folder", "give the path of a file"
-            )
-    except PermissionError:
-        pass  # which is the reason
-    return StorageError(
-        f"cannot open or create the database {path}: permission denied",
-        "check the permissions of the file and of its folder",
-    )
+        raise unusable(url, error) from error

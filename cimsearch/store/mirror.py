@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, bindparam, select
 
-from cimsearch.store.encoding import Distributions, decode_distributions, decode_trial, from_json
+from cimsearch.store.encoding import (
+    Distributions,
+    decode_distributions,
+    decode_trial,
+    from_json,
+    utc_time,
+)
+from cimsearch.store.rows import TrialRow, TrialStateName
 from cimsearch.store.schema import distribution_set, evaluation, study, trial
 
 _STUDY = select(study).where(study.c.id == bindparam("study_id"))
@@ -23,6 +30,7 @@ _TRIALS = (
 _SETS = select(distribution_set).where(
     distribution_set.c.hash.in_(select(trial.c.dists_hash).where(_CHANGED))
 )
+_STATE_NAMES: dict[str, TrialStateName] = {name: name for name in get_args(TrialStateName)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,8 @@ class StudyMirror:
         self.unfinished: set[int] = set()
         self.sets: dict[str, Distributions] = {}
         self.distributions: dict[str, BaseDistribution] = {}
+        self._rows: dict[int, TrialRow] = {}
+        self._without_row: set[int] = set()
 
     def refresh(self, conn: Connection, revision: int) -> None:
         """Load what changed since the last time; `revision` is the study's now."""
@@ -99,6 +109,7 @@ class StudyMirror:
             self.numbers[entry.frozen._trial_id] = number
         else:
             self.entries[number] = entry
+        self._without_row.add(number)
         if entry.frozen.state.is_finished():
             self.unfinished.discard(number)
         else:
@@ -110,3 +121,31 @@ class StudyMirror:
     def entry(self, trial_id: int) -> Entry:
         """Return a trial by its id; KeyError if the study has no such trial."""
         return self.entries[self.numbers[trial_id]]
+
+    def rows(self) -> list[TrialRow]:
+        """List the trials as records; one that did not change is the same object as before."""
+        # In order of number, so that the dictionary, which keeps its order, stays sorted.
+        for number in sorted(self._without_row):
+            self._rows[number] = _trial_row(self.entries[number])
+        self._without_row.clear()
+        return list(self._rows.values())
+
+
+def _trial_row(entry: Entry) -> TrialRow:
+    frozen = entry.frozen
+    return TrialRow(
+        number=frozen.number,
+        trial_id=frozen._trial_id,
+        state=_STATE_NAMES[frozen.state.name.lower()],
+        params=frozen.params,
+        values=None if frozen.values is None else tuple(frozen.values),
+        constraints=tuple(frozen.constraints.values()),
+        candidate_hash=entry.candidate_hash,
+        rung=entry.rung,
+        promoted_from=entry.promoted_from,
+        fail_reason=entry.fail_reason,
+        user_attrs=frozen.user_attrs,
+        started=utc_time(frozen.datetime_start),
+        ended=utc_time(frozen.datetime_complete),
+        evaluation_id=entry.evaluation_id,
+    )

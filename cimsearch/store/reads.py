@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy import Select, Table, select
 
 from cimsearch.errors import StorageError
-from cimsearch.store.encoding import from_json, utc_time
-from cimsearch.store.mirror import Entry
+from cimsearch.store.encoding import from_json
 from cimsearch.store.rows import (
     AttemptRow,
     EvaluationRow,
@@ -17,12 +16,9 @@ from cimsearch.store.rows import (
     Role,
     StudyRow,
     TrialRow,
-    TrialStateName,
 )
 from cimsearch.store.schema import attempt, evaluation, front_event, layer_cost, spec, study
 from cimsearch.store.storage import CimStorage
-
-_STATE_NAMES: dict[str, TrialStateName] = {name: name for name in get_args(TrialStateName)}
 
 
 def load_spec(storage: CimStorage, spec_hash: str) -> str:
@@ -51,9 +47,11 @@ def list_studies(storage: CimStorage) -> list[StudyRow]:
 def trial_rows(storage: CimStorage, study_id: int) -> list[TrialRow]:
     """List the trials of a study in order of their number; KeyError if there is no such study.
 
-    Only what changed since the last call is read from the database.
+    Only what changed since the last call is read from the database, and a trial that did not
+    change is the same object as before: what is new can be told by identity.
     """
-    return [_trial_row(entry) for entry in storage.session.entries(study_id)]
+    with storage.session.study(study_id) as mirror:
+        return mirror.rows()
 
 
 def find_score(storage: CimStorage, key: str) -> str | None:
@@ -78,6 +76,15 @@ def evaluations(
     query = fields_of(EvaluationRow, evaluation).where(evaluation.c.study_id == study_id)
     if role is not None:
         query = query.where(evaluation.c.role == role)
+    with storage.session.reading() as conn:
+        return [EvaluationRow(*row) for row in conn.execute(query.order_by(evaluation.c.id))]
+
+
+def unfinished(storage: CimStorage, study_id: int) -> list[EvaluationRow]:
+    """List the evaluations of a study that are pending or running, in the order of adding."""
+    query = fields_of(EvaluationRow, evaluation).where(
+        evaluation.c.study_id == study_id, evaluation.c.state.in_(("pending", "running"))
+    )
     with storage.session.reading() as conn:
         return [EvaluationRow(*row) for row in conn.execute(query.order_by(evaluation.c.id))]
 
@@ -127,24 +134,4 @@ def _study_row(row: Mapping[Any, Any]) -> StudyRow:
         directions=tuple(from_json(row["directions"])),
         user_attrs=from_json(row["user_attrs"]),
         created=row["created"],
-    )
-
-
-def _trial_row(entry: Entry) -> TrialRow:
-    frozen = entry.frozen
-    return TrialRow(
-        number=frozen.number,
-        trial_id=frozen._trial_id,
-        state=_STATE_NAMES[frozen.state.name.lower()],
-        params=frozen.params,
-        values=None if frozen.values is None else tuple(frozen.values),
-        constraints=tuple(frozen.constraints.values()),
-        candidate_hash=entry.candidate_hash,
-        rung=entry.rung,
-        promoted_from=entry.promoted_from,
-        fail_reason=entry.fail_reason,
-        user_attrs=frozen.user_attrs,
-        started=utc_time(frozen.datetime_start),
-        ended=utc_time(frozen.datetime_complete),
-        evaluation_id=entry.evaluation_id,
     )

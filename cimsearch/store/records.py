@@ -4,12 +4,15 @@ Every write is one transaction. These functions and Optuna's objects work on the
 `optuna.Study` on the storage sees at once what they write, in any process.
 """
 
+from cimsearch.store.archive import imported_from
 from cimsearch.store.attempts import (
     end_attempt,
     finish_evaluation,
+    note_progress,
     recover,
     start_attempt,
 )
+from cimsearch.store.lease import lease_of, release_lease, renew_lease, take_lease
 from cimsearch.store.reads import (
     attempts,
     evaluations,
@@ -21,6 +24,7 @@ from cimsearch.store.reads import (
     list_studies,
     load_spec,
     trial_rows,
+    unfinished,
 )
 from cimsearch.store.rows import (
     AttemptRow,
@@ -32,6 +36,8 @@ from cimsearch.store.rows import (
     FrontChange,
     FrontEvent,
     LayerCost,
+    Lease,
+    LeaseRow,
     NewEvaluation,
     NewTrial,
     Role,
@@ -53,6 +59,8 @@ __all__ = [
     "FrontChange",
     "FrontEvent",
     "LayerCost",
+    "Lease",
+    "LeaseRow",
     "NewEvaluation",
     "NewTrial",
     "Role",
@@ -72,11 +80,18 @@ __all__ = [
     "finish_evaluation",
     "front_events",
     "get_evaluation",
+    "imported_from",
     "layer_costs",
+    "lease_of",
     "list_studies",
     "load_spec",
+    "note_progress",
     "recover",
+    "release_lease",
+    "renew_lease",
     "save_spec",
     "start_attempt",
+    "take_lease",
     "trial_rows",
+    "unfinished",
 ]

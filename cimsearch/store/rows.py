@@ -11,7 +11,9 @@ Direction = Literal["maximize", "minimize"]
 Role = Literal["trial", "baseline", "test"]
 TrialStateName = Literal["waiting", "running", "complete", "pruned", "fail"]
 EvaluationState = Literal["pending", "running", "done", "failed"]
-AttemptState = Literal["running", "done", "lost", "failed", "late"]
+AttemptState = Literal["running", "done", "lost", "interrupted", "failed", "late"]
+"""Without a result: lost if the worker died, interrupted if no worker is to blame."""
+
 FrontAction = Literal["add", "remove"]
 
 
@@ -81,7 +83,10 @@ class EvaluationRow:
 
 @dataclass(frozen=True)
 class AttemptRow:
-    """One try of a worker at an evaluation; `n` counts from 1, `token` is unique."""
+    """One try of a worker at an evaluation; `n` counts from 1, `token` is unique.
+
+    `progress` is the last report of the worker, as JSON; `progressed` is when it came.
+    """
 
     evaluation_id: int
     n: int
@@ -91,6 +96,29 @@ class AttemptRow:
     started: datetime
     ended: datetime | None
     reason: str | None
+    progress: str | None
+    progressed: datetime | None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that this process has taken."""
+
+    study_id: int
+    owner: str
+    token: str
+    expires: datetime
+
+
+@dataclass(frozen=True)
+class LeaseRow:
+    """Somebody's lease; it is alive until it expires by the database's clock."""
+
+    owner: str
+    taken: datetime
+    renewed: datetime
+    expires: datetime
+    alive: bool
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest migration: the layout described by `metadata`."""
 
 VERSION_TABLE = "cimsearch_schema"
@@ -86,6 +86,17 @@ study = Table(
     Column("created", UtcTime, nullable=False),
     # Optuna wants an id that no deleted study ever had; the same for trials.
     sqlite_autoincrement=True,
+)
+
+study_lease = Table(
+    "study_lease",
+    metadata,
+    Column("study_id", Integer, ForeignKey(study.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("taken", UtcTime, nullable=False),
+    Column("renewed", UtcTime, nullable=False),
+    Column("expires", UtcTime, nullable=False),
 )
 
 distribution_set = Table(
@@ -164,8 +175,12 @@ attempt = Table(
     Column("started", UtcTime, nullable=False),
     Column("ended", UtcTime),
     Column("reason", Text),
+    Column("progress", Text),
+    Column("progressed", UtcTime),
     UniqueConstraint("evaluation_id", "n"),
-    CheckConstraint("state IN ('running', 'done', 'lost', 'failed', 'late')", name="state"),
+    CheckConstraint(
+        "state IN ('running', 'done', 'lost', 'interrupted', 'failed', 'late')", name="state"
+    ),
 )
 
 layer_cost = Table(

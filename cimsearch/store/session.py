@@ -1,18 +1,24 @@
 """Transactions on a database, and the mirrors of its studies that they keep up to date."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, select
 
+from cimsearch.errors import LeaseLostError
 from cimsearch.store import database
 from cimsearch.store.mirror import Entry, StudyMirror
-from cimsearch.store.schema import study, trial
+from cimsearch.store.schema import study, study_lease, trial
 from cimsearch.store.transaction import RAISE_REVISION, StudyWrite
 
 _REVISION = select(study.c.revision).where(study.c.id == bindparam("study_id"))
+_LEASE = select(study_lease.c.token, study_lease.c.owner).where(
+    study_lease.c.study_id == bindparam("study_id")
+)
 _STUDY_OF_TRIAL = select(trial.c.study_id).where(trial.c.id == bindparam("trial_id"))
 
 
@@ -24,11 +30,21 @@ class Session:
     the caller decides what to write. The mirror takes the change in after the commit. A read asks
     for the study's revision first, so it sees what any process has committed. Blocks of `reading`
     and of the `writing`s must not be nested in one thread.
+
+    Attributes:
+        url: The database, with its password.
+        token: What this session signs its leases with.
+        leased: The studies that it has taken a lease on: it writes to them only as long as no
+            other session has taken that over, which each transaction checks.
     """
 
     def __init__(self, url: str, *, create: bool) -> None:
         self._engine = database.connect(url, create=create)
+        # A connection that is only forgotten keeps its locks, and psycopg warns of it.
+        weakref.finalize(self, self._engine.dispose)
         self.url = self._engine.url.render_as_string(hide_password=False)
+        self.token = uuid4().hex
+        self.leased: set[int] = set()
         self._lock = threading.RLock()
         self._mirrors: dict[int, StudyMirror] = {}
 
@@ -67,12 +83,15 @@ class Session:
 
         Raises:
             KeyError: If there is no such study.
+            LeaseLostError: If this session had a lease on it, which another has taken over.
         """
         with self._lock:
             with database.writing(self._engine) as conn:
                 revision = conn.execute(RAISE_REVISION, {"id_": study_id}).scalar()
                 before = None if revision is None else revision - 1
                 mirror = self._caught_up(conn, study_id, before)
+                if study_id in self.leased:
+                    self._require_lease(conn, mirror)
                 write = StudyWrite(conn, mirror, mirror.revision + 1)
                 yield write
             write.take_in()
@@ -116,6 +135,13 @@ class Session:
             mirror.refresh(conn, revision)
         return mirror
 
+    def _require_lease(self, conn: Connection, mirror: StudyMirror) -> None:
+        # The study's row is locked by now, so nobody can take the lease until the commit. A
+        # statement of its own sees what was committed while the one before waited for that lock.
+        row = conn.execute(_LEASE, {"study_id": mirror.study_id}).one_or_none()
+        if row is None or row.token != self.token:
+            raise lease_lost(mirror.name, None if row is None else row.owner)
+
     def _study_of(self, trial_id: int) -> int:
         for mirror in self._mirrors.values():
             if trial_id in mirror.numbers:
@@ -125,3 +151,12 @@ class Session:
         if study_id is None:
             raise KeyError(f"No trial with trial_id {trial_id} exists.")
         return int(study_id)
+
+
+def lease_lost(study_name: str, owner: str | None) -> LeaseLostError:
+    """Say that a study is another's now; `owner` is None if that one has ended already."""
+    taker = "another orchestrator" if owner is None else owner
+    return LeaseLostError(
+        f"{taker} has taken over the study {study_name!r}: nothing is written to it from here",
+        "follow it with `cimsearch status`; it goes on there",
+    )

@@ -1,11 +1,12 @@
 """Domination and hypervolume."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cimsearch.pareto import front_mask, hypervolume, hypervolume_share, signed
+from cimsearch.pareto import front_mask, hypervolume, hypervolume_share, share_of, signed
 
 clouds = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(3)), elements=st.integers(0, 6))
 
@@ -60,3 +61,17 @@ def test_the_share_of_the_box() -> None:
     assert hypervolume_share(np.array([[-1.0, 0.0]]), *limits) == 1.0
     assert hypervolume_share(np.array([[4.5, 0.0]]), *limits) == 0.5
     assert hypervolume_share(np.empty((0, 2)), *limits) == 0.0
+
+
+def test_the_share_of_a_study_is_that_of_its_signed_values() -> None:
+    directions = ("maximize", "minimize")
+    assert share_of([(1.0, 0.0)], directions, (0.5, 8.0)) == 1.0
+    assert share_of([(0.75, 4.0), (0.7, 6.0)], directions, (0.5, 8.0)) == 0.25
+    assert share_of([(0.4, 9.0)], directions, (0.5, 8.0)) == 0.0
+    assert share_of([], directions, (0.5, 8.0)) == 0.0
+
+
+@pytest.mark.parametrize("reference", [(1.0, 8.0), (0.5, 0.0), (0.5, np.inf), (0.5,), ()])
+def test_a_study_has_no_share_without_a_box(reference: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="reference point"):
+        share_of([(0.75, 4.0)], ("maximize", "minimize"), reference)

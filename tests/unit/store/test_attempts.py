@@ -1,7 +1,7 @@
 """Attempts: a result of the live attempt is applied in one transaction, any other is recorded."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Literal
 
 import optuna
 import pytest
@@ -21,7 +21,6 @@ from cimsearch.store.records import (
     find_score,
     finish_evaluation,
     front_events,
-    recover,
     start_attempt,
     trial_rows,
 )
@@ -31,8 +30,8 @@ SCORE = '{"accuracy": 0.9}'
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Iterator[CimStorage]:
-    opened = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+def storage(database_url: str) -> Iterator[CimStorage]:
+    opened = open_storage(database_url)
     yield opened
     opened.close()
 
@@ -160,7 +159,7 @@ def test_new_attempt_takes_the_place_of_the_running_one(storage: CimStorage) -> 
     evaluation_id = pending(storage, new_study(storage))
     start_attempt(storage, evaluation_id, token="a", worker="w")
     start_attempt(storage, evaluation_id, token="b", worker="w")
-    assert states(storage, evaluation_id) == ["lost", "running"]
+    assert states(storage, evaluation_id) == ["interrupted", "running"]
 
 
 def test_ending_without_a_token_takes_the_running_attempt_along(storage: CimStorage) -> None:
@@ -172,14 +171,15 @@ def test_ending_without_a_token_takes_the_running_attempt_along(storage: CimStor
     assert states(storage, evaluation_id) == ["lost"]
 
 
+@pytest.mark.parametrize("state", ["lost", "interrupted"])
 @pytest.mark.parametrize("retried", [True, False])
 def test_result_of_a_dead_attempt_is_recorded_but_not_applied(
-    storage: CimStorage, retried: bool
+    storage: CimStorage, retried: bool, state: Literal["lost", "interrupted"]
 ) -> None:
     study_id = new_study(storage)
     evaluation_id = pending(storage, study_id)
     start_attempt(storage, evaluation_id, token="old", worker="w1")
-    end_attempt(storage, "old", state="lost", reason="no heartbeat")
+    end_attempt(storage, "old", state=state, reason="no heartbeat")
     if retried:
         start_attempt(storage, evaluation_id, token="new", worker="w2")
     assert not finish_evaluation(
@@ -318,30 +318,3 @@ def test_token_is_unique(storage: CimStorage) -> None:
     with pytest.raises(IntegrityError):
         start_attempt(storage, second, token="a", worker="w")
     assert evaluations(storage, study_id)[1].state == "pending"
-
-
-def test_recovery_returns_what_is_not_done_and_fences_what_was_running(
-    storage: CimStorage,
-) -> None:
-    study_id, other = new_study(storage), new_study(storage, "other")
-    done, running, waiting = (pending(storage, study_id, k) for k in range(3))
-    elsewhere = pending(storage, other)
-    for evaluation_id in (done, running, elsewhere):
-        start_attempt(storage, evaluation_id, token=f"t{evaluation_id}", worker="w")
-    baseline = add_evaluation(storage, study_id, new_evaluation("b", "baseline"))
-    finish_evaluation(
-        storage, done, token=f"t{done}", score=SCORE, fail_reason=None, tell=complete()
-    )
-    open_again = open_storage(storage.session.url)
-    rows = recover(open_again, study_id)
-    assert [r.id for r in rows] == [running, waiting, baseline]
-    assert {r.state for r in rows} == {"pending"}
-    assert states(open_again, running) == ["lost"]
-    assert states(open_again, done) == ["done"]
-    assert states(open_again, elsewhere) == ["running"]
-    assert [r.id for r in recover(open_again, study_id)] == [running, waiting, baseline]
-    assert not finish_evaluation(
-        storage, running, token=f"t{running}", score=SCORE, fail_reason=None, tell=complete()
-    )
-    assert states(storage, running) == ["late"]
-    open_again.close()

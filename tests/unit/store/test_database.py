@@ -18,18 +18,18 @@ from optuna.storages import RDBStorage
 from sqlalchemy import create_engine
 
 from cimsearch.errors import ExitCode, StorageError
-from cimsearch.store import database, migrations, open_storage, upgrade
+from cimsearch.store import database, failures, migrations, open_storage, upgrade
 from cimsearch.store.records import add_trial, evaluations, layer_costs, list_studies, trial_rows
 from cimsearch.store.schema import SCHEMA, VERSION_TABLE, metadata
 from tests.unit.store.builders import new_evaluation, new_study, new_trial
 
-SECOND = '''"""The second layout, as a later version may bring it."""
+NEXT = '''"""The next layout, as a later version may bring it."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -81,12 +81,14 @@ def test_new_database_is_what_the_tables_declare(tmp_path: Path) -> None:
 
 
 def statements(path: Path) -> dict[str, list[str]]:
-    """Read the statements that made the tables and indexes, as sorted lines."""
+    """Read the statements that made the tables and indexes, as sorted lines without quotes."""
     conn = sqlite3.connect(path)
     rows = conn.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     conn.close()
     return {
-        n: sorted(re.sub(r"\s+", " ", line).strip(" ,") for line in s.splitlines())
+        n: sorted(
+            re.sub(r"\s+", " ", line.replace('"', "")).strip(" ,") for line in s.splitlines()
+        )
         for n, s in rows
         if n != "sqlite_sequence"
     }
@@ -112,9 +114,9 @@ def test_durability_and_integrity_are_switched_on(tmp_path: Path) -> None:
     }
 
 
-def test_processes_may_create_a_database_at_once(tmp_path: Path) -> None:
+def test_processes_may_create_a_database_at_once(database_url: str) -> None:
     code = "import sys; from cimsearch.store import open_storage; open_storage(sys.argv[1])"
-    command = [sys.executable, "-c", code, url_of(tmp_path / "a.db")]
+    command = [sys.executable, "-c", code, database_url]
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [p.wait(60) for p in processes] == [0, 0, 0]
 
@@ -124,12 +126,15 @@ def test_processes_may_create_a_database_at_once(tmp_path: Path) -> None:
     [
         ("cimsearch.db", "not a database URL: 'cimsearch.db'"),
         ("", "not a database URL"),
+        ("postgresql://u:s3:cr@et@host:port/x", "not a database URL: 'postgresql:***host:port/x'"),
+        ("postgresql+oops://u:s3cret@host/x", "there is no driver postgresql+oops"),
         ("mysql://localhost/x", "cannot use a mysql database: allowed are sqlite and postgresql"),
     ],
 )
 def test_url_that_is_none_is_told(url: str, message: str) -> None:
     error = refusal(url)
     assert message in error.message
+    assert "s3" not in str(error)
     assert "sqlite:///cimsearch.db" in error.hint
 
 
@@ -220,13 +225,14 @@ def test_older_database_is_refused_until_it_is_upgraded(
     assert upgrade(url) == SCHEMA
 
     shutil.copytree(migrations.FOLDER, tmp_path / "migrations")
-    (tmp_path / "migrations" / "versions" / "r0002_second.py").write_text(SECOND)
+    (tmp_path / "migrations" / "versions" / "r0003_next.py").write_text(NEXT)
     monkeypatch.setattr(migrations, "FOLDER", tmp_path / "migrations")
-    monkeypatch.setattr(database, "SCHEMA", "0002")
+    monkeypatch.setattr(database, "SCHEMA", "0003")
+    monkeypatch.setattr(failures, "SCHEMA", "0003")
     error = refusal(url)
-    assert "has the layout 0001, older than 0002" in error.message
+    assert "has the layout 0002, older than 0003" in error.message
     assert "cimsearch db upgrade" in error.hint
-    assert upgrade(url) == "0001"
+    assert upgrade(url) == "0002"
     storage = open_storage(url)
     assert (trial_rows(storage, study_id), evaluations(storage, study_id)) == before
     assert len(layer_costs(storage, before[1][0].id)) == 3
@@ -242,8 +248,8 @@ def test_upgrade_that_breaks_leaves_the_database_as_it_was(
     storage.close()
     before = statements(tmp_path / "a.db")
     shutil.copytree(migrations.FOLDER, tmp_path / "migrations")
-    broken = SECOND + "    op.execute('INSERT INTO nowhere VALUES (1)')\n"
-    (tmp_path / "migrations" / "versions" / "r0002_second.py").write_text(broken)
+    broken = NEXT + "    op.execute('INSERT INTO nowhere VALUES (1)')\n"
+    (tmp_path / "migrations" / "versions" / "r0003_next.py").write_text(broken)
     with monkeypatch.context() as patched:
         patched.setattr(migrations, "FOLDER", tmp_path / "migrations")
         with pytest.raises(StorageError, match="nowhere"):

@@ -34,8 +34,8 @@ for k in range(int(sys.argv[2])):
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'study.db'}"
+def url(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture
@@ -93,6 +93,30 @@ def test_refresh_replaces_only_the_trials_that_changed(
     assert [old is new for old, new in zip(before, after, strict=True)] == [True, False, True]
     assert after[1].user_attrs["a"] == 1
     assert "a" not in before[1].user_attrs
+
+
+def test_trial_that_did_not_change_is_the_same_row(storage: CimStorage, other: CimStorage) -> None:
+    study_id = new_study(storage)
+    ids = [
+        add_trial(storage, study_id, new_trial(k), evaluation=new_evaluation(), finished=None)
+        for k in range(3)
+    ]
+    before = trial_rows(storage, study_id)
+    assert all(x is y for x, y in zip(before, trial_rows(storage, study_id), strict=True))
+    # A change by this storage, one by another, and a new trial.
+    assert ids[0].evaluation_id is not None
+    finish_evaluation(
+        storage, ids[0].evaluation_id, token=None, score="{}", fail_reason=None, tell=complete()
+    )
+    other.set_trial_user_attr(ids[2].trial_id, "a", 1)
+    add_trial(other, study_id, new_trial(3), evaluation=None, finished=None)
+    after = trial_rows(storage, study_id)
+    assert [new is old for new, old in zip(after, before, strict=False)] == [False, True, False]
+    assert [row.number for row in after] == [0, 1, 2, 3]
+    assert after == trial_rows(other, study_id)
+    # What was handed out is the caller's: the storage does not see what becomes of the list.
+    after.clear()
+    assert len(trial_rows(storage, study_id)) == 4
 
 
 def test_writers_in_turn_build_on_each_other(storage: CimStorage, other: CimStorage) -> None:
