@@ -1,19 +1,25 @@
-"""What every test has: an environment of its own, and helpers to write spec files."""
+"""What every test has: an environment of its own, helpers to write spec files, and databases."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cimsearch.spec import Study, load_study
 from tests.studies import TINY_STUDY
 
+if TYPE_CHECKING:
+    from tests.postgres import Server
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the user's settings out of the tests, and the tests out of the user's directories."""
-    for name in ("CIMSEARCH_PATH", "CIMSEARCH_STORAGE", "CIMSEARCH_DATA"):
+    settings = ("CIMSEARCH_PATH", "CIMSEARCH_STORAGE", "CIMSEARCH_DATA")
+    for name in [*settings, *(name for name in os.environ if name.startswith("PG"))]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CIMSEARCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -50,3 +56,40 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     storage = f"sqlite:///{directory / 'cimsearch.db'}"
     launch(study, storage=storage, executor=InlineExecutor())
     return directory
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Server]":
+    """Return the PostgreSQL server of this test process, started when first asked for."""
+    from tests.postgres import Server
+
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: "Server") -> Iterator[str]:
+    """Return the URL of an empty PostgreSQL database of the test's own."""
+    name = postgres.create_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database of the test's own; the test runs on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def mortal_postgres() -> "Iterator[Server]":
+    """Return a PostgreSQL server of the test's own, which it may ``kill()`` and ``start()``."""
+    from tests.postgres import Server
+
+    server = Server(mortal=True)
+    yield server
+    server.close()

@@ -29,3 +29,14 @@ class TestSqliteMemory(StorageTestCase):
         opened = open_storage("sqlite:///:memory:")
         yield opened
         opened.close()
+
+
+class TestPostgres(StorageTestCase):
+    """A database of a PostgreSQL server."""
+
+    @pytest.fixture
+    def storage(self, postgres_url: str) -> Iterator[CimStorage]:
+        """Give an empty database of its own to each test."""
+        opened = open_storage(postgres_url)
+        yield opened
+        opened.close()

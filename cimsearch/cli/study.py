@@ -1,0 +1,37 @@
+"""Verbs that bring a whole study into a database, or out of one."""
+
+from contextlib import closing
+
+import click
+
+from cimsearch.cli.archive import export_study, import_study
+from cimsearch.cli.output import storage_option
+
+
+@click.group()
+def study() -> None:
+    """Share studies, and take over those of others."""
+
+
+@study.command("import-optuna")
+@click.argument("source", metavar="URL")
+@click.argument("name")
+@click.option("--as", "rename", metavar="NEW", help="The study's name here.")
+@storage_option
+def import_optuna(source: str, name: str, rename: str | None, storage: str | None) -> None:
+    """Copy the study NAME from Optuna's storage URL (a database, or a journal file).
+
+    Trials that are running there are failed in the copy. The source stays as it is.
+    """
+    from cimsearch.orchestrate.launch import storage_url
+    from cimsearch.store import open_storage
+    from cimsearch.store.optuna_import import import_optuna as copy
+
+    with closing(open_storage(storage_url(storage))) as database:
+        done = copy(database, source, name, rename=rename)
+    left = f", {done.interrupted} of them running there and failed here" * bool(done.interrupted)
+    click.echo(f"imported {done.name}: {done.trials} trials{left}")
+
+
+study.add_command(export_study)
+study.add_command(import_study)

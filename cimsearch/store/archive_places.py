@@ -1,0 +1,53 @@
+"""Leaving out of a shared study where its owner's files and machines are."""
+
+import re
+from typing import Any
+
+from cimsearch.spec.catalogue import is_path
+from cimsearch.store.archive import IMPORTED, MAX_TEXT
+from cimsearch.store.encoding import from_json
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_ADDRESS = re.compile(r"\b(?:tcp|tls|ucx|inproc|file|s3|gs)://[^\s'\",;)]+")
+_PATH = re.compile(r"(?<![\w./~])~?(?:/[^\s/'\":,;()\[\]]+){2,}/?")
+
+
+def spec_without_places(text: str) -> dict[str, Any]:
+    """Return the parts of a study's spec, without what is no part of its identity and private.
+
+    Args:
+        text: The spec as JSON: ``study``, ``space`` and ``hardware``.
+    """
+    parts: dict[str, Any] = from_json(text)
+    study = dict(parts["study"])
+    # How the owner's cluster is reached, and whom it is billed to.
+    study.pop("cluster", None)
+    if "path" in study["data"]:
+        study["data"] = study["data"] | {"path": None}
+    for part in ("space", "hardware"):
+        if is_path(study[part]):
+            study[part] = parts[part]["name"]
+    return {**parts, "study": study}
+
+
+def attrs_without_places(attrs: dict[str, Any]) -> dict[str, Any]:
+    """Return a study's attributes without where its data lies, or where it was imported from."""
+    kept = {name: value for name, value in attrs.items() if name != IMPORTED}
+    return kept | ({"data_path": None} if "data_path" in attrs else {})
+
+
+def job_without_places(job: dict[str, Any]) -> dict[str, Any]:
+    """Return a job without where the data lies and what its workers share; its key is the same."""
+    private: dict[str, Any] = {name: None for name in ("data_path", "cache") if name in job}
+    data = job.get("data")
+    if isinstance(data, dict) and "path" in data:
+        private["data"] = data | {"path": None}
+    return job | private
+
+
+def text_without_places(text: str | None) -> str | None:
+    """Return a reason with the paths and addresses in it left out, as an archive may have it."""
+    if text is None:
+        return None
+    plain = _CONTROL.sub("", text)[:MAX_TEXT]
+    return _PATH.sub("<path>", _ADDRESS.sub("<address>", plain))[:MAX_TEXT]
