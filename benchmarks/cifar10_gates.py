@@ -28,7 +28,7 @@ from cimsearch.errors import CimsearchError, ExitCode
 from cimsearch.evaluate.calibration import NORM_BATCH
 from cimsearch.evaluate.distribution import percentile_5
 from cimsearch.evaluate.machine import fingerprint, keep_freed_memory, one_thread, training_dtype
-from cimsearch.evaluate.run import CALIBRATION_IMAGES, NORM_IMAGES
+from cimsearch.evaluate.train import CALIBRATION_IMAGES, NORM_IMAGES
 from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.seeds import torch_seed
 from cimsearch.spec import load_study

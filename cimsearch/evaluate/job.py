@@ -18,7 +18,8 @@ from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import AccuracyStatistic, Calibration, DataSpec, Level, Recipe, Rung
 
-JOB_SCHEMA = "cimsearch/job/2"
+JOB_SCHEMA = "cimsearch/job/3"
+_BEFORE_CACHE = "cimsearch/job/2"
 SCORE_SCHEMA = "cimsearch/score/1"
 
 Part = Literal["train", "validation", "test"]
@@ -45,6 +46,8 @@ class Job:
         first_chip: Index of the first chip; chips are common to all candidates.
         split: Which images the score is on.
         calibration: What converter ranges and batch norms are fitted to: all chips, or each.
+        cache: Where trained networks are kept: a folder, or a URL that fsspec reads; None is the
+            worker's own cache.
     """
 
     candidate_hash: str
@@ -61,6 +64,7 @@ class Job:
     first_chip: int = 0
     split: Literal["validation", "test"] = "validation"
     calibration: Calibration = "shared"
+    cache: str | None = None
 
     def to_json(self) -> str:
         """Return the job as canonical JSON."""
@@ -83,27 +87,28 @@ class Job:
             "first_chip": self.first_chip,
             "split": self.split,
             "calibration": self.calibration,
+            "cache": self.cache,
         }
 
     @property
     def key(self) -> str:
-        """Hash of everything the score depends on: not of where the data lies or what is named."""
+        """Hash of everything the score depends on: not of where things lie or what is named."""
         data = self._to_dict() | {"code": code_hash()}
         data["hardware"] = self.hardware.hash
         data["data"].pop("path", None)
-        for name in ("data_path", "candidate_hash"):
+        for name in ("data_path", "candidate_hash", "cache"):
             data.pop(name)
         return content_hash(data)
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
-        """Return the job that ``to_json`` described.
+        """Return the job that ``to_json`` described, now or before jobs had a cache.
 
         Raises:
-            ValueError: The schema is not this version's, or a part is not valid.
+            ValueError: The schema is another, or a part is not valid.
         """
         raw = json.loads(text)
-        if raw.get("schema") != JOB_SCHEMA:
+        if raw.get("schema") not in (JOB_SCHEMA, _BEFORE_CACHE):
             raise ValueError(f"job schema is {raw.get('schema')!r}; allowed is {JOB_SCHEMA!r}")
         return cls(
             candidate_hash=raw["candidate_hash"],
@@ -120,6 +125,7 @@ class Job:
             first_chip=raw["first_chip"],
             split=raw["split"],
             calibration=raw["calibration"],
+            cache=raw.get("cache"),
         )
 
 

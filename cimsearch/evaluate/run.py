@@ -12,26 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimsearch.blueprint import Blueprint
 from cimsearch.evaluate.calibration import NORM_BATCH, calibrated
 from cimsearch.evaluate.job import AtCondition, Job, Part, Score
-from cimsearch.evaluate.machine import (
-    fingerprint,
-    keep_freed_memory,
-    one_thread,
-    training_dtype,
-)
-from cimsearch.networks import Network, build, recalibrate_norms
-from cimsearch.seeds import Key, torch_seed
+from cimsearch.evaluate.machine import fingerprint, keep_freed_memory, one_thread
+from cimsearch.evaluate.report import OnReport, Report, unheard
+from cimsearch.evaluate.train import trained_candidate, trained_parent
+from cimsearch.networks import Network, recalibrate_norms
 from cimsearch.spec.condition import AS_STATED
-from cimsearch.spec.study import DataSpec, Recipe, Rung
+from cimsearch.spec.study import DataSpec, Rung
 from cimsearch.training.accuracy import accuracy, accuracy_of_chips
 from cimsearch.training.data import Images, load_part
-from cimsearch.training.prune import inherit
-from cimsearch.training.recipe import TrainingData, train_candidate, train_float
-
-CALIBRATION_IMAGES = 256
-NORM_IMAGES = 1024
+from cimsearch.training.keep import Keep
+from cimsearch.training.recipe import TrainingData
 
 
 @dataclass(frozen=True)
@@ -43,11 +35,16 @@ class Source:
     fingerprint: str
 
 
-def evaluate(job: Job) -> Score:
+def evaluate(job: Job, on_report: OnReport = unheard) -> Score:
     """Train the job's candidate for its hardware and score it.
 
-    Batch norms and converter ranges are fitted to training images alone; images of the test part
-    are opened for a job that scores on them, and never otherwise.
+    What was trained of it before, and is kept in the job's cache, is not trained again. Batch
+    norms and converter ranges are fitted to training images alone; images of the test part are
+    opened for a job that scores on them, and never otherwise.
+
+    Args:
+        job: What to evaluate.
+        on_report: Hears how far it is, after every epoch that is trained and every chip.
 
     Raises:
         CimsearchError: The data is missing or not as declared, the hardware cannot run the
@@ -58,11 +55,12 @@ def evaluate(job: Job) -> Score:
     with one_thread():
         source = Source(job.data, job.data_path, job.data_fingerprint)
         images = _first(_images(source, job.split), job.rung)
-        parent = _trained_parent(job.parent, job.recipe, source, job.study_seed, job.replicate)
         training = TrainingData(_images(source, "train"), job.data)
-        network, sample = _trained_candidate(job, parent, training)
+        keep = Keep.at(job.cache)
+        parent = trained_parent(job, training, keep, on_report)
+        network, sample = trained_candidate(job, parent, training, keep, on_report)
         level = job.rung.score_level
-        chips = _scored_chips(job, network, images, sample)
+        chips = _scored_chips(job, network, images, sample, on_report)
         # Batch norms that were fitted through a coarse converter do not fit an ideal one.
         network.set_mode(level, ideal=True)
         recalibrate_norms(network, torch.split(sample, NORM_BATCH))
@@ -101,29 +99,33 @@ class _Chips:
     calibration_cpu_seconds: float = 0.0
 
 
-def _scored_chips(job: Job, network: Network, images: Images, sample: Tensor) -> _Chips:
+def _scored_chips(
+    job: Job, network: Network, images: Images, sample: Tensor, on_report: OnReport
+) -> _Chips:
     """Return the accuracies of the job's chips, each calibrated first if the job says so."""
+    level, conditions = job.rung.score_level, job.rung.conditions or (AS_STATED,)
 
-    def rows(of: Network, chips: range) -> _Rows:
-        level, conditions = job.rung.score_level, job.rung.conditions or (AS_STATED,)
-        columns = [
-            accuracy_of_chips(of, images, job.data, level=level, chips=chips, condition=condition)
+    def row(of: Network, chip: int) -> tuple[float, ...]:
+        one = range(chip, chip + 1)
+        columns = (
+            accuracy_of_chips(of, images, job.data, level=level, chips=one, condition=condition)
             for condition in conditions
-        ]
-        return tuple(zip(*columns, strict=True))
+        )
+        return tuple(accuracy for (accuracy,) in columns)
 
-    chips = range(job.first_chip, job.first_chip + job.rung.chips)
-    shared = rows(network, chips)
-    if job.calibration == "shared":
-        return _Chips(shared)
-    found: list[tuple[float, ...]] = []
+    shared: list[tuple[float, ...]] = []
+    own: list[tuple[float, ...]] = []
     spent = 0.0
-    for chip in chips:
-        begun = process_time()
-        own = calibrated(network, chip, level=job.rung.score_level, sample=sample)
-        spent += process_time() - begun
-        found += rows(own, range(chip, chip + 1))
-    return _Chips(tuple(found), shared, spent)
+    for chip in range(job.first_chip, job.first_chip + job.rung.chips):
+        shared.append(row(network, chip))
+        if job.calibration == "per_chip":
+            begun = process_time()
+            fitted = calibrated(network, chip, level=level, sample=sample)
+            spent += process_time() - begun
+            own.append(row(fitted, chip))
+        worst = min((own or shared)[-1])
+        on_report(Report("chips", len(shared), job.rung.chips, worst))
+    return _Chips(tuple(own), tuple(shared), spent) if own else _Chips(tuple(shared))
 
 
 def _worst(rows: _Rows) -> tuple[float, ...]:
@@ -138,61 +140,18 @@ def _by_condition(rung: Rung, rows: _Rows) -> tuple[AtCondition, ...]:
     return tuple(AtCondition(label, column) for label, column in zip(labels, columns, strict=True))
 
 
-def evaluate_json(job: str) -> str:
+def evaluate_json(job: str, on_report: OnReport = unheard) -> str:
     """Return the score of a job as JSON, for a job as JSON: see ``evaluate``.
 
     Raises:
         ValueError: The job is not one of this version.
     """
-    return evaluate(Job.from_json(job)).to_json()
+    return evaluate(Job.from_json(job), on_report).to_json()
 
 
 @lru_cache(maxsize=4)
 def _images(source: Source, part: Part) -> Images:
     return load_part(source.data, source.path, part)
-
-
-@lru_cache(maxsize=16)
-def _trained_parent(
-    parent: Blueprint, recipe: Recipe, source: Source, study_seed: int, replicate: int
-) -> Network:
-    """Return the trained float parent: the same bits whether it was trained now or before."""
-    generator = _generator("parent", study_seed, parent.hash, replicate)
-    network = build(parent, None, generator=generator)
-    training = TrainingData(_images(source, "train"), source.data)
-    network.dtype = training_dtype(parent.macs)
-    train_float(network, training, recipe, generator=generator)
-    network.dtype = torch.float32
-    return network
-
-
-def _trained_candidate(
-    job: Job, parent: Network, training: TrainingData
-) -> tuple[Network, Tensor]:
-    """Return the candidate, ready to be scored, and the images its batch norms were fitted to."""
-    rung = job.rung
-    generator = _generator(
-        "train", job.study_seed, job.candidate_hash, rung.epochs, rung.train_level, job.replicate
-    )
-    network = build(job.blueprint, job.hardware.macro, generator=generator)
-    inherit(network, parent)
-    network.calibrate(training.sample(CALIBRATION_IMAGES, generator))
-    network.dtype = training_dtype(job.parent.macs)
-    train_candidate(
-        network,
-        training,
-        job.recipe,
-        epochs=rung.epochs,
-        level=rung.train_level,
-        generator=generator,
-        teacher=parent,
-    )
-    network.dtype = torch.float32
-    network.calibrate(training.sample(CALIBRATION_IMAGES, generator))
-    network.set_mode(rung.score_level)
-    sample = training.sample(NORM_IMAGES, generator)
-    recalibrate_norms(network, torch.split(sample, NORM_BATCH))
-    return network, sample
 
 
 def _first(images: Images, rung: Rung) -> Images:
@@ -201,7 +160,3 @@ def _first(images: Images, rung: Rung) -> Images:
         return images
     chosen = np.linspace(0, len(images.y) - 1, rung.images).astype(np.int64)
     return Images(images.x[chosen], images.y[chosen])
-
-
-def _generator(*path: Key) -> torch.Generator:
-    return torch.Generator().manual_seed(torch_seed(*path))

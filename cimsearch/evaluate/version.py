@@ -5,7 +5,16 @@ from functools import cache
 from pathlib import Path
 
 # What a score depends on. Prices are not part of a score.
-_ROOMS = ("cim", "networks", "training", "evaluate", "cost/mapping.py", "cost/demand.py")
+_ROOMS = (
+    "cim",
+    "networks",
+    "training",
+    "evaluate",
+    "cost/mapping.py",
+    "cost/demand.py",
+    "blueprint.py",
+    "seeds.py",
+)
 
 
 @cache

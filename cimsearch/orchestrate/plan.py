@@ -73,6 +73,7 @@ class Plan:
             first_chip=TEST_FIRST_CHIP if test else 0,
             split="test" if test else "validation",
             calibration=self.study.spec.calibration,
+            cache=self.study.spec.cluster.cache,
         )
 
     def with_trials(self, trials: int | None) -> "Plan":

@@ -41,16 +41,27 @@ def cache_dir() -> Path:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to that becomes ``path`` on leaving, unless an error came up."""
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to that becomes ``path`` on leaving, unless an error came up.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     temporary = path.with_name(f".{secrets.token_hex(8)}-{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """As ``whole_file``, in the cache."""
+    try:
+        with whole_file(path) as temporary:
             yield temporary
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
             f"the cache {cache_dir()} cannot be written: {error}",

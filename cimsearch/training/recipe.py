@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import cos, pi
+from functools import partial
+from math import cos, isfinite, pi
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from cimsearch.errors import CimsearchError, UsageError
 from cimsearch.networks import Network
 from cimsearch.spec.study import DataSpec, Level, Recipe
+from cimsearch.training.checkpoint import ALONE, Course, Training
 from cimsearch.training.data import Images, augment, normalise
 from cimsearch.training.losses import Loss, cross_entropy, loss_of
 from cimsearch.training.noise import NoiseSchedule
@@ -69,7 +71,12 @@ def cosine(progress: float) -> float:
 
 
 def train_float(
-    network: Network, training: TrainingData, recipe: Recipe, *, generator: torch.Generator
+    network: Network,
+    training: TrainingData,
+    recipe: Recipe,
+    *,
+    generator: torch.Generator,
+    course: Course = ALONE,
 ) -> None:
     """Train a float network from its initial weights, in place.
 
@@ -78,6 +85,7 @@ def train_float(
         training: Images.
         recipe: Batch, epochs, peak learning rate.
         generator: Order and augmentation.
+        course: Where to go on from, and what follows each epoch.
 
     Raises:
         CimsearchError: The loss became infinite or NaN.
@@ -86,7 +94,7 @@ def train_float(
     def rate(_step: int, progress: float) -> float:
         return recipe.parent_lr * one_cycle(progress)
 
-    plan = _Plan(recipe.parent_epochs, rate, cross_entropy)
+    plan = _Plan(recipe.parent_epochs, rate, cross_entropy, course)
     _fit(network, training, recipe, plan, generator=generator)
 
 
@@ -99,6 +107,7 @@ def train_candidate(
     level: Level,
     generator: torch.Generator,
     teacher: Network | None = None,
+    course: Course = ALONE,
 ) -> None:
     """Train a calibrated quantised network through its hardware, in place.
 
@@ -113,6 +122,8 @@ def train_candidate(
         level: Fidelity trained at.
         generator: Order and augmentation.
         teacher: The trained float parent; needed where the recipe distils from it.
+        course: Where to go on from, and what follows each epoch. To go on, the network has to be
+            one that was built, and calibrated, as it was when the training began.
 
     Raises:
         UsageError: Steps of partial sums are to be learned at another level than L1, noise is of
@@ -135,7 +146,8 @@ def train_candidate(
             layer.settle()
 
     network.set_chip(None)
-    _fit(network, training, recipe, _Plan(epochs, rate, loss, settle), generator=generator)
+    plan = _Plan(epochs, rate, loss, course, settle)
+    _fit(network, training, recipe, plan, generator=generator)
     noise.clear()
 
 
@@ -166,12 +178,14 @@ class _Plan:
         epochs: How long.
         rate: Called before each step with its number and progress 0 to 1; the learning rate.
         loss: What is minimised.
-        settle: Called after each step.
+        course: What goes along.
+        settle: Called after each step, and when a training goes on.
     """
 
     epochs: int
     rate: Callable[[int, float], float]
     loss: Loss
+    course: Course
     settle: Callable[[], None] = _nothing
 
 
@@ -191,27 +205,42 @@ def _fit(
         nesterov=recipe.momentum > 0,
         fused=True,
     )
-    steps = plan.epochs * training.steps(recipe.batch)
-    step = 0
+    run = Training(network, optimizer, generator)
+    begin = plan.course.begin
+    if begin is not None:
+        run.restore(begin)
+        plan.settle()
     network.train()
-    for epoch in range(plan.epochs):
-        for x, y in training.epoch(recipe.batch, generator):
-            rate = plan.rate(step, step / steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["share"]
-            optimizer.zero_grad(set_to_none=True)
-            loss = plan.loss(network(x), x, y)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            plan.settle()
-            step += 1
-        if not bool(torch.isfinite(loss)):
+    for epoch in range(begin.epoch if begin else 0, plan.epochs):
+        loss, right_frac = _epoch(run, training, recipe.batch, plan, epoch)
+        if not isfinite(loss):
             raise CimsearchError(
-                f"training diverged: loss is {loss.item()} after epoch {epoch + 1} of "
-                f"{plan.epochs}",
+                f"training diverged: loss is {loss} after epoch {epoch + 1} of {plan.epochs}",
                 "lower recipe.parent_lr or recipe.qat_lr",
             )
+        plan.course.after_epoch(epoch + 1, right_frac, partial(run.state, epoch + 1))
     network.eval()
+
+
+def _epoch(
+    run: Training, training: TrainingData, batch: int, plan: _Plan, epoch: int
+) -> tuple[float, float]:
+    """Train for one epoch; return its last loss and the share of its images that were right."""
+    first, steps = epoch * training.steps(batch), plan.epochs * training.steps(batch)
+    right = seen = 0
+    for step, (x, y) in enumerate(training.epoch(batch, run.generator), first):
+        rate = plan.rate(step, step / steps)
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        run.optimizer.zero_grad(set_to_none=True)
+        logits = run.network(x)
+        loss = plan.loss(logits, x, y)
+        torch.autograd.backward(loss)
+        run.optimizer.step()
+        plan.settle()
+        right += int((logits.detach().argmax(dim=1) == y).sum())
+        seen += len(y)
+    return loss.item(), right / seen
 
 
 def _parameters(network: Network, weight_decay: float) -> list[dict[str, Any]]:

@@ -94,6 +94,11 @@ def test_job_json() -> None:
     assert again.key == job.key
 
 
+def test_jobs_of_before_the_cache_are_read() -> None:
+    """A database may hold evaluations that an earlier version has left pending."""
+    assert Job.from_json((HERE / "job_2.json").read_text(encoding="utf-8")) == a_job()
+
+
 def test_score_json() -> None:
     score = a_score()
     check_golden("score.json", json.loads(score.to_json()))

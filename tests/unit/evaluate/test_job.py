@@ -28,6 +28,7 @@ def test_key_leaves_out_where_things_are_and_what_they_are_called() -> None:
     moved = replace(
         job,
         data_path="elsewhere",
+        cache="elsewhere",
         hardware=job.hardware.model_copy(update={"name": "other", "summary": "other"}),
     )
     assert moved.key == job.key

@@ -14,7 +14,8 @@ import torch
 
 from cimsearch.errors import DataError, HardwareError
 from cimsearch.evaluate import Job, Score
-from cimsearch.evaluate.run import _trained_parent, evaluate, evaluate_json
+from cimsearch.evaluate.run import evaluate, evaluate_json
+from cimsearch.evaluate.train import forget_parents
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.study import DigitsData, ParquetData, Recipe, Rung
@@ -39,6 +40,12 @@ def job(**changes: Any) -> Job:
         "study_seed": 7,
     }
     return Job(**(settings | changes))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates are trained anew in each test; what is kept has tests of its own."""
+    monkeypatch.setenv("CIMSEARCH_CACHE_GB", "0")
 
 
 @lru_cache
@@ -86,7 +93,7 @@ def test_a_score_repeats_in_this_process() -> None:
 
 def test_a_cached_parent_and_a_fresh_one_are_the_same_bits() -> None:
     cached = score()
-    _trained_parent.cache_clear()
+    forget_parents()
     assert without_times(evaluate(job()).to_json()) == without_times(cached.to_json())
 
 

@@ -1,0 +1,188 @@
+"""Training a job's networks: its float parent, then the candidate.
+
+Either is trained once and kept; a training that was interrupted goes on where its last checkpoint
+is. A network has the same bits whichever way it came about.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+
+import torch
+from torch import Tensor
+
+from cimsearch.evaluate.calibration import NORM_BATCH
+from cimsearch.evaluate.job import Job
+from cimsearch.evaluate.keys import candidate_key, parent_key
+from cimsearch.evaluate.machine import fingerprint, training_dtype
+from cimsearch.evaluate.report import OnReport, Report, Stage
+from cimsearch.networks import Network, build, recalibrate_norms
+from cimsearch.seeds import Key, torch_seed
+from cimsearch.training.checkpoint import Course, State, from_bytes, to_bytes
+from cimsearch.training.keep import Keep, Kind
+from cimsearch.training.prune import inherit
+from cimsearch.training.recipe import TrainingData, train_candidate, train_float
+
+CALIBRATION_IMAGES = 256
+NORM_IMAGES = 1024
+
+CHECKPOINT_S = 60.0
+"""A training is written down at the end of an epoch, but no more often than this."""
+
+_MOST_PARENTS = 16
+_parents: OrderedDict[str, Network] = OrderedDict()
+
+
+def trained_parent(job: Job, training: TrainingData, keep: Keep, on_report: OnReport) -> Network:
+    """Return the job's trained float parent, which several jobs share: it is not to be changed.
+
+    Of processes that want the same one at the same time, one trains it.
+
+    Raises:
+        CimsearchError: Training diverged.
+    """
+    key = parent_key(job, fingerprint())
+    found = _parents.get(key) or _parent(job, key, training, keep, on_report)
+    _parents[key] = found
+    _parents.move_to_end(key)
+    while len(_parents) > _MOST_PARENTS:
+        _parents.popitem(last=False)
+    return found
+
+
+def forget_parents() -> None:
+    """Forget the parents that this process has trained or read."""
+    _parents.clear()
+
+
+def trained_candidate(
+    job: Job, parent: Network, training: TrainingData, keep: Keep, on_report: OnReport
+) -> tuple[Network, Tensor]:
+    """Return the candidate, ready to be scored, and the images its batch norms were fitted to.
+
+    Raises:
+        CimsearchError: The hardware cannot run the network, or training diverged.
+    """
+    rung, key = job.rung, candidate_key(job, fingerprint())
+    generator = _generator(
+        "train", job.study_seed, job.candidate_hash, rung.epochs, rung.train_level, job.replicate
+    )
+    network = build(job.blueprint, job.hardware.macro, generator=generator)
+    inherit(network, parent)
+    network.calibrate(training.sample(CALIBRATION_IMAGES, generator))
+    with keep.hold(key, wait=False) as alive:
+        trained = _kept(keep, "candidates", key)
+        log = _Log(keep, key, "candidate", rung.epochs, on_report, alive)
+        network.dtype = training_dtype(job.parent.macs)
+        train_candidate(
+            network,
+            training,
+            job.recipe,
+            epochs=rung.epochs,
+            level=rung.train_level,
+            generator=generator,
+            teacher=parent,
+            course=Course(trained or log.last(), log.after_epoch),
+        )
+        network.dtype = torch.float32
+        stream = generator.get_state()
+        network.calibrate(training.sample(CALIBRATION_IMAGES, generator))
+        network.set_mode(rung.score_level)
+        sample = training.sample(NORM_IMAGES, generator)
+        recalibrate_norms(network, torch.split(sample, NORM_BATCH))
+        if trained is None:
+            state = State(rung.epochs, network.state_dict(), {}, stream)
+            about = {"candidate": job.candidate_hash, "layers": _steps(network)}
+            log.done("candidates", state, about)
+    return network, sample
+
+
+def _parent(
+    job: Job, key: str, training: TrainingData, keep: Keep, on_report: OnReport
+) -> Network:
+    """Return the parent as it is kept; trained, if it is not."""
+    generator = _generator("parent", job.study_seed, job.parent.hash, job.replicate)
+    network = build(job.parent, None, generator=generator)
+    kept = _kept(keep, "parents", key)
+    if kept is None:
+        with keep.hold(key, wait=True) as alive:
+            # Whoever had the lock before may have trained it.
+            kept = _kept(keep, "parents", key)
+            if kept is None:
+                log = _Log(keep, key, "parent", job.recipe.parent_epochs, on_report, alive)
+                _train_parent(job, network, training, generator, log)
+                return network
+    network.load_state_dict(kept.weights)
+    return network.eval()
+
+
+def _train_parent(
+    job: Job, network: Network, training: TrainingData, generator: torch.Generator, log: "_Log"
+) -> None:
+    network.dtype = training_dtype(job.parent.macs)
+    course = Course(log.last(), log.after_epoch)
+    train_float(network, training, job.recipe, generator=generator, course=course)
+    network.dtype = torch.float32
+    state = State(job.recipe.parent_epochs, network.state_dict(), {}, generator.get_state())
+    log.done("parents", state)
+
+
+@dataclass
+class _Log:
+    """What is reported and written down of one training.
+
+    Attributes:
+        keep: Where it is written.
+        key: Of what is trained.
+        stage: How reports call it.
+        epochs: How long it is.
+        on_report: Hears of each epoch.
+        alive: Called after each epoch.
+        written_s: When it was last written down, on the monotonic clock.
+    """
+
+    keep: Keep
+    key: str
+    stage: Stage
+    epochs: int
+    on_report: OnReport
+    alive: Callable[[], None]
+    written_s: float = field(default_factory=monotonic)
+
+    def last(self) -> State | None:
+        """Return where an interrupted training of the same was last written down."""
+        return _kept(self.keep, "unfinished", self.key)
+
+    def after_epoch(self, epoch: int, accuracy: float, state: Callable[[], State]) -> None:
+        """Report an epoch, and write down where the training is if it is time to."""
+        self.alive()
+        if epoch < self.epochs and monotonic() - self.written_s >= CHECKPOINT_S:
+            self.keep.put("unfinished", self.key, to_bytes(state(), self.key))
+            self.written_s = monotonic()
+        self.on_report(Report(self.stage, epoch, self.epochs, accuracy))
+
+    def done(self, kind: Kind, state: State, about: dict[str, str] | None = None) -> None:
+        """Keep the trained network; its checkpoint is of no more use."""
+        self.keep.put(kind, self.key, to_bytes(state, self.key, about))
+        self.keep.drop("unfinished", self.key)
+
+
+def _kept(keep: Keep, kind: Kind, key: str) -> State | None:
+    content = keep.get(kind, key)
+    return None if content is None else from_bytes(content)
+
+
+def _steps(network: Network) -> str:
+    """Return the steps of quantised layers as JSON: what codes stand for, beside the weights."""
+    return json.dumps(
+        {
+            layer.name: {"x_scale": layer.x_scale, "w_share": layer.w_share}
+            for layer in network.cim_layers()
+        }
+    )
+
+
+def _generator(*path: Key) -> torch.Generator:
+    return torch.Generator().manual_seed(torch_seed(*path))

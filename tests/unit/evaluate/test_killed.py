@@ -1,0 +1,158 @@
+"""Workers that are killed, and workers that want the same at the same time: real processes."""
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from cimsearch.evaluate import Job
+from cimsearch.spec.study import Rung
+from tests.unit.evaluate.robust import uniform_job
+from tests.unit.evaluate.test_cache import LEARNED, a_job, run, undisturbed
+from tests.unit.evaluate.test_run import without_times
+
+pytestmark = pytest.mark.slow
+
+STAGES = ["parent", "candidate", "chips"]
+LONG = LEARNED.model_copy(update={"parent_epochs": 6})
+RUNG = Rung(epochs=6, train_level="L1", score_level="L2", chips=4, images=100)
+
+
+class Worker:
+    """A process that is ready to evaluate a job.
+
+    Args:
+        checkpoint_s: How often a training is written down.
+    """
+
+    def __init__(self, checkpoint_s: float = 0.0) -> None:
+        command = [sys.executable, "-m", "tests.unit.evaluate.worker", str(checkpoint_s)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+        self.lines = self.process.stdout
+        self.reports: list[tuple[str, int]] = []
+        self.score: dict[str, Any] | None = None
+
+    def begin(self, job: Job) -> "Worker":
+        """Give it the job."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(job.to_json())
+        self.process.stdin.close()
+        return self
+
+    def listen(self, reports: int | None = None) -> None:
+        """Take so many more reports, or (None) all and the score."""
+        while reports is None or reports > 0:
+            line = self.lines.readline()
+            if not line:
+                return
+            found = json.loads(line)
+            if "stage" not in found:
+                self.score = without_times(line)
+                continue
+            self.reports.append((found["stage"], found["epoch"]))
+            reports = None if reports is None else reports - 1
+
+    def kill(self) -> None:
+        """Kill it -9, and take what it reported before."""
+        self.process.kill()
+        self.listen()
+        self.process.wait()
+        self.lines.close()
+
+    def end(self) -> dict[str, Any]:
+        """Wait until it has ended; return its score."""
+        self.listen()
+        assert self.process.wait() == 0
+        self.lines.close()
+        assert self.score is not None
+        return self.score
+
+
+def place(report: tuple[str, int]) -> tuple[int, int]:
+    """Return where in an evaluation a report is, to compare."""
+    return STAGES.index(report[0]), report[1]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_evaluation_that_is_killed_again_and_again_goes_on(seed: int, tmp_path: Path) -> None:
+    some, random = a_job(recipe=LONG, rung=RUNG, cache=str(tmp_path / "killed")), Random(seed)
+    wanted, _ = run(a_job(recipe=LONG, rung=RUNG, cache=str(tmp_path / "undisturbed")))
+    reported: list[tuple[str, int]] = []
+    for _ in range(5):
+        worker = Worker().begin(some)
+        worker.listen(random.randrange(1, 4))
+        # At any moment of an epoch: in its steps, while its state is written, after it.
+        if random.random() < 0.7:
+            with suppress(subprocess.TimeoutExpired):
+                worker.process.wait(random.uniform(0.0, 0.1))
+        worker.kill()
+        went_on(reported, worker.reports)
+        reported += worker.reports
+    last = Worker().begin(some)
+    assert last.end() == wanted
+    went_on(reported, last.reports)
+    assert not list((tmp_path / "killed" / "networks" / "unfinished").glob("[!.]*"))
+
+
+def went_on(before: list[tuple[str, int]], after: list[tuple[str, int]]) -> None:
+    """Check that nothing that was reported was trained again, but what is not written down.
+
+    That is a stage's last epoch until what follows it is kept, and chips, which are scored anew.
+    """
+    trained = [report for report in before if report[0] != "chips" and report[1] < 6]
+    if trained and after:
+        assert place(after[0]) > max(map(place, trained))
+
+
+def test_a_worker_that_is_killed_while_scoring_goes_on_with_scoring(tmp_path: Path) -> None:
+    some = uniform_job(
+        rung=Rung(epochs=1, train_level="L0", score_level="L1", chips=3, images=100),
+        cache=str(tmp_path),
+    )
+    worker = Worker().begin(some)
+    while ("chips", 1) not in worker.reports:
+        worker.listen(1)
+    worker.kill()
+    again = Worker().begin(some)
+    score = again.end()
+    assert again.reports == [("chips", 1), ("chips", 2), ("chips", 3)]
+    assert score == run(uniform_job(rung=some.rung, cache=str(tmp_path / "other")))[0]
+
+
+def test_processes_that_want_the_same_parent_train_it_once() -> None:
+    others = [a_job(candidate_hash=name) for name in ("one", "two", "three")]
+    workers = [Worker(60.0) for _ in others]
+    for worker, other in zip(workers, others, strict=True):
+        worker.begin(other)
+    scores = [worker.end() for worker in workers]
+    trained = [report for worker in workers for report in worker.reports if report[0] == "parent"]
+    assert trained == [("parent", 1), ("parent", 2), ("parent", 3)]
+    assert [score["float_accuracy"] for score in scores] == [undisturbed()["float_accuracy"]] * 3
+
+
+def test_a_parent_whose_trainer_is_killed_is_trained_on_by_who_waits() -> None:
+    long = LEARNED.model_copy(update={"parent_epochs": 60})
+    first, second = Worker(), Worker()
+    first.begin(a_job(recipe=long, candidate_hash="one")).listen(1)
+    second.begin(a_job(recipe=long, candidate_hash="two"))
+    first.kill()
+    second.end()
+    parents = [epoch for stage, epoch in second.reports if stage == "parent"]
+    assert parents == list(range(parents[0], 61))
+    # An epoch may have been written down and not been reported any more.
+    _, last = first.reports[-1]
+    assert parents[0] in (last + 1, last + 2)
+
+
+def test_a_score_is_the_same_in_another_process_with_and_without_what_is_kept() -> None:
+    for _ in range(2):
+        assert Worker(60.0).begin(a_job()).end() == undisturbed()
