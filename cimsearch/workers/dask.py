@@ -1,83 +1,63 @@
-"""The dask executor: a LocalCluster on this machine, or a scheduler at an address.
+"""The dask executor: local workers, or the workers of a scheduler at an address.
 
-One task per free slot, so that dask never queues: a worker that dies takes one attempt with it.
-dask itself retries nothing; the orchestrator counts attempts.
+One task per free slot, each given to one worker by name, so that dask never queues and never
+moves a job: a worker that dies takes one attempt with it. dask itself retries nothing; the
+orchestrator counts attempts.
 """
 
 import logging
 import queue
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
-import dask
-from distributed import Client, Future, LocalCluster, WorkerPlugin
-from distributed.comm.core import CommClosedError
+from distributed import Future
 
 from cimsearch.errors import WorkerError
-from cimsearch.workers.executor import Event
-from cimsearch.workers.shim import event_of, run_job
+from cimsearch.workers.connection import Connection, Heard
+from cimsearch.workers.executor import Demands, Event
+from cimsearch.workers.gone import cannot_begin, died, died_of, scheduler_gone, wardens_die
+from cimsearch.workers.limits import was_stopped
+from cimsearch.workers.local import Warden
+from cimsearch.workers.settings import quiet
+from cimsearch.workers.shim import Run, run_job
+from cimsearch.workers.slots import Slot
 
-_SETTINGS = {
-    "distributed.scheduler.allowed-failures": 0,
-    "distributed.worker.daemon": True,
-    "distributed.logging.distributed": "error",
-    "distributed.comm.timeouts.connect": "10s",
-}
+_LOG = logging.getLogger(__name__)
 
-
-class _IgnoreInterrupt(WorkerPlugin):
-    """Ctrl-C reaches every process of a terminal; workers leave it to the orchestrator."""
-
-    name = "cimsearch-ignore-interrupt"
-
-    def setup(self, worker: Any) -> None:  # noqa: ARG002 - dask's signature
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+_FRESH_S = 0.2
+_LOOK_S = 0.5
+_GRACE_S = 1.0
+_STOP_AGAIN_S = 3.0
+_WARDENS = 5
 
 
-def _local_cluster(workers: int) -> LocalCluster:
-    try:
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
-    except (OSError, RuntimeError) as error:
-        raise WorkerError(
-            f"{workers} local workers could not be started: {error}",
-            "in a script, launch under `if __name__ == '__main__':`",
-        ) from error
+class StartedCluster(Protocol):
+    """A cluster that was started for an executor, which closes it."""
+
+    @property
+    def scheduler_address(self) -> str:
+        """Where its scheduler listens."""
+        ...
+
+    def check(self) -> None:
+        """Raise a ``WorkerError`` if no workers can come any more."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
 
 
-def _connect(address: str) -> Client:
-    try:
-        return Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise WorkerError(
-            f"no dask scheduler answers at {address}: {error}",
-            "start one with `dask scheduler`, or leave --cluster out",
-        ) from error
+@dataclass(slots=True)
+class _Attempt:
+    """An attempt that runs: where, its dask task, since when its worker has not been seen."""
 
-
-def _gone(error: Exception | None) -> WorkerError:
-    why = f": {error}" if error is not None and str(error) else ""
-    return WorkerError(
-        f"the dask scheduler is gone{why}",
-        "nothing recorded is lost; go on with `cimsearch resume`",
-    )
-
-
-@contextmanager
-def _scheduler_answers() -> Iterator[None]:
-    """Turn what dask raises when its scheduler dies into an error of ours."""
-    try:
-        yield
-    except (OSError, TimeoutError, CommClosedError) as error:
-        raise _gone(error) from error
+    slot: Slot
+    future: "Future[None]"
+    unseen_s: float | None = None
 
 
 class DaskExecutor:
@@ -86,63 +66,237 @@ class DaskExecutor:
     Args:
         workers: How many local worker processes to start, each with one thread.
         address: A scheduler's address (``tcp://host:port``) to use instead.
+        demands: What each job takes of its worker.
+        cluster: A cluster to use instead, and to close at the end.
+        run: What evaluates a job; workers must be able to import it.
 
     Raises:
         WorkerError: Workers cannot be started, or the scheduler at ``address`` not reached.
     """
 
-    def __init__(self, *, workers: int, address: str | None = None) -> None:
-        dask.config.set(_SETTINGS)
-        self._cluster: LocalCluster | None = None
-        if address is None:
-            self._cluster = _local_cluster(workers)
-            self._client = Client(self._cluster)
-            self._client.register_plugin(_IgnoreInterrupt())
-        else:
-            self._client = _connect(address)
-        self._running: dict[str, Future[bytes]] = {}
-        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+    def __init__(
+        self,
+        *,
+        workers: int,
+        address: str | None = None,
+        demands: Demands | None = None,
+        cluster: StartedCluster | None = None,
+        run: Run = run_job,
+    ) -> None:
+        quiet()
+        self._workers = workers
+        self._demands = demands or Demands()
+        self._cluster = cluster
+        self._run = run
+        self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._running: dict[str, _Attempt] = {}
+        self._leaving: dict[str, _Attempt] = {}
+        self._doomed: dict[Slot, float] = {}
+        self._events: list[Event] = []
+        self._error: WorkerError | None = None
+        self._deaths = 0
+        self._warden: Warden | None = None
+        if cluster is not None:
+            address = cluster.scheduler_address
+        self._connection = self._connect() if address is None else self._connect_to(address)
+
+    def _connect(self) -> Connection:
+        """Start local workers and connect to their scheduler."""
+        self._warden = Warden(self._workers, self._demands.resources)
+        try:
+            return self._connect_to(self._warden.address)
+        except WorkerError:
+            self._warden.stop()
+            raise
+
+    def _connect_to(self, address: str) -> Connection:
+        return Connection(address, self._demands, self._heard)
 
     def free_slots(self) -> int:
-        """Return the workers less the jobs that run.
+        """Return how many workers could be given a job now.
 
-        A worker is one slot whatever its threads: two evaluations in one process would disturb
-        each other's thread settings and clocks.
+        Raises:
+            WorkerError: The scheduler is gone, local workers do not stay, or workers cannot run
+                jobs; once all that was submitted has ended.
         """
-        with _scheduler_answers():
-            workers = len(self._client.nthreads())
-        return max(0, workers - len(self._running))
+        self._look()
+        if self._error is None:
+            return max(0, len(self._free()) - len(self._waiting))
+        if not (self._running or self._events):
+            raise self._error
+        return 0
 
     def submit(self, token: str, payload: bytes) -> None:
-        """Send the job to a free worker."""
-        with _scheduler_answers():
-            future = self._client.submit(run_job, payload, key=f"attempt-{token}", pure=False)
-        self._running[token] = future
-        future.add_done_callback(lambda _: self._ended.put(token))
+        """Give the job to a free worker; if there is none any more, to the next.
+
+        Raises:
+            WorkerError: As ``free_slots``; no event of ``token`` follows then.
+        """
+        if self._error:
+            raise self._error
+        self._waiting.append((token, payload))
+        self._give()
 
     def events(self, timeout_s: float) -> list[Event]:
-        """Return the attempts that ended; wait up to ``timeout_s`` for the first."""
-        events: list[Event] = []
-        try:
-            events.append(self._event(self._ended.get(timeout=timeout_s)))
-            while True:
-                events.append(self._event(self._ended.get_nowait()))
-        except queue.Empty:
-            return events
+        """Return what happened; wait up to ``timeout_s`` for the first.
 
-    def _event(self, token: str) -> Event:
-        future = self._running.pop(token)
-        if self._client.status not in ("running", "newly-created"):
-            raise _gone(None)
-        if future.status == "finished":
-            return event_of(token, future.result())
-        if future.status == "error":
-            error = future.exception()
-            return Event(token, "lost", reason=f"{type(error).__name__}: {error}")
-        return Event(token, "lost", reason=f"the scheduler dropped it ({future.status})")
+        Raises:
+            WorkerError: As ``free_slots``, once all that was submitted has ended.
+        """
+        end_s = time.monotonic() + timeout_s
+        while True:
+            self._look()
+            self._give()
+            if self._events:
+                events, self._events = self._events, []
+                return events
+            if self._error and not self._running:
+                raise self._error
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                return []
+            with suppress(queue.Empty):
+                self._take(self._heard.get(timeout=min(left_s, _LOOK_S)))
+
+    def cancel(self, token: str, *, reason: str) -> None:
+        """Stop the job by killing its worker, which is replaced; no event of it follows."""
+        _LOG.info("attempt %s is stopped: %s", token, reason)
+        self._waiting = deque(job for job in self._waiting if job[0] != token)
+        self._events = [event for event in self._events if event.token != token]
+        attempt = self._running.pop(token, None)
+        if attempt is not None:
+            attempt.future.release()
+            self._stop(attempt.slot)
 
     def close(self) -> None:
-        """Close the connection, and the workers if they are ours."""
-        self._client.close(timeout=5)
+        """Stop the jobs that run, and the workers that are ours."""
+        if self._warden is None and self._cluster is None and self._connection.alive:
+            self._connection.stop_all([attempt.slot for attempt in self._running.values()])
+        self._connection.close()
+        if self._warden is not None:
+            self._warden.stop()
         if self._cluster is not None:
-            self._cluster.close(timeout=5)
+            self._cluster.close()
+
+    def _free(self) -> list[Slot]:
+        slots = self._connection.slots(_FRESH_S)
+        taken = {attempt.slot for attempt in self._running.values()} | self._doomed.keys()
+        return [slot for slot, usable in slots.items() if usable and slot not in taken]
+
+    def _give(self) -> None:
+        """Give jobs that wait to free workers."""
+        while self._waiting and self._connection.alive and (free := self._free()):
+            token, payload = self._waiting.popleft()
+            future = self._connection.submit(token, payload, free[0], self._run)
+            self._running[token] = self._leaving[token] = _Attempt(free[0], future)
+
+    def _stop(self, slot: Slot) -> None:
+        self._doomed[slot] = time.monotonic() + _STOP_AGAIN_S
+        self._connection.stop(slot)
+
+    def _look(self) -> None:
+        """Take in what was heard, and look whether scheduler and workers are there."""
+        with suppress(queue.Empty):
+            while True:
+                self._take(self._heard.get_nowait())
+        if not self._connection.alive:
+            self._lose_scheduler()
+            return
+        if self._running or self._doomed:
+            self._look_for_workers()
+        if self._cluster is not None:
+            self._check(self._cluster)
+
+    def _check(self, cluster: StartedCluster) -> None:
+        try:
+            cluster.check()
+        except WorkerError as error:
+            self._fail(error)
+
+    def _fail(self, error: WorkerError) -> None:
+        """Give out no more jobs; those that wait for a worker are lost, those that run go on."""
+        self._error = self._error or error
+        for token, _ in self._waiting:
+            reason = died(self._connection.address, " before it began")
+            self._events.append(Event(token, "lost", reason=reason))
+        self._waiting.clear()
+
+    def _take(self, heard: Heard) -> None:
+        if isinstance(heard, str):
+            self._leave(heard)
+        elif heard.kind != "progress":
+            self._end(heard)
+        elif heard.token in self._running:
+            self._events.append(heard)
+
+    def _end(self, event: Event) -> None:
+        """Take in the end of an attempt; what comes after the first is late and counts not."""
+        attempt = self._running.pop(event.token, None)
+        if attempt is None:
+            return
+        if event.kind == "lost" or was_stopped(event):
+            self._doomed[attempt.slot] = time.monotonic() + _STOP_AGAIN_S
+        if event.kind != "lost":
+            self._deaths = 0
+        self._events.append(event)
+
+    def _lose(self, token: str, address: str, how: str = "") -> None:
+        self._end(Event(token, "lost", reason=died(address, how), worker=address))
+
+    def _leave(self, token: str) -> None:
+        """Take in that dask has done with an attempt; if it has not told its end, it is lost."""
+        attempt = self._leaving.pop(token, None)
+        if attempt is None or token not in self._running:
+            return
+        if not self._connection.alive:
+            return  # all that runs is lost then
+        address = attempt.slot.address
+        if attempt.future.status != "error":
+            self._lose(token, address, ": its scheduler forgot the attempt")
+            return
+        error = attempt.future.exception()
+        self._end(Event(token, "lost", reason=died_of(address, error), worker=address))
+        if unable := cannot_begin(self._connection.address, error):
+            self._fail(unable)
+
+    def _look_for_workers(self) -> None:
+        """Lose attempts whose worker has gone unheard, and see to it that doomed ones go."""
+        slots = self._connection.slots(_LOOK_S)
+        now_s = time.monotonic()
+        for token, attempt in list(self._running.items()):
+            if attempt.slot in slots:
+                attempt.unseen_s = None
+            elif attempt.unseen_s is None:
+                attempt.unseen_s = now_s
+            elif now_s - attempt.unseen_s > _GRACE_S:
+                attempt.future.release()
+                self._leaving.pop(token, None)
+                self._lose(token, attempt.slot.address)
+        for slot, again_s in list(self._doomed.items()):
+            if slot not in slots:
+                del self._doomed[slot]
+            elif now_s > again_s:
+                self._stop(slot)
+
+    def _lose_scheduler(self) -> None:
+        """Lose what runs; start local workers again, which others' we cannot."""
+        for token, attempt in list(self._running.items()):
+            self._lose(token, attempt.slot.address, " with its scheduler")
+        self._leaving.clear()
+        self._doomed.clear()
+        if self._error:
+            return
+        self._connection.close()
+        if self._warden is None:
+            self._fail(scheduler_gone(self._connection.address))
+            return
+        self._warden.stop()
+        self._deaths += 1
+        if self._deaths >= _WARDENS:
+            self._fail(wardens_die(self._deaths))
+            return
+        try:
+            self._connection = self._connect()
+        except WorkerError as error:
+            self._fail(error)

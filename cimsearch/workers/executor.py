@@ -5,8 +5,8 @@ nothing of a study: which attempt counts, and whether to try again, is the orche
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,17 @@ class Event:
     worker: str = ""
 
 
+def message_of(event: Event) -> dict[str, Any]:
+    """Return the event as dask sends it, which adds keys of its own beside."""
+    return {"event": asdict(event)}
+
+
 class Executor(Protocol):
-    """A place where evaluations run, one in each slot."""
+    """A place where evaluations run, one in each slot.
+
+    Every token that was submitted and not cancelled ends in exactly one event that is not
+    ``progress``; none of that token follows it.
+    """
 
     def free_slots(self) -> int:
         """Return how many jobs can be submitted now without queueing."""
@@ -59,6 +68,10 @@ class Executor(Protocol):
         """Return what happened; wait up to ``timeout_s`` for the first."""
         ...
 
+    def cancel(self, token: str, *, reason: str) -> None:
+        """Stop the job for real, if it runs still; no event of ``token`` follows."""
+        ...
+
     def close(self) -> None:
-        """Stop the workers that this executor started; running jobs are abandoned."""
+        """Stop the jobs that run, and the workers that this executor started."""
         ...

@@ -1,13 +1,20 @@
 """The inline executor: one slot in this process. For debugging and for tests."""
 
 from cimsearch.workers.executor import Event
-from cimsearch.workers.shim import event_of, run_job
+from cimsearch.workers.shim import Run, run_attempt, run_job
 
 
 class InlineExecutor:
-    """Runs each job when its events are asked for, in the calling thread."""
+    """Runs each job when its events are asked for, in the calling thread.
 
-    def __init__(self) -> None:
+    Nobody can stop a job that runs in one's own thread: limits do not hold here.
+
+    Args:
+        run: What evaluates a job.
+    """
+
+    def __init__(self, run: Run = run_job) -> None:
+        self._run = run
         self._waiting: list[tuple[str, bytes]] = []
 
     def free_slots(self) -> int:
@@ -19,10 +26,16 @@ class InlineExecutor:
         self._waiting.append((token, payload))
 
     def events(self, timeout_s: float) -> list[Event]:  # noqa: ARG002 - it never waits
-        """Run what waits and return how it ended."""
-        ended = [event_of(token, run_job(payload)) for token, payload in self._waiting]
+        """Run what waits and return how far it was on the way, and how it ended."""
+        events: list[Event] = []
+        for token, payload in self._waiting:
+            events.append(run_attempt(token, payload, self._run, events.append))
         self._waiting.clear()
-        return ended
+        return events
+
+    def cancel(self, token: str, *, reason: str) -> None:  # noqa: ARG002 - nobody is told
+        """Forget the job if it waits."""
+        self._waiting = [job for job in self._waiting if job[0] != token]
 
     def close(self) -> None:
         """Forget what waits."""

@@ -1,38 +1,64 @@
-"""What a worker runs: JSON bytes in, JSON bytes out; torch is imported here and not before.
+"""What a worker runs: JSON bytes in, an event out; torch is imported here and not before.
 
 This is the worker boundary, the one place that may catch every exception: whatever goes wrong in
 an evaluation is recorded with its reason and the study goes on.
 """
 
-import json
 import os
 import socket
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cimsearch.workers.executor import Event
+from cimsearch.workers.throttle import Throttle
+
+if TYPE_CHECKING:
+    from cimsearch.evaluate.report import OnReport
+
+Run = Callable[[bytes, "OnReport"], bytes]
+"""What evaluates a job: its JSON bytes and whom to report to in, the score's JSON bytes out."""
+
+_REASON_CHARACTERS = 2000
 
 
-def run_job(payload: bytes) -> bytes:
-    """Evaluate the job in ``payload`` and return ``{"ok", "worker", "score" | "reason"}``."""
-    worker = f"{socket.gethostname()}:{os.getpid()}"
+def run_job(payload: bytes, on_report: "OnReport") -> bytes:
+    """Return the score of the job in ``payload``."""
+    # Two contending OpenMP pools are many times slower than two single threads.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from cimsearch.evaluate.run import evaluate_json
+
+    return evaluate_json(payload.decode(), on_report).encode()
+
+
+def run_attempt(token: str, payload: bytes, run: Run, tell: Callable[[Event], None]) -> Event:
+    """Run a job and return how it ended.
+
+    Args:
+        token: The attempt's token.
+        payload: The job.
+        run: What evaluates it.
+        tell: Given how far it is, at most once a second.
+    """
+    worker = name_of(os.getpid())
+    on_report = Throttle(lambda report: tell(Event(token, "progress", report, worker=worker)))
     try:
-        # Two contending OpenMP pools are many times slower than two single threads.
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        from cimsearch.evaluate.run import evaluate_json
-
-        answer: dict[str, Any] = {"ok": True, "score": evaluate_json(payload.decode())}
-    except Exception as error:  # noqa: BLE001 - the worker boundary records and returns it
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(where.filename).name}:{where.lineno}"
-        answer = {"ok": False, "reason": f"{type(error).__name__}: {error} ({place})"}
-    return json.dumps(answer | {"worker": worker}).encode()
+        return Event(token, "done", run(payload, on_report), worker=worker)
+    except BaseException as error:  # noqa: BLE001 - the worker boundary records and returns it
+        return Event(token, "failed", reason=_reason(error), worker=worker)
 
 
-def event_of(token: str, answer: bytes) -> Event:
-    """Return the event of an answer of ``run_job``."""
-    raw = json.loads(answer)
-    if raw["ok"]:
-        return Event(token, "done", raw["score"].encode(), worker=raw["worker"])
-    return Event(token, "failed", reason=raw["reason"], worker=raw["worker"])
+def name_of(pid: int) -> str:
+    """Return the name by which users find a worker process: ``host:pid``."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+def _reason(error: BaseException) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an exception that cannot even say what it is
+        text = "(its text cannot be told)"
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return f"{type(error).__name__}: {text[:_REASON_CHARACTERS]} ({place})"
