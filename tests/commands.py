@@ -1,11 +1,11 @@
 """Running the command line as its users do: in processes of its own."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -13,17 +13,22 @@ import psutil
 TIMEOUT_S = 500
 
 
-def environment() -> dict[str, str]:
-    """Return this process's environment, with one thread for each worker."""
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+def environment_with(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment with ``changes``, and one thread for each worker."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | dict(changes or {})
 
 
-def cimsearch(*arguments: str, cwd: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run ``cimsearch`` and check its exit code."""
+def cimsearch(
+    *arguments: str,
+    cwd: Path,
+    expect: int = 0,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run ``cimsearch`` and check its exit code; ``environment`` is added to this process's."""
     done = subprocess.run(
         [sys.executable, "-m", "cimsearch", *arguments],
         cwd=cwd,
-        env=environment(),
+        env=environment_with(environment),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -41,13 +46,19 @@ def unwrapped(text: str) -> str:
 class Background:
     """A ``cimsearch`` process that runs while the test does something to it."""
 
-    def __init__(self, arguments: Sequence[str], cwd: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.log = cwd / "background.log"
         with self.log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cimsearch", *arguments],
                 cwd=cwd,
-                env=environment(),
+                env=environment_with(environment),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -61,15 +72,27 @@ class Background:
             assert time.monotonic() < end, "waited too long"
             time.sleep(0.05)
 
-    def workers(self) -> list[psutil.Process]:
-        """Return the worker processes that are alive (spawned by the process, running jobs)."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    def warden(self) -> psutil.Process:
+        """Return the process that holds the scheduler and the nannies of local workers."""
+        (warden,) = self._running("cimsearch.workers.warden")
+        return warden
 
-    def kill(self) -> None:
-        """Kill the process and its workers at once, as a machine that loses power does."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=30)
+    def workers(self) -> list[psutil.Process]:
+        """Return the local worker processes that are alive."""
+        return self._running("spawn_main")
+
+    def _running(self, mark: str) -> list[psutil.Process]:
+        """Return the descendants whose command line has a mark."""
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if mark in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
+
+    def text(self) -> str:
+        """Return what the process has printed so far."""
+        return self.log.read_text(encoding="utf-8")
 
     def finish(self) -> int:
         """Wait for the process's end and return its exit code."""

@@ -11,18 +11,22 @@ import click
 from cimsearch import __version__
 from cimsearch.cli.catalogue import check, list_, show
 from cimsearch.cli.cost import cost
+from cimsearch.cli.database import database
 from cimsearch.cli.explain import explain
 from cimsearch.cli.hardware import hardware
-from cimsearch.cli.read import front, report, status, trial
+from cimsearch.cli.read import front, report, trial
 from cimsearch.cli.run import launch, resume
+from cimsearch.cli.slurm import slurm
+from cimsearch.cli.status import status
 from cimsearch.cli.steps import steps
-from cimsearch.cli.tools import data, database, doctor
+from cimsearch.cli.study import study
+from cimsearch.cli.tools import data, doctor
 from cimsearch.errors import CimsearchError, ExitCode
 
 _EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    the study failed or cannot be found
+  1    the study failed or cannot be found, or a check found a fault
   2    wrong usage, or a named file cannot be read or written
   3    a hardware, space or study file is not valid
   4    the database cannot be opened or written
@@ -72,6 +76,7 @@ def cli() -> None:
 for _verb in (
     launch,
     resume,
+    slurm,
     status,
     front,
     trial,
@@ -84,6 +89,7 @@ for _verb in (
     steps,
     hardware,
     data,
+    study,
     database,
     doctor,
 ):

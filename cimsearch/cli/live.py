@@ -6,6 +6,8 @@ import sys
 import time
 from dataclasses import replace
 
+from cimsearch.cli.output import duration
+from cimsearch.cli.status import report_text
 from cimsearch.orchestrate.progress import Progress
 
 _QUIET_S = 4.0
@@ -21,8 +23,8 @@ class LiveProgress:
 
     def __call__(self, progress: Progress) -> None:
         """Show a snapshot, if it says something new."""
-        # What only time changes is no news to a log file.
-        news = replace(progress, elapsed_s=0.0, left_s=None)
+        # What only time changes is no news to a log file, nor is each epoch.
+        news = replace(progress, elapsed_s=0.0, left_s=None, now=())
         now = time.monotonic()
         if self._terminal:
             width = shutil.get_terminal_size().columns
@@ -56,12 +58,10 @@ def _line(progress: Progress) -> str:
         f"front {progress.front}",
         f"hypervolume {progress.hypervolume:.4f}",
     ]
+    if progress.now:
+        # One line has room for one: whoever has the most to tell is the furthest.
+        furthest = max(progress.now, key=lambda now: now.report.epoch / now.report.epochs)
+        parts.append(f"{furthest.label}: {report_text(furthest.report)}")
     if progress.left_s is not None and progress.phase != "finished":
-        parts.append(f"{_duration(progress.left_s)} left")
+        parts.append(f"{duration(progress.left_s)} left")
     return " | ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes}:{rest:02d} min"

@@ -68,6 +68,13 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
+def duration(seconds: float) -> str:
+    """Return a time span in hours and minutes, or in minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes}:{rest:02d} min"
+
+
 @contextmanager
 def writing(option: str, path: Path) -> Iterator[None]:
     """Tell a file that cannot be written by the option that names it.

@@ -32,55 +32,6 @@ def read_study(name: str, storage: str | None) -> "StudyResult":
 
 
 @click.command()
-@click.argument("name", required=False)
-@storage_option
-@json_option
-def status(name: str | None, storage: str | None, as_json: bool) -> None:
-    """Show how far the study NAME is, or list all studies of the database."""
-    if name is None:
-        _list_studies(storage, as_json=as_json)
-        return
-    result = read_study(name, storage)
-    reference = dict(zip(result.study.spec.objectives, result.reference, strict=True))
-    counts = {
-        "budget": result.budget,
-        "done": result.count("complete"),
-        "waiting": sum(row.state == "pending" for row in result.evaluations),
-        "running": sum(row.state == "running" for row in result.evaluations),
-        "failed": result.count("failed"),
-        "infeasible": result.count("infeasible"),
-        "front": len(result.front),
-    }
-    if as_json:
-        whole = {"hypervolume": result.hypervolume, "reference": reference}
-        print_json({"study": result.name} | counts | whole)
-        return
-    click.echo(f"{'study':12} {result.name}")
-    for key, count in counts.items():
-        click.echo(f"{key:12} {count}")
-    shown = ", ".join(with_unit(name, value) for name, value in reference.items())
-    click.echo(f"{'hypervolume':12} {result.hypervolume:.4f} of the box up to {shown}")
-
-
-def _list_studies(storage: str | None, *, as_json: bool) -> None:
-    from cimsearch.orchestrate.launch import storage_url
-    from cimsearch.store import open_storage
-    from cimsearch.store import records as db
-
-    database = open_storage(storage_url(storage), create=False)
-    rows = []
-    for study in db.list_studies(database):
-        trials = db.trial_rows(database, study.id)
-        scored = sum(t.state == "complete" and t.evaluation_id is not None for t in trials)
-        rows.append({"study": study.name, "trials": len(trials), "scored": scored})
-    if as_json:
-        print_json(rows)
-    else:
-        header = ["study", "trials", "scored"]
-        print_table(header, [[str(row[key]) for key in header] for row in rows])
-
-
-@click.command()
 @click.argument("name")
 @storage_option
 @json_option

@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     from cimsearch.orchestrate.results import StudyResult
 
 
+_cluster_option = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="A dask scheduler, such as tcp://host:8786; or slurm, as the study's file describes it.",
+)
+
+
 @click.command()
 @click.argument("study")
 @storage_option
 @click.option("--workers", type=click.IntRange(1), help="Local worker processes.")
-@click.option("--cluster", metavar="ADDRESS", help="A dask scheduler, such as tcp://host:8786.")
+@_cluster_option
 @click.option("--data", metavar="DIR", help="Where the data lies; goes before CIMSEARCH_DATA.")
 @click.option(
     "--report", metavar="FILE", help="Where the report goes. Default: reports/NAME.html."
@@ -57,7 +64,7 @@ def launch(
 @storage_option
 @click.option("--trials", type=click.IntRange(1), help="Another budget of trained trials.")
 @click.option("--workers", type=click.IntRange(1), help="Local worker processes.")
-@click.option("--cluster", metavar="ADDRESS", help="A dask scheduler, such as tcp://host:8786.")
+@_cluster_option
 @click.option("--data", metavar="DIR", help="Where the data lies now.")
 @click.option(
     "--report", metavar="FILE", help="Where the report goes. Default: reports/NAME.html."

@@ -1,11 +1,16 @@
 """A study in its database: what every step of the loop needs."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from cimsearch.orchestrate.known import Known
 from cimsearch.orchestrate.plan import Plan
-from cimsearch.orchestrate.state import Front, front_of, is_scored
+from cimsearch.search.pricing import Priced, price
+from cimsearch.space import Candidate
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
+
+_REMEMBERED_PRICES = 512
 
 
 @dataclass(frozen=True)
@@ -22,16 +27,31 @@ class Context:
     storage: CimStorage
     study_id: int
 
-    def trials(self) -> list[db.TrialRow]:
-        """Return the study's trials in order of number."""
-        return db.trial_rows(self.storage, self.study_id)
+    @cached_property
+    def _known(self) -> Known:
+        plan = self.plan
+        return Known(self.storage, self.study_id, plan.space, plan.directions, plan.reference)
+
+    def known(self) -> Known:
+        """Return what is known of the study's trials now."""
+        return self._known.look()
+
+    def price(self, candidate: Candidate) -> Priced:
+        """Return a candidate's price; those of the last candidates are remembered.
+
+        A trial is priced when it is added and when it is told, which are often close together.
+        """
+        prices = self._prices
+        if candidate.hash not in prices:
+            prices[candidate.hash] = price(self.plan.study, candidate)
+            if len(prices) > _REMEMBERED_PRICES:
+                del prices[next(iter(prices))]
+        return prices[candidate.hash]
+
+    @cached_property
+    def _prices(self) -> dict[str, Priced]:
+        return {}
 
     def evaluations(self, role: db.Role) -> list[db.EvaluationRow]:
         """Return the study's evaluations of one role, in the order they were added."""
         return db.evaluations(self.storage, self.study_id, role=role)
-
-    def front(self, *, told: tuple[int, tuple[float, ...]] | None = None) -> Front:
-        """Return the front of all scored trials, and of ``told`` (trial id, values) with them."""
-        points = {t.trial_id: t.values for t in self.trials() if is_scored(t) and t.values}
-        points |= {} if told is None else dict([told])
-        return front_of(sorted(points.items()), self.plan.directions, self.plan.reference)

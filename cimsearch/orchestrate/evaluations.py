@@ -3,8 +3,9 @@
 import json
 
 from cimsearch.orchestrate.context import Context
+from cimsearch.orchestrate.known import Known
 from cimsearch.search.baselines import baselines
-from cimsearch.search.pricing import Priced, price
+from cimsearch.search.pricing import Priced
 from cimsearch.search.samplers import genes_of
 from cimsearch.space import Candidate
 from cimsearch.store import records as db
@@ -40,38 +41,46 @@ def new_evaluation(
     )
 
 
-def add_baselines(context: Context) -> list[int]:
-    """Add the uniform baselines that the study does not have yet; return those to be run."""
-    return _add_missing(context, "baseline", baselines(context.plan.study))
+def add_baselines(context: Context) -> None:
+    """Add the uniform baselines that the study does not have yet."""
+    _add_missing(context, "baseline", baselines(context.plan.study))
 
 
-def add_test_scorings(context: Context) -> list[int]:
-    """Add the scoring of the front and the baselines on test images; return those to be run.
+def add_test_scorings(context: Context) -> None:
+    """Add the scoring of the front and the baselines on test images.
 
     Each is trained anew, with training and chip streams that the search never used.
     """
-    front = set(context.front().trial_ids)
-    space = context.plan.space
+    known, space = context.known(), context.plan.space
+    front = set(known.front.trial_ids)
     wanted = {
-        f"trial {trial.number}": space.decode(genes_of(space, trial.params))
-        for trial in context.trials()
+        _name_of(trial): space.decode(genes_of(space, trial.params))
+        for trial in known.trials
         if trial.trial_id in front
     }
     done = {row.label for row in context.evaluations("baseline") if row.state == "done"}
     uniform = baselines(context.plan.study)
     wanted |= {name: candidate for name, candidate in uniform.items() if name in done}
-    return _add_missing(context, "test", wanted)
+    _add_missing(context, "test", wanted)
 
 
-def _add_missing(context: Context, role: db.Role, wanted: dict[str, Candidate]) -> list[int]:
+def label_of(known: Known, row: db.EvaluationRow) -> str:
+    """Return what an evaluation is to a reader: a trial, a baseline, or the test of either."""
+    if row.role == "trial":
+        named = (_name_of(trial) for trial in known.trials if trial.trial_id == row.trial_id)
+        return next(named)
+    return row.label if row.role == "baseline" else f"test of {row.label}"
+
+
+def _name_of(trial: db.TrialRow) -> str:
+    return f"trial {trial.number}"
+
+
+def _add_missing(context: Context, role: db.Role, wanted: dict[str, Candidate]) -> None:
     # One that failed is tried again by the next launch or resume, as a row of its own.
     known = {row.label for row in context.evaluations(role) if row.state != "failed"}
-    to_run = []
     for label, candidate in wanted.items():
         if label not in known:
-            priced = price(context.plan.study, candidate)
+            priced = context.price(candidate)
             new = new_evaluation(context, priced, role=role, label=label)
-            evaluation_id = db.add_evaluation(context.storage, context.study_id, new)
-            if new.score is None:
-                to_run.append(evaluation_id)
-    return to_run
+            db.add_evaluation(context.storage, context.study_id, new)

@@ -1,27 +1,28 @@
 """Starting a study, or going on with it."""
 
 import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
-from types import FrameType
 
 import cimsearch
 from cimsearch.errors import StudyError, UsageError
 from cimsearch.orchestrate.context import Context
+from cimsearch.orchestrate.lease import leased
 from cimsearch.orchestrate.loop import run_study
 from cimsearch.orchestrate.plan import Plan, check_feasible
-from cimsearch.orchestrate.progress import OnProgress, silent
+from cimsearch.orchestrate.progress import OnProgress, Phase, silent, snapshot
 from cimsearch.orchestrate.results import StudyResult, TrialResult, read_result
 from cimsearch.orchestrate.state import differing
+from cimsearch.orchestrate.stopping import stop_on_signals
 from cimsearch.spec import Study
+from cimsearch.spec.study import StudySpec
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
 from cimsearch.training.data import check_readable
 from cimsearch.training.fingerprint import fingerprint
 from cimsearch.training.paths import resolve_path
 from cimsearch.workers import Executor, connect
+from cimsearch.workers.executor import Demands
 
 DEFAULT_STORAGE = "sqlite:///cimsearch.db"
 
@@ -61,18 +62,19 @@ def launch(
         StorageError: The database cannot be opened.
         WorkerError: The cluster cannot be reached.
     """
-    database = open_storage(storage_url(storage))
     plan = _plan(study, data)
     check_readable(study.spec.data, plan.data_path)
-    row = db.find_study(database, study.name)
-    if row is None:
-        check_feasible(study)
-        study_id = _create(database, plan)
-    else:
-        _check_equal(database, row, plan)
-        plan = replace(plan, trials=max(plan.trials, row.user_attrs["trials"]))
-        study_id = row.id
-    return _run(Context(plan, database, study_id), executor, workers, cluster, on_progress)
+    with closing(open_storage(storage_url(storage))) as database:
+        row = db.find_study(database, study.name)
+        if row is None:
+            check_feasible(study)
+            study_id = _create(database, plan)
+        else:
+            _check_own(row)
+            _check_equal(database, row, plan)
+            plan = replace(plan, trials=max(plan.trials, row.user_attrs["trials"]))
+            study_id = row.id
+        return _run(Context(plan, database, study_id), executor, workers, cluster, on_progress)
 
 
 def resume(
@@ -101,17 +103,18 @@ def resume(
     Raises:
         StudyError: There is no such study.
     """
-    database = open_storage(storage_url(storage))
-    row = require_study(database, name)
-    moved = data or os.environ.get("CIMSEARCH_DATA")
-    plan = _plan(stored_study(database, row), data if moved else row.user_attrs["data_path"])
-    check_readable(plan.study.spec.data, plan.data_path)
-    _check_equal(database, row, plan)
-    trained = sum(t.evaluation_id is not None for t in db.trial_rows(database, row.id))
-    if trials is not None and trials < trained:
-        raise UsageError(f"--trials: found {trials}; {name!r} has {trained} already")
-    plan = replace(plan, trials=trials or row.user_attrs["trials"])
-    return _run(Context(plan, database, row.id), executor, workers, cluster, on_progress)
+    with closing(open_storage(storage_url(storage), create=False)) as database:
+        row = require_study(database, name)
+        _check_own(row)
+        moved = data or os.environ.get("CIMSEARCH_DATA")
+        plan = _plan(stored_study(database, row), data if moved else row.user_attrs["data_path"])
+        _check_equal(database, row, plan)
+        check_readable(plan.study.spec.data, plan.data_path)
+        trained = sum(t.evaluation_id is not None for t in db.trial_rows(database, row.id))
+        if trials is not None and trials < trained:
+            raise UsageError(f"--trials: found {trials}; {name!r} has {trained} already")
+        plan = replace(plan, trials=trials or row.user_attrs["trials"])
+        return _run(Context(plan, database, row.id), executor, workers, cluster, on_progress)
 
 
 def require_study(database: CimStorage, name: str) -> db.StudyRow:
@@ -139,8 +142,8 @@ def pareto_front(name: str, *, storage: str | None = None) -> list[TrialResult]:
     Raises:
         StudyError: There is no such study.
     """
-    database = open_storage(storage_url(storage), create=False)
-    return list(read_result(database, require_study(database, name).id).front)
+    with closing(open_storage(storage_url(storage), create=False)) as database:
+        return list(read_result(database, require_study(database, name).id).front)
 
 
 def stored_study(database: CimStorage, row: db.StudyRow) -> Study:
@@ -174,6 +177,20 @@ def _create(database: CimStorage, plan: Plan) -> int:
     )
 
 
+def _check_own(row: db.StudyRow) -> None:
+    """Check that the study was not imported.
+
+    Raises:
+        StudyError: It was.
+    """
+    imported_from = db.imported_from(row)
+    if imported_from is not None:
+        raise StudyError(
+            f"study {row.name!r} was imported from {imported_from} and can only be read",
+            "launch its study file under another name to go on from there",
+        )
+
+
 def _check_equal(database: CimStorage, row: db.StudyRow, plan: Plan) -> None:
     """Check that the study in the database is this one, on this data.
 
@@ -201,12 +218,20 @@ def _run(
     cluster: str | None,
     on_progress: OnProgress,
 ) -> StudyResult:
-    # Not part of the study's identity, but a resume from the database alone needs them.
-    context.storage.set_study_user_attr(context.study_id, "trials", context.plan.trials)
-    context.storage.set_study_user_attr(context.study_id, "data_path", context.plan.data_path)
-    with _stop_on_signal() as stopping:
+    def show_waiting(_lease: db.LeaseRow) -> None:
+        phase: Phase = "waiting for another orchestrator's lease to end"
+        on_progress(snapshot(context, phase, to_do=context.plan.trials))
+
+    with stop_on_signals() as stopping, leased(context, show_waiting):
+        # Not part of the study's identity, but a resume from the database alone needs them.
+        context.storage.set_study_user_attr(context.study_id, "trials", context.plan.trials)
+        context.storage.set_study_user_attr(context.study_id, "data_path", context.plan.data_path)
+        spec = context.plan.study.spec
         used = executor or connect(
-            workers=workers or context.plan.study.spec.workers, address=cluster
+            workers=workers or spec.workers,
+            address=cluster,
+            demands=_demands(spec),
+            slurm=spec.cluster.slurm,
         )
         try:
             run_study(context, used, on_progress, stopping)
@@ -216,26 +241,10 @@ def _run(
     return read_result(context.storage, context.study_id)
 
 
-@contextmanager
-def _stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C or SIGTERM has asked the study to stop.
-
-    The loop stops between two steps, never within one. A second signal interrupts at once.
-    """
-    asked: list[int] = []
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: the caller handles its own signals
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _demands(spec: StudySpec) -> Demands:
+    memory_gb = spec.limits.memory_gb
+    return Demands(
+        time_s=spec.limits.time_s,
+        memory_bytes=None if memory_gb is None else round(memory_gb * 1e9),
+        resources=spec.cluster.resources,
+    )

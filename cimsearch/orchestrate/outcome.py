@@ -2,13 +2,10 @@
 
 from cimsearch.evaluate import Score
 from cimsearch.orchestrate.context import Context
-from cimsearch.search.pricing import Priced, energy_measured_pj, price
+from cimsearch.search.pricing import Priced, energy_measured_pj
 from cimsearch.space import Candidate
 from cimsearch.store import records as db
 from cimsearch.workers import Event
-
-MAX_LOST = 3
-INTERRUPTED = "the orchestrator was interrupted"
 
 # A trial that is told while it is added has no id yet; it is newer than all that have.
 _BEING_ADDED = 2**63
@@ -27,9 +24,9 @@ def tell_of(
     """
     statistic = context.plan.study.spec.accuracy_statistic
     values = (score.accuracy_by(statistic), *priced.objectives)
-    own_id = _BEING_ADDED if trial_id is None else trial_id
-    after = context.front(told=(own_id, values))
-    changes = after.changes_from(frozenset(context.front().trial_ids))
+    known = context.known()
+    after = known.front_with(_BEING_ADDED if trial_id is None else trial_id, values)
+    changes = after.changes_from(frozenset(known.front.trial_ids))
     return db.Tell(
         "complete",
         values,
@@ -52,41 +49,46 @@ def tell_of(
 def record(context: Context, evaluation_id: int, event: Event) -> bool:
     """Record the end of an attempt; return False if the evaluation should be tried again.
 
-    One transaction ends the attempt, the evaluation and its trial, with front and hypervolume.
+    One transaction ends the attempt, the evaluation and its trial, with front and hypervolume. An
+    event that is told again changes nothing, so a caller that does not know whether a transaction
+    was committed may repeat it.
     """
     if event.kind == "lost":
         db.end_attempt(context.storage, event.token, state="lost", reason=event.reason)
-        if _times_lost(context, evaluation_id) < MAX_LOST:
+        losses = context.plan.study.spec.limits.losses
+        if times_lost(context, evaluation_id) < losses:
             return False
-    row = db.get_evaluation(context.storage, evaluation_id)
-    if event.kind == "done":
-        text = event.payload.decode()
-        tell = None
-        if row.trial_id is not None:
-            # Priced again rather than read: the report is wanted, and it is the same for the same
-            # version, which a study is held to.
-            priced = price(context.plan.study, Candidate.from_json(row.candidate))
-            tell = tell_of(context, priced, Score.from_json(text), trial_id=row.trial_id)
-        reason = None
+        reason = f"poison: {losses} workers died running it; last: {event.reason}"
+        _finish(context, evaluation_id, event, reason=reason)
     else:
-        poison = f"poison: {MAX_LOST} workers died running it; last: "
-        reason = (poison if event.kind == "lost" else "") + event.reason
-        text, tell = None, db.Tell("fail", fail_reason=reason) if row.trial_id else None
-    db.finish_evaluation(
-        context.storage,
-        evaluation_id,
-        token=event.token if event.kind != "lost" else None,
-        score=text,
-        fail_reason=reason,
-        tell=tell,
-        worker=event.worker,
-    )
+        _finish(context, evaluation_id, event, reason=event.reason)
     return True
 
 
-def _times_lost(context: Context, evaluation_id: int) -> int:
+def times_lost(context: Context, evaluation_id: int) -> int:
     """Return how often a worker died running it; an orchestrator that died does not count."""
-    return sum(
-        attempt.state == "lost" and not (attempt.reason or "").startswith("the orchestrator")
-        for attempt in db.attempts(context.storage, evaluation_id)
+    attempts = db.attempts(context.storage, evaluation_id)
+    return sum(attempt.state == "lost" for attempt in attempts)
+
+
+def _finish(context: Context, evaluation_id: int, event: Event, *, reason: str) -> None:
+    row = db.get_evaluation(context.storage, evaluation_id)
+    score = event.payload.decode() if event.kind == "done" else None
+    tell = None
+    if row.trial_id is not None and row.state in ("pending", "running"):
+        tell = db.Tell("fail", fail_reason=reason)
+        if score is not None:
+            # Priced again rather than read: the report is wanted, and it is the same for the same
+            # version, which a study is held to.
+            priced = context.price(Candidate.from_json(row.candidate))
+            tell = tell_of(context, priced, Score.from_json(score), trial_id=row.trial_id)
+    db.finish_evaluation(
+        context.storage,
+        evaluation_id,
+        # The attempt of a poison trial has ended before the evaluation does.
+        token=None if event.kind == "lost" else event.token,
+        score=score,
+        fail_reason=reason if score is None else None,
+        tell=tell,
+        worker=event.worker,
     )

@@ -1,10 +1,30 @@
 """What a running study shows of itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["searching", "scoring the front on test images", "waiting for workers", "finished"]
+from cimsearch.evaluate.report import Report
+from cimsearch.orchestrate.context import Context
+from cimsearch.orchestrate.running import Attempt
+
+Phase = Literal[
+    "waiting for another orchestrator's lease to end",
+    "searching",
+    "scoring the front on test images",
+    "waiting for workers",
+    "waiting for the database",
+    "stopping when what runs has ended",
+    "finished",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What a worker is at: a trial, a baseline or a test scoring, and how far it is."""
+
+    label: str
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +44,7 @@ class Progress:
         front: Points on the front.
         elapsed_s: Seconds since this orchestrator started.
         left_s: Estimated seconds to the end of the phase, or None while unknown.
+        now: What the workers have told of what they are at.
     """
 
     phase: Phase
@@ -38,9 +59,38 @@ class Progress:
     front: int
     elapsed_s: float
     left_s: float | None
+    now: tuple[Now, ...] = ()
 
 
 OnProgress = Callable[[Progress], None]
+
+
+def snapshot(
+    context: Context,
+    phase: Phase,
+    *,
+    to_do: int,
+    running: Iterable[Attempt] = (),
+    elapsed_s: float = 0.0,
+    left_s: float | None = None,
+) -> Progress:
+    """Return a snapshot of a study; the arguments are those of ``Progress``."""
+    known, running = context.known(), tuple(running)
+    return Progress(
+        phase=phase,
+        done=known.scored,
+        to_do=to_do,
+        running=len(running),
+        failed=known.failed,
+        infeasible=len(known.trials) - known.trained,
+        budget=context.plan.trials,
+        best_accuracy=known.best_accuracy,
+        hypervolume=known.front.hypervolume,
+        front=len(known.front.trial_ids),
+        elapsed_s=elapsed_s,
+        left_s=left_s,
+        now=tuple(Now(each.label, each.report) for each in running if each.report),
+    )
 
 
 def silent(progress: Progress) -> None:

@@ -8,9 +8,7 @@ from cimsearch.evaluate import Score
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.evaluations import new_evaluation
 from cimsearch.orchestrate.outcome import tell_of
-from cimsearch.orchestrate.state import seen
 from cimsearch.search.history import visible
-from cimsearch.search.pricing import price
 from cimsearch.search.samplers import Proposal, distributions, params_of, propose
 from cimsearch.store import records as db
 
@@ -37,20 +35,20 @@ def next_trial(context: Context) -> Next:
     Raises:
         SpaceError: Too many proposals in a row were infeasible.
     """
-    trials = context.trials()
-    if sum(trial.evaluation_id is not None for trial in trials) >= context.plan.trials:
+    known = context.known()
+    if known.trained >= context.plan.trials:
         return Next("ended")
-    spec, space = context.plan.study.spec, context.plan.space
-    history = visible([seen(space, trial) for trial in trials], spec.sampler.lag)
+    spec = context.plan.study.spec
+    history = visible(known.seen, spec.sampler.lag)
     if history is None:
         return Next("wait")
-    _check_streak(context, trials)
+    _check_streak(context, known.trials)
     proposal = propose(
         spec.sampler,
-        space,
+        context.plan.space,
         context.plan.directions,
         seed=spec.seed,
-        k=len(trials),
+        k=len(known.trials),
         history=history,
     )
     return Next("ended") if proposal is None else Next("added", _add(context, proposal))
@@ -67,7 +65,7 @@ def _check_streak(context: Context, trials: list[db.TrialRow]) -> None:
 
 def _add(context: Context, proposal: Proposal) -> int | None:
     """Price a proposal and add its trial; return the evaluation to run for it, if any."""
-    priced = price(context.plan.study, proposal.candidate)
+    priced = context.price(proposal.candidate)
     new = db.NewTrial(
         params=params_of(context.plan.space, proposal.genes),
         distributions=distributions(context.plan.space),

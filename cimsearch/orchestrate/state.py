@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from cimsearch import pareto
 from cimsearch.search.history import Seen, State
 from cimsearch.search.samplers import genes_of
@@ -62,12 +60,10 @@ def front_of(
     """Return the front of ``points``: (trial id, objective values), in order of number."""
     if not points:
         return Front((), 0.0)
-    values = pareto.signed([value for _, value in points], directions)
-    mask = pareto.front_mask(values)
-    limit = pareto.signed(reference, directions)[0]
-    ideal = [-1.0 if direction == "maximize" else 0.0 for direction in directions]
-    ids = tuple(trial_id for (trial_id, _), on in zip(points, mask, strict=True) if on)
-    return Front(ids, pareto.hypervolume_share(values[mask], limit, ideal))
+    mask = pareto.front_mask(pareto.signed([value for _, value in points], directions))
+    on_front = [point for point, on in zip(points, mask, strict=True) if on]
+    share = pareto.share_of([value for _, value in on_front], directions, reference)
+    return Front(tuple(trial_id for trial_id, _ in on_front), share)
 
 
 def differing(ours: Any, theirs: Any, path: str = "") -> list[str]:
@@ -77,9 +73,3 @@ def differing(ours: Any, theirs: Any, path: str = "") -> list[str]:
         inner = [(ours.get(k), theirs.get(k), f"{path}.{k}" if path else k) for k in keys]
         return [text for mine, other, where in inner for text in differing(mine, other, where)]
     return [] if ours == theirs else [f"{path}: {theirs} in the database, {ours} here"]
-
-
-def best_accuracy(trials: Sequence[TrialRow]) -> float | None:
-    """Return the best validation accuracy so far, or None."""
-    scored = [trial.values[0] for trial in trials if is_scored(trial) and trial.values]
-    return float(np.max(scored)) if scored else None

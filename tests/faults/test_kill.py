@@ -1,118 +1,147 @@
-"""Killing real processes in mid-study: no recorded trial is lost, evaluated again or changed."""
+"""Killing real processes at random moments of a study: nothing recorded is lost or done twice."""
 
 import os
+import random
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from cimsearch.store import open_storage
-from cimsearch.store import records as db
-from tests.commands import Background, cimsearch
-from tests.studies import TINY_STUDY
+from tests.commands import Background
+from tests.faults.studies import TRIALS, Disturbed, Table
 
 pytestmark = pytest.mark.slow
 
-STUDY = TINY_STUDY.replace("budget: {trials: 4}", "budget: {trials: 8}").replace(
-    "parent_epochs: 2", "parent_epochs: 6"
-)
-Table = list[tuple[object, ...]]
-
-
-def url(directory: Path) -> str:
-    return f"sqlite:///{directory / 'study.db'}"
-
-
-def trials_of(directory: Path) -> list[db.TrialRow]:
-    if not (directory / "study.db").exists():
-        return []
-    storage = open_storage(url(directory))
-    row = db.find_study(storage, "tiny")
-    return [] if row is None else db.trial_rows(storage, row.id)
-
-
-def done(directory: Path) -> list[db.TrialRow]:
-    return [t for t in trials_of(directory) if t.state == "complete"]
-
-
-def table(directory: Path) -> Table:
-    """Return what must not depend on who ran the study, or how often it was killed."""
-    return [
-        (t.number, t.state, tuple(sorted(t.params.items())), t.values, t.constraints)
-        for t in trials_of(directory)
-    ]
-
-
-def attempts_of(directory: Path) -> dict[int, list[str]]:
-    storage = open_storage(url(directory))
-    row = db.find_study(storage, "tiny")
-    assert row is not None
-    return {
-        e.id: [a.state for a in db.attempts(storage, e.id)]
-        for e in db.evaluations(storage, row.id)
-    }
-
-
-def arguments(directory: Path, workers: int = 2) -> list[str]:
-    return ["launch", "tiny.yaml", "--storage", url(directory), "--workers", str(workers)]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    """Return the trial table of a run with one worker that nobody disturbs."""
-    directory = tmp_path_factory.mktemp("undisturbed")
-    (directory / "tiny.yaml").write_text(STUDY, encoding="utf-8")
-    cimsearch(*arguments(directory, workers=1), cwd=directory)
-    rows = table(directory)
-    assert len(rows) == 8
-    return rows
+WORKER_KILLS, WARDEN_KILLS, ORCHESTRATOR_KILLS = 6, 3, 5
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    (tmp_path / "tiny.yaml").write_text(STUDY, encoding="utf-8")
-    return tmp_path
+def study(tmp_path: Path) -> Disturbed:
+    return Disturbed.at(tmp_path)
 
 
-def test_two_workers_find_what_one_finds(directory: Path, undisturbed: Table) -> None:
-    cimsearch(*arguments(directory), cwd=directory)
-    assert table(directory) == undisturbed
+@pytest.fixture
+def moments(request: pytest.FixtureRequest) -> random.Random:
+    """Return where the moments of this test's kills come from."""
+    return random.Random(request.node.name)
 
 
-def test_a_killed_worker_costs_one_attempt(directory: Path, undisturbed: Table) -> None:
-    running = Background(arguments(directory), directory)
-    running.wait_until(lambda: len(done(directory)) >= 2 and len(running.workers()) >= 2)
-    running.workers()[0].kill()
-    assert running.finish() == 0, running.log.read_text(encoding="utf-8")
-    assert table(directory) == undisturbed
-    states = attempts_of(directory).values()
-    assert all(each.count("done") == 1 for each in states)
+def wait_a_moment(moments: random.Random) -> None:
+    """Wait up to half an evaluation, so that kills hit anywhere in it."""
+    time.sleep(moments.uniform(0.0, 0.7))
 
 
-def test_a_killed_orchestrator_loses_nothing(directory: Path, undisturbed: Table) -> None:
-    running = Background(arguments(directory), directory)
-    running.wait_until(lambda: len(done(directory)) >= 2)
-    running.kill()
-    before = done(directory)
-    assert len(before) >= 2
-    assert len(trials_of(directory)) < 8 or len(before) < 8
-    out = cimsearch("resume", "tiny", "--storage", url(directory), cwd=directory).stdout
-    assert "on the front of 8 trained trials" in out
-    after = {trial.number: trial for trial in trials_of(directory)}
-    assert all(after[t.number] == t for t in before), "a recorded trial was touched"
-    assert table(directory) == undisturbed
-    states = attempts_of(directory).values()
-    assert all(each.count("done") == 1 and each[-1] == "done" for each in states)
+def workers_at_work(
+    running: Background, study: Disturbed, moments: random.Random
+) -> list[psutil.Process]:
+    """Wait until there are workers and one is at an evaluation, and a moment; return them."""
+    running.wait_until(lambda: study.at_work() > 0 and bool(running.workers()))
+    workers = running.workers()
+    wait_a_moment(moments)
+    return workers
 
 
-def test_interrupt_says_how_to_go_on(directory: Path, undisturbed: Table) -> None:
-    running = Background(arguments(directory), directory)
-    running.wait_until(lambda: len(done(directory)) >= 1)
+def kill(process: psutil.Process) -> None:
+    """Kill a process, unless it has just ended by itself."""
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def test_two_workers_find_what_one_finds(study: Disturbed, undisturbed: Table) -> None:
+    study.run(workers=2)
+    study.check_sound(undisturbed)
+    assert all(len(attempts) == 1 for attempts in study.attempts())
+
+
+def test_killed_workers_cost_an_attempt_each(
+    study: Disturbed, undisturbed: Table, moments: random.Random
+) -> None:
+    running = study.start()
+    for _ in range(WORKER_KILLS):
+        kill(moments.choice(workers_at_work(running, study, moments)))
+    assert running.finish() == 0, running.text()
+    study.check_sound(undisturbed)
+    ended = [attempt for attempts in study.attempts() for attempt in attempts]
+    lost = [attempt for attempt in ended if attempt.state == "lost"]
+    assert 1 <= len(lost) <= WORKER_KILLS
+    assert all((a.reason or "").startswith("KilledWorker: the worker at") for a in lost)
+
+
+def test_a_killed_warden_is_replaced(
+    study: Disturbed, undisturbed: Table, moments: random.Random
+) -> None:
+    running = study.start()
+    for _ in range(WARDEN_KILLS):
+        workers = workers_at_work(running, study, moments)
+        kill(running.warden())
+        psutil.wait_procs(workers, timeout=30)
+        assert not any(map(psutil.Process.is_running, workers)), "workers outlived their warden"
+    assert running.finish() == 0, running.text()
+    study.check_sound(undisturbed)
+
+
+def test_a_killed_orchestrator_loses_nothing_and_leaves_no_process(
+    study: Disturbed, undisturbed: Table, moments: random.Random
+) -> None:
+    for n in range(ORCHESTRATOR_KILLS):
+        before = study.done()
+        running = study.start()
+        running.wait_until(study.has_ended(2 * n, at_work=True))
+        wait_a_moment(moments)
+        family = psutil.Process(running.process.pid).children(recursive=True)
+        running.process.kill()
+        running.process.wait()
+        _, left = psutil.wait_procs(family, timeout=30)
+        assert not left, "processes outlived the orchestrator"
+        after = {trial.number: trial for trial in study.done()}
+        assert all(after[t.number] == t for t in before), "a recorded trial was touched"
+    study.run()
+    study.check_sound(undisturbed)
+    ended = [attempt.state for attempts in study.attempts() for attempt in attempts]
+    assert "interrupted" in ended
+    assert "lost" not in ended, "a worker was blamed for the orchestrator's end"
+
+
+def test_two_orchestrators_never_run_a_study_at_once(study: Disturbed, undisturbed: Table) -> None:
+    running = study.start()
+    running.wait_until(study.has_ended(1))
+    running.process.send_signal(signal.SIGSTOP)
+    text = study.run(expect=1)
+    assert f":{running.process.pid}" in text
+    assert "being run by" in text
+    running.process.send_signal(signal.SIGCONT)
+    assert running.finish() == 0, running.text()
+    study.check_sound(undisturbed)
+    assert all(len(attempts) == 1 for attempts in study.attempts())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_lets_running_trials_end(
+    study: Disturbed, undisturbed: Table, number: signal.Signals
+) -> None:
+    running = study.start()
+    running.wait_until(study.has_ended(2, at_work=True))
+    os.killpg(running.process.pid, number)
+    assert running.finish() == 130, running.text()
+    assert "cimsearch resume tiny" in running.text()
+    assert "Traceback" not in running.text()
+    ended = [attempt.state for attempts in study.attempts() for attempt in attempts]
+    assert set(ended) == {"done"}, "what ran was to be waited for"
+    assert len(study.done()) < TRIALS
+    study.run()
+    study.check_sound(undisturbed)
+
+
+def test_two_signals_stop_at_once(study: Disturbed, undisturbed: Table) -> None:
+    running = study.start()
+    running.wait_until(study.has_ended(1, at_work=True))
     os.killpg(running.process.pid, signal.SIGINT)
-    code = running.finish()
-    text = running.log.read_text(encoding="utf-8")
-    assert code == 130, text
-    assert "cimsearch resume tiny" in text
-    assert "Traceback" not in text
-    cimsearch("resume", "tiny", "--storage", url(directory), cwd=directory)
-    assert table(directory) == undisturbed
+    os.killpg(running.process.pid, signal.SIGINT)
+    assert running.finish() == 130, running.text()
+    ended = [attempt.state for attempts in study.attempts() for attempt in attempts]
+    assert "running" not in ended
+    study.run()
+    study.check_sound(undisturbed)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import TIMEOUT_S, environment
+from tests.commands import TIMEOUT_S, environment_with
 
 
 @pytest.mark.parametrize("verb", [("list",), ("--help",), ("cost", "--help")])
@@ -18,7 +18,7 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path, verb: tuple[str, ...]) -> No
         done = subprocess.run(
             [sys.executable, "-m", "cimsearch", *verb],
             cwd=tmp_path,
-            env=environment(),
+            env=environment_with(),
             stdout=writer,
             stderr=subprocess.PIPE,
             timeout=TIMEOUT_S,

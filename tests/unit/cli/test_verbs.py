@@ -182,7 +182,7 @@ def test_cost_refuses_bad_genes(tmp_path: Path, genes: str, code: int, message: 
         ),
         (["status", "tiny", "--storage", "sqlite:///none.db"], 4, "none.db"),
         (["front", "tiny", "--storage", "sqlite:///none.db"], 4, "none.db"),
-        (["resume", "other", "--storage", "sqlite:///empty.db"], 1, "no study 'other'"),
+        (["resume", "other", "--storage", "sqlite:///none.db"], 4, "none.db"),
         (["launsh"], 2, "launsh"),
     ],
 )

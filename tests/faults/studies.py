@@ -1,0 +1,149 @@
+"""The study that is disturbed: seconds long, real training, and what must be true of it after."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cimsearch.errors import StorageError
+from cimsearch.orchestrate.state import front_of, is_scored
+from cimsearch.store import CimStorage, open_storage
+from cimsearch.store import records as db
+from tests.commands import Background, cimsearch
+from tests.studies import TINY_STUDY
+
+TRIALS = 8
+STUDY = TINY_STUDY.replace("budget: {trials: 4}", f"budget: {{trials: {TRIALS}}}").replace(
+    "parent_epochs: 2", "parent_epochs: 6"
+)
+# A killed worker is no fault of a trial's: the kills of one test may all hit the same one.
+STUDY += "limits: {losses: 20, drain_s: 60}\n"
+
+Table = list[tuple[object, ...]]
+
+
+@dataclass
+class Disturbed:
+    """A study in a directory and a database of its own."""
+
+    directory: Path
+    url: str
+    cluster: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, directory: Path, url: str = "", cluster: str = "") -> "Disturbed":
+        """Write the study's file and return the study, by default in a SQLite file."""
+        (directory / "tiny.yaml").write_text(STUDY, encoding="utf-8")
+        file = f"sqlite:///{directory / 'study.db'}"
+        wanted = ("--cluster", cluster) if cluster else ()
+        cache = {"CIMSEARCH_CACHE": str(directory / "cache")}
+        return cls(directory, url or file, wanted, cache)
+
+    def run(self, *, workers: int = 2, expect: int = 0) -> str:
+        """Launch the study and wait for its end; return what it printed."""
+        arguments = self._arguments(workers)
+        done = cimsearch(
+            *arguments, cwd=self.directory, expect=expect, environment=self.environment
+        )
+        return done.stdout + done.stderr
+
+    def start(self, *, workers: int = 2) -> Background:
+        """Launch the study and return at once."""
+        return Background(self._arguments(workers), self.directory, environment=self.environment)
+
+    def _arguments(self, workers: int) -> tuple[str, ...]:
+        where = self.cluster or ("--workers", str(workers))
+        return ("launch", "tiny.yaml", "--storage", self.url, *where)
+
+    @contextmanager
+    def storage(self) -> Iterator[CimStorage]:
+        """Give the database, closed afterwards."""
+        opened = open_storage(self.url, create=False)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def trials(self) -> list[db.TrialRow]:
+        """Return the trials; none while there is no database or no study yet."""
+        try:
+            with self.storage() as storage:
+                row = db.find_study(storage, "tiny")
+                return [] if row is None else db.trial_rows(storage, row.id)
+        except StorageError:
+            return []
+
+    def done(self) -> list[db.TrialRow]:
+        """Return the trials that have their accuracy."""
+        return [trial for trial in self.trials() if trial.state == "complete"]
+
+    def ended(self) -> int:
+        """Return how many evaluations have ended: trials, baselines, test scorings."""
+        return len(self._evaluations({"done", "failed"}))
+
+    def at_work(self) -> int:
+        """Return how many evaluations are on workers."""
+        return len(self._evaluations({"running"}))
+
+    def has_ended(self, evaluations: int, *, at_work: bool = False) -> Callable[[], bool]:
+        """Return whether so many have ended, and one is at work, as a condition to wait for."""
+        return lambda: self.ended() >= evaluations and (not at_work or self.at_work() > 0)
+
+    def _evaluations(self, states: set[str]) -> list[db.EvaluationRow]:
+        try:
+            with self.storage() as storage:
+                row = db.find_study(storage, "tiny")
+                found = [] if row is None else db.evaluations(storage, row.id)
+        except StorageError:
+            return []
+        return [each for each in found if each.state in states]
+
+    def attempts(self) -> list[list[db.AttemptRow]]:
+        """Return the attempts at each evaluation that needed any."""
+        with self.storage() as storage:
+            row = db.find_study(storage, "tiny")
+            assert row is not None
+            found = [db.attempts(storage, e.id) for e in db.evaluations(storage, row.id)]
+        return [each for each in found if each]
+
+    def table(self) -> Table:
+        """Return what must not depend on who ran the study, or how often it was killed."""
+        with self.storage() as storage:
+            row = db.find_study(storage, "tiny")
+            assert row is not None
+            trials = db.trial_rows(storage, row.id)
+            points = [(t.trial_id, t.values) for t in trials if is_scored(t) and t.values]
+            front = front_of(points, row.directions, row.user_attrs["reference"])
+            replayed: list[int] = []
+            for event in db.front_events(storage, row.id):
+                (replayed.append if event.action == "add" else replayed.remove)(event.trial_id)
+            assert sorted(replayed) == list(front.trial_ids), "the stored front is another"
+        on_front = set(front.trial_ids)
+        return [
+            (
+                trial.number,
+                trial.state,
+                tuple(trial.params.items()),
+                trial.values,
+                trial.constraints,
+                trial.trial_id in on_front,
+            )
+            for trial in trials
+        ]
+
+    def check_sound(self, undisturbed: Table) -> None:
+        """Check that nothing was lost, nothing was applied twice, and nothing runs any more."""
+        assert self.table() == undisturbed
+        for attempts in self.attempts():
+            states = [attempt.state for attempt in attempts]
+            assert states.count("done") == 1, states
+            assert "running" not in states
+        status = json.loads(self._ask("status", "tiny", "--json"))
+        assert (status["running"], status["waiting"], status["failed"]) == (0, 0, 0)
+        assert status["run_by"] is None
+        self._ask("db", "check")
+
+    def _ask(self, *arguments: str) -> str:
+        return cimsearch(*arguments, "--storage", self.url, cwd=self.directory).stdout
