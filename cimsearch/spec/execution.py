@@ -12,6 +12,7 @@ SHORTEST_JOB_S = 1200
 """Seconds of the shortest job: its worker has to start, run trials, and stop in time."""
 
 _WALL_TIME = re.compile(r"(?:(\d{1,3})-)?([0-9]{1,3}):([0-5][0-9]):([0-5][0-9])")
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 _RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
 
 Text = Annotated[str, Field(min_length=1)]
@@ -86,6 +87,15 @@ class Cluster(Spec):
     resources: dict[str, Positive] = Field(default_factory=dict)
     cache: Annotated[str, Field(min_length=1)] | None = None
     slurm: Slurm | None = None
+
+    @field_validator("cache")
+    @classmethod
+    def _found_by_all_workers(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("/", "~")) and "://" not in value:
+            raise ValueError("an absolute folder or a URL: workers have directories of their own")
+        if value is not None and _PASSWORD.search(value):
+            raise ValueError("a URL without a password, as it is stored with every trial")
+        return value
 
     @model_validator(mode="after")
     def _names_can_be_declared(self) -> Self:

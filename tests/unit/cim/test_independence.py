@@ -143,7 +143,9 @@ def test_global_seeds_neither_matter_nor_change(level: Level) -> None:
     assert torch.equal(found[0], found[1])
 
 
-def test_a_whole_evaluation_leaves_global_seeds_alone() -> None:
+def test_a_whole_evaluation_leaves_global_seeds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The second evaluation trains too.
+    monkeypatch.setenv("CIMSEARCH_CACHE_GB", "0")
     some = job(
         recipe=Recipe(batch=128, parent_epochs=1, parent_lr=0.2, qat_lr=0.05),
         rung=Rung(epochs=1, train_level="L1", score_level="L2", chips=2, images=50),

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from cimsearch.errors import SpecError
 from cimsearch.spec import load_study
-from cimsearch.spec.execution import Slurm, seconds_of
+from cimsearch.spec.execution import Cluster, Slurm, seconds_of
 from tests.studies import TINY_STUDY
 
 Write = Callable[[str, str], Path]
@@ -87,3 +88,19 @@ def test_a_resource_that_no_worker_can_declare_is_told(write: Write, name: str) 
     path = write("study.yaml", f"{TINY_STUDY}cluster: {{resources: {{'{name}': 1}}}}\n")
     with pytest.raises(SpecError, match="allowed are letters, digits"):
         load_study(str(path))
+
+
+@pytest.mark.parametrize("cache", ["/scratch/cimsearch", "~/cimsearch", "s3://bucket/cimsearch"])
+def test_a_cache_is_where_every_worker_finds_it(cache: str) -> None:
+    assert Cluster(cache=cache).cache == cache
+
+
+@pytest.mark.parametrize(
+    ("cache", "message"),
+    [("scratch/cimsearch", "an absolute folder"), ("s3://me:secret@host/x", "without a password")],
+)
+def test_a_cache_that_workers_would_not_find_or_that_tells_a_secret_is_refused(
+    cache: str, message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Cluster(cache=cache)
