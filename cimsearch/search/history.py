@@ -44,14 +44,15 @@ def visible(trials: Sequence[Seen], lag: int) -> tuple[Seen, ...] | None:
         trials: All trials so far, in order of number.
         lag: How many of the last trained trials have results that may not be used.
     """
-    trained = [trial for trial in trials if trial.trained]
-    usable = trained[: max(0, len(trained) - lag)]
-    if any(trial.state == "running" for trial in usable):
+    trained = [place for place, trial in enumerate(trials) if trial.trained]
+    hidden = trained[max(0, len(trained) - lag) :]
+    first = hidden[0] if hidden else len(trials)
+    usable = trials[:first]
+    if any(trial.state == "running" and trial.trained for trial in usable):
         return None
-    hidden = {trial.number for trial in trained[len(usable) :]}
-    return tuple(
-        replace(trial, state="running", values=None, constraints=())
-        if trial.number in hidden
-        else trial
-        for trial in trials
-    )
+    # Every trained trial from the first hidden one on is hidden; the others stay the same objects.
+    return (*usable, *(_hide(trial) if trial.trained else trial for trial in trials[first:]))
+
+
+def _hide(trial: Seen) -> Seen:
+    return replace(trial, state="running", values=None, constraints=())

@@ -1,25 +1,22 @@
 """Samplers: pure functions from (study seed, k, visible history) to genes.
 
 Nothing of a sampler is kept between proposals. Optuna's NSGA-II gets, for each proposal, a fresh
-sampler seeded from k and an in-memory study that holds the visible history; the generation it
+sampler seeded from k and the parents that follow from the visible history; the generation it
 notes with a trial is part of that history.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalChoiceType,
     CategoricalDistribution,
     IntDistribution,
 )
-from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from cimsearch.search.generations import GENERATION, Breeder, descent, empty_study, frozen
 from cimsearch.search.history import Seen
 from cimsearch.seeds import stream, torch_seed
 from cimsearch.space import Candidate, Gene, Space
@@ -29,12 +26,6 @@ from cimsearch.spec.study import Sampler
 # many more of those the space counts as exhausted.
 _SAMPLER_TRIES = 50
 _RANDOM_TRIES = 1000
-
-_STATES = {
-    "complete": TrialState.COMPLETE,
-    "failed": TrialState.FAIL,
-    "running": TrialState.RUNNING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +88,18 @@ def propose(
     """
     known = {trial.candidate_hash for trial in history}
     attrs: Mapping[str, Any] = {}
-    view = _view(space, directions, history) if sampler.name == "nsga2" else None
+    origin = descent(history, sampler.population, directions) if sampler.name == "nsga2" else None
+    if origin is not None:
+        # It stays with a uniform draw, so that this can become a parent.
+        attrs = {GENERATION: origin.generation}
     for attempt in range(_SAMPLER_TRIES + _RANDOM_TRIES):
-        if view is not None and attempt < _SAMPLER_TRIES:
+        if origin is not None and attempt < _SAMPLER_TRIES:
             draw_seed = torch_seed("proposal", seed, k, attempt) % 2**32
-            genes, attrs = _nsga2(sampler, space, view, draw_seed)
+            # Optuna has parents as selected at the first look and by number from then on.
+            parents = sorted(origin.parents, key=_number) if attempt else origin.parents
+            genes = _child(space, directions, sampler.population, parents, draw_seed)
         else:
             rng = stream("proposal", seed, k, attempt)
-            # The generation that the sampler noted stays, so that the draw can become a parent.
             genes = tuple(space.sample_genes(1, rng)[0].tolist())
         candidate = space.decode(genes)
         if candidate.hash not in known:
@@ -112,43 +107,15 @@ def propose(
     return None
 
 
-def _view(
-    space: Space, directions: Sequence[str], history: Sequence[Seen]
-) -> tuple[optuna.Study, InMemoryStorage]:
-    """Return an Optuna study in memory that holds the visible history."""
-    # A view that lives for one proposal is no news; Optuna would announce each.
-    logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)
-    storage = InMemoryStorage()
-    wanted = [optuna.study.StudyDirection[direction.upper()] for direction in directions]
-    study_id = storage.create_new_study(wanted, "view")
+def _number(trial: Seen) -> int:
+    return trial.number
+
+
+def _child(
+    space: Space, directions: Sequence[str], population: int, parents: Sequence[Seen], seed: int
+) -> tuple[int, ...]:
+    """Return the genes of one child of Optuna's NSGA-II."""
     dists = distributions(space)
-    for trial in history:
-        storage.create_new_trial(study_id, template_trial=_frozen(space, trial, dists))
-    return optuna.Study("view", storage), storage
-
-
-def _nsga2(
-    sampler: Sampler, space: Space, view: tuple[optuna.Study, InMemoryStorage], seed: int
-) -> tuple[tuple[int, ...], Mapping[str, Any]]:
-    """Return one child of Optuna's NSGA-II and the generation it belongs to.
-
-    The view keeps the child as a running trial, which NSGA-II does not look at.
-    """
-    study, storage = view
-    study.sampler = optuna.samplers.NSGAIISampler(population_size=sampler.population, seed=seed)
-    asked = study.ask(distributions(space))
-    study_id = storage.get_study_id_from_name("view")
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, asked.number)
-    return genes_of(space, asked.params), storage.get_trial_system_attrs(trial_id)
-
-
-def _frozen(space: Space, trial: Seen, dists: dict[str, BaseDistribution]) -> FrozenTrial:
-    """Return a trial of the history as Optuna keeps it."""
-    constraints = {f"constraints:c{i}": value for i, value in enumerate(trial.constraints)}
-    return create_trial(
-        state=_STATES[trial.state],
-        values=trial.values,
-        params=params_of(space, trial.genes),
-        distributions=dists,
-        system_attrs=dict(trial.attrs) | constraints,
-    )
+    alive = [frozen(trial, params_of(space, trial.genes)) for trial in parents]
+    breeder = Breeder(population, alive, dists=dists, seed=seed)
+    return genes_of(space, empty_study(directions, breeder).ask(dists).params)

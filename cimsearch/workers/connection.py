@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 from distributed import Client, Future
 
@@ -49,8 +50,7 @@ class Connection:
             self._client: Any = Client(address, timeout=_CONNECT_S, set_as_default=False)
         # dask connects again by itself, but has forgotten by then what was running.
         self._comm = self._client.scheduler_comm
-        # What is told under its own name, a scheduler forgets some time after it has left.
-        self._topic = str(self._client.id)
+        self._topic = f"cimsearch-{uuid4().hex}"
         self._client.subscribe_topic(self._topic, self._hear)
         self._slots: dict[Slot, bool] = {}
         self._looked_s = float("-inf")
@@ -128,10 +128,10 @@ class Connection:
             )
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
-        # dask tells things of its own under this name.
-        if "event" in event[1]:
-            self._heard.put(Event(**event[1]["event"]))
+        self._heard.put(Event(**event[1]["event"]))
 
     def close(self) -> None:
         """Close the connection; jobs that run are dask's to forget."""
+        if self.alive:
+            self._client.unsubscribe_topic(self._topic)
         self._client.close(timeout=_STOP_S)

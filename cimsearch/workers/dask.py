@@ -11,19 +11,18 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from distributed import Future
 
 from cimsearch.errors import WorkerError
-from cimsearch.workers.connection import Connection, Heard
+from cimsearch.workers.connection import Heard
 from cimsearch.workers.executor import Demands, Event
-from cimsearch.workers.gone import cannot_begin, died, died_of, scheduler_gone, wardens_die
+from cimsearch.workers.gone import cannot_begin, died, died_of
 from cimsearch.workers.limits import was_stopped
-from cimsearch.workers.local import Warden
 from cimsearch.workers.settings import quiet
 from cimsearch.workers.shim import Run, run_job
 from cimsearch.workers.slots import Slot
+from cimsearch.workers.supply import Lent, Local, StartedCluster
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,24 +30,6 @@ _FRESH_S = 0.2
 _LOOK_S = 0.5
 _GRACE_S = 1.0
 _STOP_AGAIN_S = 3.0
-_WARDENS = 5
-
-
-class StartedCluster(Protocol):
-    """A cluster that was started for an executor, which closes it."""
-
-    @property
-    def scheduler_address(self) -> str:
-        """Where its scheduler listens."""
-        ...
-
-    def check(self) -> None:
-        """Raise a ``WorkerError`` if no workers can come any more."""
-        ...
-
-    def close(self) -> None:
-        """End it."""
-        ...
 
 
 @dataclass(slots=True)
@@ -84,9 +65,6 @@ class DaskExecutor:
         run: Run = run_job,
     ) -> None:
         quiet()
-        self._workers = workers
-        self._demands = demands or Demands()
-        self._cluster = cluster
         self._run = run
         self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
         self._waiting: deque[tuple[str, bytes]] = deque()
@@ -95,23 +73,15 @@ class DaskExecutor:
         self._doomed: dict[Slot, float] = {}
         self._events: list[Event] = []
         self._error: WorkerError | None = None
-        self._deaths = 0
-        self._warden: Warden | None = None
         if cluster is not None:
             address = cluster.scheduler_address
-        self._connection = self._connect() if address is None else self._connect_to(address)
-
-    def _connect(self) -> Connection:
-        """Start local workers and connect to their scheduler."""
-        self._warden = Warden(self._workers, self._demands.resources)
-        try:
-            return self._connect_to(self._warden.address)
-        except WorkerError:
-            self._warden.stop()
-            raise
-
-    def _connect_to(self, address: str) -> Connection:
-        return Connection(address, self._demands, self._heard)
+        demands = demands or Demands()
+        self._supply = (
+            Local(workers, demands, self._heard)
+            if address is None
+            else Lent(address, demands, self._heard, cluster)
+        )
+        self._connection = self._supply.connect()
 
     def free_slots(self) -> int:
         """Return how many workers could be given a job now.
@@ -171,13 +141,10 @@ class DaskExecutor:
 
     def close(self) -> None:
         """Stop the jobs that run, and the workers that are ours."""
-        if self._warden is None and self._cluster is None and self._connection.alive:
+        if self._connection.alive and not self._supply.jobs_end_with_it:
             self._connection.stop_all([attempt.slot for attempt in self._running.values()])
         self._connection.close()
-        if self._warden is not None:
-            self._warden.stop()
-        if self._cluster is not None:
-            self._cluster.close()
+        self._supply.close()
 
     def _free(self) -> list[Slot]:
         slots = self._connection.slots(_FRESH_S)
@@ -205,12 +172,8 @@ class DaskExecutor:
             return
         if self._running or self._doomed:
             self._look_for_workers()
-        if self._cluster is not None:
-            self._check(self._cluster)
-
-    def _check(self, cluster: StartedCluster) -> None:
         try:
-            cluster.check()
+            self._supply.check()
         except WorkerError as error:
             self._fail(error)
 
@@ -238,7 +201,7 @@ class DaskExecutor:
         if event.kind == "lost" or was_stopped(event):
             self._doomed[attempt.slot] = time.monotonic() + _STOP_AGAIN_S
         if event.kind != "lost":
-            self._deaths = 0
+            self._supply.job_ended()
         self._events.append(event)
 
     def _lose(self, token: str, address: str, how: str = "") -> None:
@@ -288,15 +251,7 @@ class DaskExecutor:
         if self._error:
             return
         self._connection.close()
-        if self._warden is None:
-            self._fail(scheduler_gone(self._connection.address))
-            return
-        self._warden.stop()
-        self._deaths += 1
-        if self._deaths >= _WARDENS:
-            self._fail(wardens_die(self._deaths))
-            return
         try:
-            self._connection = self._connect()
+            self._connection = self._supply.reconnect()
         except WorkerError as error:
             self._fail(error)

@@ -84,7 +84,10 @@ def _begin(watch: Watch, dask_worker: Nanny) -> None:
 def _end(token: str) -> bool:
     """Stop watching; return False if it has been decided to stop the job."""
     task = _watches.pop(token, None)
-    return task is not None and task.cancel()
+    if task is None:
+        return False
+    task.cancel()
+    return True
 
 
 async def _hold(watch: Watch, nanny: Nanny) -> None:

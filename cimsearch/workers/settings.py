@@ -30,4 +30,4 @@ def quiet() -> None:
 
     for name, logger in logging.root.manager.loggerDict.items():
         if name.split(".")[0] in _NOISY and isinstance(logger, logging.Logger):
-            logger.setLevel(logging.CRITICAL)
+            logger.setLevel(logging.CRITICAL + 1)

@@ -154,6 +154,20 @@ def test_visible_results_depend_on_the_number_alone(n: int, lag: int, rng: rando
         assert some == full
 
 
+@pytest.mark.parametrize("lag", [0, 1, 3, 100])
+def test_only_the_last_trained_results_are_hidden(lag: int) -> None:
+    trials = [seen(i, trained=i % 3 != 2) for i in range(12)]
+    last = {trial.number for trial in [t for t in trials if t.trained][max(0, 8 - lag) :]}
+    known = visible(trials, lag)
+    assert known is not None
+    assert [trial.genes for trial in known] == [trial.genes for trial in trials]
+    for before, after in zip(trials, known, strict=True):
+        if before.number in last:
+            assert (after.state, after.values, after.constraints) == ("running", None, ())
+        else:
+            assert after is before
+
+
 def test_params_hold_every_gene_and_come_back() -> None:
     spec = SPACE.spec.model_dump(mode="python", by_alias=True)
     spec["genes"] |= {"range_policy": ("full_scale", "layer"), "adc_bits": (3, 4, 5)}

@@ -1,5 +1,6 @@
 """Driving an executor in tests: waiting for slots, events and processes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from cimsearch.workers import Event, Executor
+from cimsearch.workers.mortal import kill_tree
 
 TIMEOUT_S = 90.0
 
@@ -93,8 +95,6 @@ class Lent:
         wait_until(self._has_address)
 
     def _has_address(self) -> bool:
-        import json
-
         if not self._file.exists():
             return False
         try:
@@ -131,9 +131,7 @@ class Lent:
         """Kill all of it."""
         for process in self._processes:
             if process.poll() is None:
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    child.kill()
-                process.kill()
+                kill_tree(process.pid)
             process.wait()
 
 

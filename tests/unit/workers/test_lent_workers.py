@@ -247,3 +247,40 @@ def test_a_worker_that_works_for_others_gives_no_slot(cluster: Lent, tmp_path: P
     finally:
         first.close()
         second.close()
+
+
+class Started:
+    """A cluster that was started for an executor, of workers that stop coming."""
+
+    def __init__(self, address: str) -> None:
+        self.scheduler_address = address
+        self.problem = ""
+        self.closed = False
+
+    def check(self) -> None:
+        if self.problem:
+            raise WorkerError(self.problem)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_cluster_that_gives_no_more_workers_is_an_error_after_all_ends(cluster: Lent) -> None:
+    from cimsearch.workers.dask import DaskExecutor
+
+    started = Started(cluster.address)
+    executor = DaskExecutor(workers=2, cluster=started, run=run)
+    try:
+        wait_for_slots(executor, 2)
+        executor.submit("first", job("sleep", seconds=1))
+        executor.submit("second", job("sleep", seconds=1))
+        executor.submit("waits", job("echo"))
+        started.problem = "no more workers"
+        ends = {event.token: event.kind for event in all_of(executor, "first", "second", "waits")}
+        assert ends == {"first": "done", "second": "done", "waits": "lost"}
+        for ask in (executor.free_slots, lambda: executor.events(0.1)):
+            with pytest.raises(WorkerError, match="no more workers"):
+                ask()
+    finally:
+        executor.close()
+    assert started.closed

@@ -1,0 +1,159 @@
+"""NSGA-II's generations: which trials of a history the next child descends from.
+
+Optuna looks for this in a study: for a new one it selects the parents of all generations again.
+Here it is told, and a selection is remembered by all that it was made from: a proposal selects
+only where results have come since the last. Remembering saves time and changes no answer.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalChoiceType
+from optuna.samplers import BaseSampler, NSGAIISampler
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from cimsearch.search.history import Seen
+
+# The name under which NSGA-II notes a trial's generation with it.
+GENERATION = "NSGAIISampler:generation"
+
+# At least the generations of a study, else remembering is in vain; each is a few kilobytes.
+_SELECTIONS = 4096
+
+
+class _Group(tuple[Seen, ...]):
+    """Trials as a key: equal if all they hold is equal, hashed by next to nothing of it."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash((len(self), self[-1].number if self else -1))
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """Where the next child comes from.
+
+    Attributes:
+        generation: The generation it belongs to.
+        parents: Those it is bred from, in the order of their selection; none in generation 0.
+    """
+
+    generation: int
+    parents: tuple[Seen, ...]
+
+
+class Breeder(NSGAIISampler):
+    """Optuna's NSGA-II, told what it would look up in its study.
+
+    Args:
+        population: How many are selected.
+        parents: The trials to breed from, or to select from.
+        born: More trials to select from: the parents' children.
+        dists: The distribution of every parameter, to breed; each leaves a choice.
+        seed: Seed of the draws.
+    """
+
+    def __init__(
+        self,
+        population: int,
+        parents: Sequence[FrozenTrial],
+        *,
+        born: Sequence[FrozenTrial] = (),
+        dists: Mapping[str, BaseDistribution] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(population_size=population, seed=seed)
+        self._parents, self._born = list(parents), list(born)
+        self._dists = dists or {}
+
+    def infer_relative_search_space(
+        self,
+        study: optuna.Study,  # noqa: ARG002 - the signatures are Optuna's
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Return the distributions in the order in which Optuna finds them."""
+        return dict(sorted(self._dists.items()))
+
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:  # noqa: ARG002
+        """Return any number: the parents do not follow from it."""
+        return 0
+
+    def get_parent_population(
+        self,
+        study: optuna.Study,  # noqa: ARG002
+        generation: int,  # noqa: ARG002
+    ) -> list[FrozenTrial]:
+        """Return the parents."""
+        return self._parents
+
+    def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:  # noqa: ARG002
+        """Return the parents' children."""
+        return self._born
+
+
+def descent(history: Sequence[Seen], population: int, directions: Sequence[str]) -> Descent:
+    """Return where the next child comes from: what Optuna finds in a study of this history.
+
+    A generation is over once ``population`` results of it can be seen. The parents of the next
+    are selected from it and from its own parents.
+    """
+    born: dict[int, list[Seen]] = defaultdict(list)
+    for trial in history:
+        if trial.state == "complete" and GENERATION in trial.attrs:
+            born[trial.attrs[GENERATION]].append(trial)
+    generation = max(born, default=0)
+    if len(born[generation]) >= population:
+        generation += 1
+    parents = _Group()
+    for number in range(generation):
+        parents = _select(population, tuple(directions), parents, _Group(born[number]))
+    return Descent(generation, parents)
+
+
+@lru_cache(maxsize=_SELECTIONS)
+def _select(population: int, directions: tuple[str, ...], parents: _Group, born: _Group) -> _Group:
+    """Return who of a generation's parents and their children are the parents of the next."""
+    of = {trial.number: trial for trial in (*born, *parents)}
+    breeder = Breeder(
+        population,
+        [frozen(trial, {}) for trial in parents],
+        born=[frozen(trial, {}) for trial in born],
+    )
+    selected = breeder.select_parent(empty_study(directions, breeder), 1)
+    return _Group(of[trial.number] for trial in selected)
+
+
+def empty_study(directions: Sequence[str], sampler: BaseSampler) -> optuna.Study:
+    """Return a study in memory without trials."""
+    # A study that lives for one proposal is no news; Optuna would announce each.
+    logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)
+    storage = InMemoryStorage()
+    storage.create_new_study([StudyDirection[name.upper()] for name in directions], "empty")
+    return optuna.Study("empty", storage, sampler)
+
+
+def frozen(trial: Seen, params: dict[str, CategoricalChoiceType]) -> FrozenTrial:
+    """Return a complete trial as NSGA-II looks at it."""
+    attrs: dict[str, Any] = {f"constraints:c{i}": v for i, v in enumerate(trial.constraints)}
+    return FrozenTrial(
+        number=trial.number,
+        trial_id=trial.number,
+        state=TrialState.COMPLETE,
+        value=None,
+        values=trial.values,
+        datetime_start=None,
+        datetime_complete=None,
+        params=params,
+        distributions={},
+        user_attrs={},
+        system_attrs=attrs,
+        intermediate_values={},
+    )
