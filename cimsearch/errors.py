@@ -65,7 +65,7 @@ class StorageError(CimsearchError):
 
 
 class StorageUnreachableError(StorageError):
-    """The database's server does not answer now; it may again."""
+    """The database cannot be used now: its server is away, or another has it. It may be later."""
 
 
 class StudyError(CimsearchError):

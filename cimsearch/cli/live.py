@@ -44,6 +44,7 @@ class LiveProgress:
         """End the line that is being redrawn."""
         if self._terminal and self._last:
             sys.stderr.write("\n")
+            self._last = None
 
 
 def _line(progress: Progress) -> str:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from cimsearch.orchestrate.results import StudyResult
 
 
+# Trials of log-normal times (sigma 0.8), in benchmarks/utilisation.py.
+_LAG_PER_WORKER = 2
+_BUSY_LAG_PER_WORKER = 12
+
 _cluster_option = click.option(
     "--cluster",
     metavar="ADDRESS",
@@ -47,6 +51,8 @@ def launch(
     from cimsearch.spec import load_study
 
     spec = load_study(study)
+    if cluster is None:
+        _note_lag(spec.spec.sampler.lag, workers or spec.spec.workers)
     with _resumable(spec.name, LiveProgress()) as progress:
         result = run(
             spec,
@@ -93,6 +99,16 @@ def resume(
             on_progress=progress,
         )
     _finish(result, report)
+
+
+def _note_lag(lag: int, workers: int) -> None:
+    """Say so where the lag leaves workers waiting for each other."""
+    if lag < _LAG_PER_WORKER * workers:
+        click.echo(
+            f"note: sampler.lag is {lag}: {workers} workers will often wait for each other; "
+            f"{_BUSY_LAG_PER_WORKER * workers} keeps them busy (another lag is another study)",
+            err=True,
+        )
 
 
 @contextmanager

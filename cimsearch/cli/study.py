@@ -26,9 +26,11 @@ def import_optuna(source: str, name: str, rename: str | None, storage: str | Non
     from cimsearch.orchestrate.launch import storage_url
     from cimsearch.store import open_storage
     from cimsearch.store.optuna_import import import_optuna as copy
+    from cimsearch.store.optuna_import import read_optuna
 
+    found = read_optuna(source, name)
     with closing(open_storage(storage_url(storage))) as database:
-        done = copy(database, source, name, rename=rename)
+        done = copy(database, found, rename=rename)
     left = f", {done.interrupted} of them running there and failed here" * bool(done.interrupted)
     click.echo(f"imported {done.name}: {done.trials} trials{left}")
 

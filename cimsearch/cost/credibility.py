@@ -1,7 +1,7 @@
 """How far a price can be trusted: calibration to the macro's own silicon, and an honest band."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -77,12 +77,26 @@ def check_calibration(
 
 def is_calibrated(hardware: Hardware) -> bool:
     """Return whether the model meets every measured point of this macro within its tolerance."""
-    calibration = hardware.macro.calibration
+    return _meets_points(_Priced(hardware.hash, hardware))
+
+
+@dataclass(frozen=True)
+class _Priced:
+    """Hardware by its content."""
+
+    hash: str
+    hardware: Hardware = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _meets_points(priced: _Priced) -> bool:
+    # Asked for every network that is priced, and the same for all on one hardware.
+    calibration = priced.hardware.macro.calibration
     if calibration is None:
         return False
     return all(
         abs(check.call_energy_pj / check.point.call_energy_pj - 1) <= calibration.tolerance_frac
-        for check in check_calibration(hardware, calibration)
+        for check in check_calibration(priced.hardware, calibration)
     )
 
 

@@ -222,7 +222,7 @@ def _run(
         phase: Phase = "waiting for another orchestrator's lease to end"
         on_progress(snapshot(context, phase, to_do=context.plan.trials))
 
-    with stop_on_signals() as stopping, leased(context, show_waiting):
+    with stop_on_signals() as stopping, leased(context, show_waiting, stopping):
         # Not part of the study's identity, but a resume from the database alone needs them.
         context.storage.set_study_user_attr(context.study_id, "trials", context.plan.trials)
         context.storage.set_study_user_attr(context.study_id, "data_path", context.plan.data_path)

@@ -1,14 +1,18 @@
 """The lease on a study: while one orchestrator runs it, no other does."""
 
+import hashlib
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 
-from cimsearch.errors import LeaseLostError, StorageError, StorageUnreachableError, StudyError
+from cimsearch.errors import LeaseLostError, StorageError, StudyError
 from cimsearch.orchestrate.context import Context
+from cimsearch.orchestrate.stopping import Stopping
 from cimsearch.store import records as db
 
 LEASE_S = 30.0
@@ -19,7 +23,9 @@ _LOOK_S = 0.5
 
 
 @contextmanager
-def leased(context: Context, on_wait: Callable[[db.LeaseRow], None]) -> Iterator[None]:
+def leased(
+    context: Context, on_wait: Callable[[db.LeaseRow], None], stopping: Stopping
+) -> Iterator[None]:
     """Hold the study's lease for the time of the block, renewing it meanwhile.
 
     Whoever holds it and renews it runs the study. One that has died does not renew: its lease ends
@@ -28,11 +34,13 @@ def leased(context: Context, on_wait: Callable[[db.LeaseRow], None]) -> Iterator
     Args:
         context: The study.
         on_wait: Called once with the lease that is waited for.
+        stopping: How the user has asked to stop; looked at while waiting.
 
     Raises:
         StudyError: Another orchestrator runs the study.
+        KeyboardInterrupt: The user has asked to stop before the lease was had.
     """
-    _take(context, on_wait)
+    _take(context, on_wait, stopping)
     ended = threading.Event()
     keeper = threading.Thread(target=_keep, args=(context, ended), name="lease", daemon=True)
     keeper.start()
@@ -47,11 +55,26 @@ def leased(context: Context, on_wait: Callable[[db.LeaseRow], None]) -> Iterator
 
 
 def owner() -> str:
-    """Return how others name this process: its machine and number."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Return how others name this process: ``host:pid (place)``.
+
+    The place tells apart machines of one name, boots of one machine, and containers that count
+    their processes apart.
+    """
+    return f"{socket.gethostname()}:{os.getpid()} ({_place()})"
 
 
-def _take(context: Context, on_wait: Callable[[db.LeaseRow], None]) -> None:
+@cache
+def _place() -> str:
+    """Return six hexadecimal digits of where process numbers mean the same processes."""
+    known = [socket.gethostname()]
+    # Where there is no such file (not on Linux), names and numbers must do.
+    with suppress(OSError):
+        known.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        known.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:6]
+
+
+def _take(context: Context, on_wait: Callable[[db.LeaseRow], None], stopping: Stopping) -> None:
     first: db.LeaseRow | None = None
     while True:
         other = db.lease_of(context.storage, context.study_id)
@@ -70,15 +93,22 @@ def _take(context: Context, on_wait: Callable[[db.LeaseRow], None]) -> None:
                     on_wait(other)
             if lives or (other.taken, other.renewed) != (first.taken, first.renewed):
                 raise
+            if stopping() != "no":
+                raise KeyboardInterrupt from None
             time.sleep(_LOOK_S)
         else:
             return
 
 
 def _lives(name: str) -> bool | None:
-    """Tell whether an owner is a process of this machine that runs; None of other machines."""
-    host, _, number = name.rpartition(":")
-    if host != socket.gethostname():
+    """Tell whether an owner is a process of this place that runs; None if that is not known.
+
+    It is not of other places, nor of one that was called as this process is: in a container that
+    is started again, processes have the same numbers.
+    """
+    head, _, place = name.rpartition(" ")
+    host, _, number = head.rpartition(":")
+    if place != f"({_place()})" or host != socket.gethostname() or name == owner():
         return None
     try:
         os.kill(int(number), 0)
@@ -97,7 +127,7 @@ def _keep(context: Context, ended: threading.Event) -> None:
     while not ended.wait(_RENEW_S):
         try:
             db.renew_lease(context.storage, context.study_id, seconds=LEASE_S)
-        except StorageUnreachableError:
-            continue  # the lease may still be ours when the server is back
-        except LeaseLostError:
-            return
+        except StorageError:
+            continue  # the lease may still be ours when the database can be written again
+        except (LeaseLostError, KeyError):
+            return  # another's, or the study has been deleted

@@ -89,6 +89,7 @@ class _Loop:
                 rows = db.recover(self.context.storage, self.context.study_id)
             except StorageUnreachableError as error:
                 self._wait_for_database(error)
+                self._check_stop()
             else:
                 self.waiting.add(row.id for row in rows)
                 return

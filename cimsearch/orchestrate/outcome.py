@@ -53,6 +53,9 @@ def record(context: Context, evaluation_id: int, event: Event) -> bool:
     event that is told again changes nothing, so a caller that does not know whether a transaction
     was committed may repeat it.
     """
+    if event.kind == "interrupted":
+        db.end_attempt(context.storage, event.token, state="interrupted", reason=event.reason)
+        return False
     if event.kind == "lost":
         db.end_attempt(context.storage, event.token, state="lost", reason=event.reason)
         losses = context.plan.study.spec.limits.losses
@@ -66,7 +69,7 @@ def record(context: Context, evaluation_id: int, event: Event) -> bool:
 
 
 def times_lost(context: Context, evaluation_id: int) -> int:
-    """Return how often a worker died running it; an orchestrator that died does not count."""
+    """Return how often a worker died running it; orchestrators and clusters do not count."""
     attempts = db.attempts(context.storage, evaluation_id)
     return sum(attempt.state == "lost" for attempt in attempts)
 

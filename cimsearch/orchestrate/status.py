@@ -73,8 +73,9 @@ def read_status(storage: CimStorage, name: str) -> StudyStatus:
     row = require_study(storage, name)
     study = stored_study(storage, row)
     objectives, reference = row.user_attrs["objectives"], row.user_attrs["reference"]
-    known = Known(storage, row.id, Space(study.space), row.directions, reference).look()
+    # Before the trials: one that is added meanwhile is not at work without being known.
     unfinished = db.unfinished(storage, row.id)
+    known = Known(storage, row.id, Space(study.space), row.directions, reference).look()
     running = [each for each in unfinished if each.state == "running"]
     return StudyStatus(
         name=row.name,

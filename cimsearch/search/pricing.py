@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cimsearch.blueprint import layer_table
 from cimsearch.cost import (
     COMPONENTS,
     CostReport,
@@ -82,7 +83,8 @@ def energy_measured_pj(study: Study, candidate: Candidate, score: Score) -> floa
         score.density_frac,
         default=study.spec.statistics,
     )
-    return estimate(candidate.blueprint, study.hardware, statistics, allow_reload=True).energy_pj
+    table = layer_table([candidate.blueprint])
+    return float(estimate_totals(table, study.hardware, statistics).energy_pj[0])
 
 
 def estimate_batch(

@@ -5,6 +5,7 @@ member with its size and SHA-256.
 """
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
@@ -58,6 +59,11 @@ MAX_TEXT = 10_000
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$", max_length=MAX_TEXT)]
 """A text that every database takes, and that does nothing to a terminal."""
 Index = Annotated[int, Field(ge=0, lt=2**31)]
+Time = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 2, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
+]
+"""A time that every time zone has."""
 
 
 class Part(BaseModel):
@@ -93,7 +99,7 @@ class StudyPart(Part):
     directions: Annotated[tuple[Direction, ...], Field(min_length=1)]
     user_attrs: dict[str, Any]
     system_attrs: dict[str, Any]
-    created: AwareDatetime
+    created: Time
 
 
 class DistributionsLine(Part):
@@ -116,8 +122,8 @@ class TrialLine(Part):
     candidate_hash: Name | None
     rung: Index | None
     promoted_from: Index | None
-    started: AwareDatetime | None
-    ended: AwareDatetime | None
+    started: Time | None
+    ended: Time | None
     fail_reason: Name | None
 
 
@@ -134,8 +140,8 @@ class EvaluationLine(Part):
     state: Literal["pending", "done", "failed"]
     score: dict[str, Any] | None
     fail_reason: Name | None
-    created: AwareDatetime
-    ended: AwareDatetime | None
+    created: Time
+    ended: Time | None
 
 
 class AttemptLine(Part):
@@ -145,8 +151,8 @@ class AttemptLine(Part):
     n: Annotated[int, Field(ge=1, lt=2**31)]
     worker: Name
     state: Literal["done", "lost", "failed", "late", "interrupted"]
-    started: AwareDatetime
-    ended: AwareDatetime | None
+    started: Time
+    ended: Time | None
     reason: Name | None
 
 

@@ -32,6 +32,7 @@ from cimsearch.store.encoding import (
     decode_distributions,
     encode_distributions,
     encode_trial,
+    to_canonical_json,
     to_json,
 )
 from cimsearch.store.reads import find_study
@@ -219,7 +220,7 @@ class _Import:
             texts = {"candidate": line.candidate, "job": line.job, "score": line.score}
             yield {
                 **line.model_dump(include={"role", "label", "state", "fail_reason"}),
-                **{k: None if v is None else canonical_json(to_json(v)) for k, v in texts.items()},
+                **{k: None if v is None else to_canonical_json(v) for k, v in texts.items()},
                 "study_id": study_id,
                 "trial_id": None if line.trial is None else self._trial_id(line.trial),
                 "key": archive.KEY_PREFIX + line.key,

@@ -8,8 +8,14 @@ from cimsearch.store.archive import IMPORTED, MAX_TEXT
 from cimsearch.store.encoding import from_json
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_ADDRESS = re.compile(r"\b(?:tcp|tls|ucx|inproc|file|s3|gs)://[^\s'\",;)]+")
-_PATH = re.compile(r"(?<![\w./~])~?(?:/[^\s/'\":,;()\[\]]+){2,}/?")
+_ADDRESS = re.compile(
+    r"\b[a-z][a-z0-9+.\-]*://[^\s'\",;)]+|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.]*\w)"
+)
+# In quotes, as Python's own errors have it, a path may hold anything.
+_PATH = re.compile(
+    r"(?<=')~?/[^'\n]+(?=')|(?<=\")~?/[^\"\n]+(?=\")"
+    r"|(?<![\w./~])~?(?:/[^\s/'\":,;()\[\]]+){2,}/?"
+)
 
 
 def spec_without_places(text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import bindparam, func, insert, select, update
 
+from cimsearch.store.encoding import plain_text
 from cimsearch.store.reads import fields_of
 from cimsearch.store.rows import EvaluationRow, EvaluationState, Tell
 from cimsearch.store.schema import attempt, evaluation
@@ -81,7 +82,7 @@ def end_attempt(
         raise KeyError(f"no attempt has the token {token}")
     with _writing_evaluation(storage, found.evaluation_id) as (write, _, _):
         if _is_running(write, found.evaluation_id, token):
-            _end_running(write, found.evaluation_id, state, reason)
+            _end_running(write, found.evaluation_id, state, plain_text(reason))
             _set_evaluation(write, found.evaluation_id, {"state": "pending"})
 
 
@@ -114,6 +115,8 @@ def finish_evaluation(
     """
     if (score is None) == (fail_reason is None):
         raise ValueError("an evaluation ends with a score or with a reason")
+    # What an exception says of a job may be any text: it must not keep its end from being told.
+    fail_reason = plain_text(fail_reason)
     with _writing_evaluation(storage, evaluation_id) as (write, trial_id, state):
         current = token is None or _is_running(write, evaluation_id, token)
         if not current or state not in ("pending", "running"):
@@ -132,7 +135,7 @@ def finish_evaluation(
         if tell is not None and trial_id is not None:
             frozen = write.unfinished_trial(trial_id)
             end_trial(write, frozen, tell)
-            write.update_trial(frozen, fail_reason=tell.fail_reason)
+            write.update_trial(frozen, fail_reason=plain_text(tell.fail_reason))
             append_front(write, trial_id, tell)
     return True
 

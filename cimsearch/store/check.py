@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -44,6 +44,9 @@ _EVENTS = (
     select(front_event).where(front_event.c.study_id == _OF_STUDY).order_by(front_event.c.seq)
 )
 _EXPIRES = select(study_lease.c.expires).where(study_lease.c.study_id == _OF_STUDY)
+
+# What a text that is not what it should be raises when it is read.
+_NO_JSON = (ValueError, TypeError, AttributeError)
 
 # What an evaluation may be while its trial is this.
 _FITTING: Mapping[str, frozenset[str]] = {
@@ -99,7 +102,7 @@ class _Content:
     attempts: Mapping[int, Counter[str]]
     events: Sequence[Any]
     leased: bool
-    points: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    points: Mapping[int, tuple[float, ...]]
 
 
 def check_database(url: str) -> CheckReport:
@@ -112,7 +115,14 @@ def check_database(url: str) -> CheckReport:
     try:
         with storage.session.reading() as conn:
             findings = list(_file(conn))
-            contents = [_content(conn, row) for row in conn.execute(select(study)).mappings()]
+            rows = conn.execute(select(study)).mappings().all()
+            contents = []
+            for row in rows:
+                try:
+                    contents.append(_content(conn, row))
+                except _NO_JSON as error:
+                    text = f"its record cannot be read: {error}"
+                    findings.append(Finding("problem", row["name"], text))
     finally:
         storage.close()
     for content in contents:
@@ -121,7 +131,7 @@ def check_database(url: str) -> CheckReport:
         findings += [Finding("warning", content.name, text) for text in _abandoned(content)]
     ok = all(finding.kind == "warning" for finding in findings)
     n_trials = sum(len(content.trials) for content in contents)
-    return CheckReport(ok, len(contents), n_trials, tuple(findings))
+    return CheckReport(ok, len(rows), n_trials, tuple(findings))
 
 
 def _file(conn: Connection) -> Iterator[Finding]:

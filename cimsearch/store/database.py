@@ -16,11 +16,10 @@ from sqlalchemy import (
     event,
     func,
     inspect,
-    make_url,
     select,
     table,
 )
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import NoSuchModuleError
 
 from cimsearch.errors import StorageError
 from cimsearch.store.failures import (
@@ -28,11 +27,12 @@ from cimsearch.store.failures import (
     EXAMPLES,
     missing,
     name_of,
-    no_url,
+    no_driver,
     other_version,
     sqlite_path,
     told,
     unusable,
+    url_of,
 )
 from cimsearch.store.filesystem import network_type
 from cimsearch.store.migrations import known_versions, migrate
@@ -124,6 +124,18 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def looking(engine: Engine) -> Iterator[Connection]:
+    """Give a connection whose queries see the newest state each, with no transaction around them.
+
+    A server is asked once instead of three times.
+    """
+    with told(engine.url), engine.connect() as conn:
+        if engine.dialect.name == "postgresql":
+            conn.execution_options(isolation_level="AUTOCOMMIT")
+        yield conn
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Give a connection inside one transaction: all of the block is committed, or nothing."""
     with told(engine.url), engine.execution_options(cimsearch_writes=True).begin() as conn:
@@ -153,10 +165,7 @@ def _driver(conn: Connection) -> Any:
 
 
 def _engine(text: str, *, foreign_keys: bool = True) -> Engine:
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError) as error:
-        raise no_url(text) from error
+    url = url_of(text)
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise StorageError(
             f"cannot use a {url.get_backend_name()} database: allowed are sqlite and postgresql",
@@ -166,23 +175,19 @@ def _engine(text: str, *, foreign_keys: bool = True) -> Engine:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url, foreign_keys=foreign_keys)
         return _postgres_engine(url)
-    except NoSuchModuleError as error:
-        raise StorageError(f"there is no driver {url.drivername}", EXAMPLES) from error
+    except (NoSuchModuleError, ImportError) as error:
+        raise no_driver(url, error) from error
 
 
 def _postgres_engine(url: URL) -> Engine:
     libpq = url.get_driver_name().startswith("psycopg")
     patience = {k: v for k, v in _SERVER_PATIENCE.items() if libpq and k not in url.query}
-    try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
-    except ImportError as error:
-        raise StorageError(
-            f"the PostgreSQL driver {error.name} is not installed", "pip install 'psycopg[binary]'"
-        ) from error
-    timeouts = {
-        "lock_timeout": BUSY_TIMEOUT_S,
-        "idle_in_transaction_session_timeout": _IDLE_TIMEOUT_S,
-    }
+    # Whatever the server's default: a writer has to see what was committed before its turn.
+    engine = create_engine(
+        url, pool_pre_ping=True, connect_args=patience, isolation_level="READ COMMITTED"
+    )
+    idle = "idle_in_transaction_session_timeout"
+    timeouts = {"lock_timeout": BUSY_TIMEOUT_S, idle: _IDLE_TIMEOUT_S}
 
     def set_up(driver: Any, _record: object) -> None:
         with driver.cursor() as cursor:

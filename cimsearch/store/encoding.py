@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,9 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from optuna.trial import FrozenTrial, TrialState
 
 Distributions = dict[str, BaseDistribution]
+
+# PostgreSQL has no zero byte and no database a lone surrogate; the rest is for terminals.
+_UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def to_json(value: object) -> str:
@@ -22,9 +26,21 @@ def from_json(text: str) -> Any:
     return json.loads(text)
 
 
+def plain_text(text: str | None) -> str | None:
+    """Return a text that came from elsewhere as every database takes it, the rest as escapes."""
+    if text is None:
+        return None
+    return _UNFIT.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 def canonical_json(text: str) -> str:
     """Rewrite JSON in its one canonical form: keys sorted, no white space, ASCII."""
-    return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    return to_canonical_json(json.loads(text))
+
+
+def to_canonical_json(value: object) -> str:
+    """Write what was read from JSON in its one canonical form."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def content_hash(text: str) -> str:

@@ -8,8 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage
 
-from sqlalchemy import URL
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceError
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+)
 
 from cimsearch.errors import StorageError, StorageUnreachableError
 from cimsearch.store.filesystem import network_type
@@ -40,7 +46,8 @@ def told(url: URL) -> Iterator[None]:
     """Turn what the database or its driver cannot do into one clear line.
 
     Raises:
-        StorageUnreachableError: The server does not answer, or the connection to it is lost.
+        StorageUnreachableError: The server does not answer, the connection to it is lost, or
+            another process keeps the database locked.
         StorageError: The database cannot be used for another reason.
     """
     try:
@@ -64,10 +71,39 @@ def name_of(url: URL) -> str:
     return str(sqlite_path(url) or shown.render_as_string(hide_password=True))
 
 
-def no_url(text: str) -> StorageError:
-    """Say that a text is no database URL; it may hold a password all the same."""
+def url_of(text: str, forms: str = EXAMPLES) -> URL:
+    """Read a database URL.
+
+    Args:
+        text: The URL.
+        forms: The hint of the error: what may be given.
+
+    Raises:
+        StorageError: If it is none, or one whose password cannot be told from the rest.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise _no_url(text, forms) from error
+    # A password ends at its first '@': what is behind it would be told as a part of the host.
+    if url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}":
+        raise _no_url(text, f"write '@' in a name or password as %40; {forms}")
+    return url
+
+
+def _no_url(text: str, hint: str) -> StorageError:
+    # It may hold a password all the same.
     shown = re.sub(r"(?<=:).*@|(?<=password=)[^&]*", "***", text)
-    return StorageError(f"not a database URL: {shown!r}", EXAMPLES)
+    shown = re.sub(r"(?<=//)([^:@]*:).*", r"\1***", shown)
+    return StorageError(f"not a database URL: {shown!r}", hint)
+
+
+def no_driver(url: URL, error: Exception) -> StorageError:
+    """Say that a URL names a driver that does not exist, or is not installed."""
+    if not isinstance(error, ImportError):
+        return StorageError(f"there is no driver {url.drivername}", EXAMPLES)
+    hint = EXAMPLES if url.get_backend_name() == "sqlite" else "pip install 'psycopg[binary]'"
+    return StorageError(f"the database driver {error.name} is not installed", hint)
 
 
 def missing(url: URL) -> StorageError:
@@ -106,6 +142,10 @@ def unusable(url: URL, error: BaseException) -> StorageError:
 def _unusable_server(name: str, reason: str, code: str | None) -> StorageError:
     if code == "53100":
         return StorageError(f"the disk of the server of the database {name} is full", _KEPT)
+    if code in ("40P01", "40001"):  # a deadlock, or writers that did not go together
+        return StorageUnreachableError(
+            f"the database {name} gave way to another writer: {reason}", "try again"
+        )
     if code == "55P03":
         return _locked(name)
     if code == "25006":
@@ -162,7 +202,8 @@ def _held(path: Path) -> StorageError:
 
 
 def _locked(name: str) -> StorageError:
-    return StorageError(
+    # It ends as a server's absence does, so whoever waits for that should wait for this.
+    return StorageUnreachableError(
         f"the database {name} has been locked by another process for {BUSY_TIMEOUT_S:.0f} s",
         "end the process that holds it",
     )

@@ -13,17 +13,25 @@ NETWORK = frozenset(
         "beegfs",
         "ceph",
         "cifs",
+        "dvs",
         "fuse.ceph",
         "fuse.ceph-fuse",
         "fuse.glusterfs",
+        "fuse.juicefs",
+        "fuse.rclone",
         "fuse.sshfs",
+        "gfs2",
         "gpfs",
         "lustre",
         "nfs",
         "nfs4",
+        "ocfs2",
+        "panfs",
+        "pvfs2",
         "smb",
         "smb3",
         "smbfs",
+        "wekafs",
     )
 )
 """File systems whose files several machines may open, as Linux names them."""
@@ -33,12 +41,14 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 def network_type(path: Path) -> str | None:
     """Name the network file system that a file is on or would be on, or None if it is local."""
+    # First, as it makes an automounter mount what the path leads to.
+    resolved = path.resolve()
     try:
         # Mount points may be named in any encoding.
         mounts = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return None
-    found = file_system_of(path.resolve(), mounts)
+    found = file_system_of(resolved, mounts)
     return found if found in NETWORK else None
 
 

@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import URL, Connection, create_engine, insert, inspect, make_url, update
+from sqlalchemy import URL, Connection, create_engine, insert, inspect, update
 from sqlalchemy.exc import ArgumentError, IntegrityError
 
 from cimsearch.errors import StorageError, StudyError
@@ -22,7 +22,7 @@ from cimsearch.store.encoding import (
     encode_trial,
     to_json,
 )
-from cimsearch.store.failures import name_of, told
+from cimsearch.store.failures import name_of, told, url_of
 from cimsearch.store.schema import VERSION_TABLE, distribution_set, study, trial
 from cimsearch.store.storage import CimStorage
 from cimsearch.store.transaction import insert_once
@@ -55,38 +55,63 @@ class Imported:
     interrupted: int
 
 
-def import_optuna(
-    storage: CimStorage, source: str, name: str, *, rename: str | None = None
-) -> Imported:
-    """Copy a study from one of Optuna's storages, with all its trials, in one transaction.
+@dataclass(frozen=True)
+class OptunaStudy:
+    """A study as it was found in one of Optuna's storages, with its trials in order of number."""
 
-    Numbers, states, values, parameters, distributions, intermediate values, constraints,
-    attributes and times stay as they are. A trial that is running in the source fails here,
-    because nobody is going to finish it; a waiting one goes on waiting. The source is only read.
+    study: FrozenStudy
+    trials: Sequence[FrozenTrial]
+
+
+def read_optuna(source: str, name: str) -> OptunaStudy:
+    """Read a study from one of Optuna's storages, which stays as it is.
 
     Args:
-        storage: Where to.
         source: The URL of a database as Optuna's `RDBStorage` takes it, or the path of a journal
             file.
         name: The study's name there.
-        rename: Its name here, if it is to be another.
 
     Raises:
         StorageError: The source cannot be read, or is not Optuna's.
-        StudyError: There is no such study, or there is one of that name here.
+        StudyError: There is no such study.
     """
     with _opened(source) as (origin, shown):
         found = _find(origin, name, shown)
-        trials = origin.get_all_trials(found._study_id, deepcopy=False)
-    target = name if rename is None else rename
+        return OptunaStudy(found, origin.get_all_trials(found._study_id, deepcopy=False))
+
+
+def import_optuna(
+    storage: CimStorage, found: OptunaStudy, *, rename: str | None = None
+) -> Imported:
+    """Add a study of Optuna's with all its trials, in one transaction.
+
+    Numbers, states, values, parameters, distributions, intermediate values, constraints,
+    attributes and times stay as they are. A trial that is running in the source fails here,
+    because nobody is going to finish it; a waiting one goes on waiting.
+
+    Args:
+        storage: Where to.
+        found: The study, from `read_optuna`.
+        rename: Its name here, if it is to be another.
+
+    Raises:
+        StudyError: There is a study of that name here.
+    """
+    name = found.study.study_name if rename is None else rename
+    # Before the transaction, which keeps others from writing.
+    sets: dict[str, str] = {}
+    rows = [_row(number, each, sets) for number, each in enumerate(found.trials)]
     with storage.session.writing() as conn:
-        study_id = _insert_study(conn, found, target)
-        ids = _insert_trials(conn, study_id, trials)
-        attrs = _with_new_ids(found.system_attrs, ids)
+        study_id = _insert_study(conn, found.study, name)
+        for digest, text in sets.items():
+            insert_once(conn, distribution_set, {"hash": digest, "json": text})
+        new_ids = _insert_trials(conn, [{**row, "study_id": study_id} for row in rows])
+        ids = {t._trial_id: new for t, new in zip(found.trials, new_ids, strict=True)}
+        attrs = _with_new_ids(found.study.system_attrs, ids)
         here = update(study).where(study.c.id == study_id)
-        conn.execute(here.values(system_attrs=to_json(attrs), n_trials=len(trials)))
-    interrupted = sum(t.state == TrialState.RUNNING for t in trials)
-    return Imported(study_id, target, len(trials), interrupted)
+        conn.execute(here.values(system_attrs=to_json(attrs), n_trials=len(rows)))
+    interrupted = sum(t.state == TrialState.RUNNING for t in found.trials)
+    return Imported(study_id, name, len(rows), interrupted)
 
 
 @contextmanager
@@ -95,12 +120,7 @@ def _opened(source: str) -> Iterator[tuple[BaseStorage, str]]:
     if "://" not in source:
         yield _journal(Path(source)), source
         return
-    try:
-        url = make_url(source)
-    except (ArgumentError, ValueError) as error:
-        raise StorageError(
-            "the Optuna storage is not given as a URL that can be read", _FORMS
-        ) from error
+    url = url_of(source, f"give {_FORMS}")
     _require_optuna(url)
     with told(url):
         try:
@@ -186,28 +206,27 @@ def _insert_study(conn: Connection, found: FrozenStudy, name: str) -> int:
         ) from error
 
 
-def _insert_trials(
-    conn: Connection, study_id: int, trials: Sequence[FrozenTrial]
-) -> dict[int, int]:
-    """Insert the trials and return the new id of each old one."""
-    rows, stored = [], set[str]()
-    for number, original in enumerate(trials):
-        frozen = _ended(original) if original.state == TrialState.RUNNING else original
-        rows.append(
-            {
-                **encode_trial(frozen),
-                "study_id": study_id,
-                "number": number,
-                "dists_hash": _insert_distributions(conn, frozen, stored),
-                "fail_reason": None if frozen is original else INTERRUPTED,
-                "revision": 1,
-            }
-        )
+def _row(number: int, original: FrozenTrial, sets: dict[str, str]) -> dict[str, Any]:
+    """Return a trial's row but for its study, and add its distributions to ``sets``, by hash."""
+    frozen = _ended(original) if original.state == TrialState.RUNNING else original
+    text = encode_distributions(frozen.distributions)
+    digest = content_hash(text)
+    sets[digest] = text
+    return {
+        **encode_trial(frozen),
+        "number": number,
+        "dists_hash": digest,
+        "fail_reason": None if frozen is original else INTERRUPTED,
+        "revision": 1,
+    }
+
+
+def _insert_trials(conn: Connection, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
+    """Insert rows of trials and return their ids."""
     if not rows:
-        return {}
+        return ()
     inserted = insert(trial).returning(trial.c.id, sort_by_parameter_order=True)
-    ids = conn.scalars(inserted, rows)
-    return {t._trial_id: new for t, new in zip(trials, ids, strict=True)}
+    return conn.scalars(inserted, rows).all()
 
 
 def _ended(running: FrozenTrial) -> FrozenTrial:
@@ -215,15 +234,6 @@ def _ended(running: FrozenTrial) -> FrozenTrial:
     failed.state, failed.values = TrialState.FAIL, None
     failed.datetime_complete = datetime.now()
     return failed
-
-
-def _insert_distributions(conn: Connection, frozen: FrozenTrial, stored: set[str]) -> str:
-    text = encode_distributions(frozen.distributions)
-    digest = content_hash(text)
-    if digest not in stored:
-        insert_once(conn, distribution_set, {"hash": digest, "json": text})
-        stored.add(digest)
-    return digest
 
 
 def _with_new_ids(attrs: Mapping[str, Any], ids: Mapping[int, int]) -> dict[str, Any]:

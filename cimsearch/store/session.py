@@ -3,7 +3,8 @@
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +12,12 @@ from sqlalchemy import Connection, bindparam, select
 
 from cimsearch.errors import LeaseLostError
 from cimsearch.store import database
-from cimsearch.store.mirror import Entry, StudyMirror
+from cimsearch.store.mirror import Change, Entry, StudyMirror
 from cimsearch.store.schema import study, study_lease, trial
-from cimsearch.store.transaction import RAISE_REVISION, StudyWrite
+from cimsearch.store.transaction import RAISE_REVISION, StudyWrite, finished_already
+
+PATIENCE_S = 1.0
+"""After this time a change that waits is written by whatever is done next on the database."""
 
 _REVISION = select(study.c.revision).where(study.c.id == bindparam("study_id"))
 _LEASE = select(study_lease.c.token, study_lease.c.owner).where(
@@ -30,6 +34,14 @@ class Session:
     the caller decides what to write. The mirror takes the change in after the commit. A read asks
     for the study's revision first, so it sees what any process has committed. Blocks of `reading`
     and of the `writing`s must not be nested in one thread.
+
+    Optuna sets the parameters and attributes of a trial one by one. Its rule for a cache before a
+    database, in `optuna.storages._CachedStorage`, is that a writing method may succeed before its
+    write is persistent, but "any preceding writes on any attributes of `Trial` are guaranteed to
+    be written into a persistent storage before writes on `state` of `Trial` succeed". So `edit`
+    keeps changes to trials that were asked for here, and the next transaction on their study
+    writes them too: their end at the latest. `study` shows them at once; `reading` and `writing`,
+    which show the database itself, write them first.
 
     Attributes:
         url: The database, with its password.
@@ -50,6 +62,7 @@ class Session:
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
+            self.flush()
             memory = database.in_memory(self._engine)
             image = database.memory_image(self._engine) if memory else None
         return {"url": self.url, "image": image}
@@ -61,21 +74,46 @@ class Session:
             database.restore_image(self._engine, image)
 
     def close(self) -> None:
-        """Close the connections to the database."""
+        """Write what waits, as `flush` does, and close the connections to the database."""
         with self._lock:
-            self._engine.dispose()
+            try:
+                self.flush()
+            finally:
+                self._engine.dispose()
+
+    def flush(self) -> None:
+        """Write the changes that `edit` keeps.
+
+        Raises:
+            UpdateFinishedTrialError: If another process has ended a trial before its changes were
+                written; the changes to the others are.
+            LeaseLostError: If another session has taken over a study; its changes are dropped.
+            StorageError: If the database cannot be written; what waits is kept, to try again.
+        """
+        with self._lock:
+            for mirror in list(self._mirrors.values()):
+                self._write_pending(mirror)
+            refused = [(m, n) for m in self._mirrors.values() for n in m.refused]
+            for mirror, number in refused:
+                mirror.refused.discard(number)
+            if refused:
+                raise finished_already(refused[0][1])
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection for reading."""
-        with self._lock, database.reading(self._engine) as conn:
-            yield conn
+        with self._lock:
+            self._write_old(0.0)
+            with database.reading(self._engine) as conn:
+                yield conn
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give one transaction that concerns no study's trials, such as storing a spec."""
-        with self._lock, database.writing(self._engine) as conn:
-            yield conn
+        with self._lock:
+            self._write_old(0.0)
+            with database.writing(self._engine) as conn:
+                yield conn
 
     @contextmanager
     def writing_to(self, study_id: int) -> Iterator[StudyWrite]:
@@ -94,6 +132,7 @@ class Session:
                     self._require_lease(conn, mirror)
                 write = StudyWrite(conn, mirror, mirror.revision + 1)
                 yield write
+                write.write_pending()
             write.take_in()
 
     @contextmanager
@@ -102,13 +141,42 @@ class Session:
         with self._lock, self.writing_to(self._study_of(trial_id)) as write:
             yield write
 
+    def edit(self, trial_id: int, change: Change, *, param: str | None = None) -> None:
+        """Change something of an unfinished trial other than its state, soon or at once.
+
+        Args:
+            trial_id: The trial; KeyError if there is none.
+            change: Makes the change.
+            param: The parameter that it sets. One that is new to the study is written at once, so
+                that from then on every process compares its distribution with this one.
+
+        Raises:
+            UpdateFinishedTrialError: If the trial is finished. If another process ended it since
+                this one last looked, that is noticed by a later write to the trial, or `flush`.
+        """
+        with self._lock:
+            self._write_old(PATIENCE_S)
+            mirror = next((m for m in self._mirrors.values() if trial_id in m.asked), None)
+            if mirror is not None and (param is None or param in mirror.distributions):
+                mirror.change(trial_id, change)
+                return
+            with self.writing_trial(trial_id) as write:
+                frozen = write.unfinished_trial(trial_id)
+                change(frozen, write.mirror)
+                write.update_trial(frozen)
+
     @contextmanager
     def study(self, study_id: int) -> Iterator[StudyMirror]:
         """Give the study as it is now, for the time of the block; KeyError if there is none."""
         with self._lock:
-            with self.reading() as conn:
+            self._write_old(PATIENCE_S)
+            with database.looking(self._engine) as conn:
                 revision = conn.scalar(_REVISION, {"study_id": study_id})
-                mirror = self._caught_up(conn, study_id, revision)
+            mirror = self._mirrors.get(study_id)
+            if mirror is None or mirror.revision != revision:
+                with database.reading(self._engine) as conn:
+                    revision = conn.scalar(_REVISION, {"study_id": study_id})
+                    mirror = self._caught_up(conn, study_id, revision)
             yield mirror
 
     def entries(self, study_id: int) -> list[Entry]:
@@ -117,14 +185,48 @@ class Session:
             return list(mirror.entries)
 
     def entry(self, trial_id: int) -> Entry:
-        """Return a trial; KeyError if there is none."""
-        with self._lock, self.study(self._study_of(trial_id)) as mirror:
-            return mirror.entry(trial_id)
+        """Return a trial; KeyError if there is none.
+
+        One with changes that wait is as it is known here: only this process should write to it.
+        """
+        with self._lock:
+            self._write_old(PATIENCE_S)
+            for mirror in self._mirrors.values():
+                if trial_id in mirror.pending:
+                    return mirror.entry(trial_id)
+            with self.study(self._study_of(trial_id)) as mirror:
+                return mirror.entry(trial_id)
 
     def forget(self, study_id: int) -> None:
         """Drop the mirror of a study that has been deleted."""
         with self._lock:
             self._mirrors.pop(study_id, None)
+
+    def _write_old(self, age_s: float) -> None:
+        """Write what has waited for so long; what cannot ever be written fails later, if at all.
+
+        A trial that is finished, deleted, or another session's now refuses the next write too.
+        """
+        for mirror in list(self._mirrors.values()):
+            if mirror.pending and monotonic() - mirror.pending_since_s >= age_s:
+                with suppress(LeaseLostError):
+                    self._write_pending(mirror)
+
+    def _write_pending(self, mirror: StudyMirror) -> None:
+        if not mirror.pending:
+            return
+        # If it fails, reading goes on until it is tried again.
+        mirror.pending_since_s = monotonic()
+        try:
+            with self.writing_to(mirror.study_id):
+                pass
+        except KeyError:
+            if mirror.study_id in self._mirrors:
+                raise
+            # Else the study has been deleted, and its trials with it.
+        except LeaseLostError:
+            self.forget(mirror.study_id)
+            raise
 
     def _caught_up(self, conn: Connection, study_id: int, revision: int | None) -> StudyMirror:
         if revision is None:
@@ -146,7 +248,7 @@ class Session:
         for mirror in self._mirrors.values():
             if trial_id in mirror.numbers:
                 return mirror.study_id
-        with self.reading() as conn:
+        with database.reading(self._engine) as conn:
             study_id = conn.scalar(_STUDY_OF_TRIAL, {"trial_id": trial_id})
         if study_id is None:
             raise KeyError(f"No trial with trial_id {trial_id} exists.")

@@ -2,7 +2,8 @@
 
 import copy
 import uuid
-from collections.abc import Callable, Container, Sequence
+import weakref
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,15 +45,37 @@ class CimStorage(BaseStorage):
     It may be shared by threads, and pickled: the copy opens the same database, or, if that is in
     memory, gets a copy of it. What the reading methods return must not be changed.
 
+    Parameters, attributes and intermediate values of a trial that this storage created are written
+    together: with the next change of a trial's state or any other write to the study, with what
+    is done on this storage a second or more later, by `flush`, by `close`, when it is collected or
+    Python ends. A process that is killed loses what was not written; no finished trial does.
+
     Args:
         session: The transactions on the database, which the records use too.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        weakref.finalize(self, session.flush)
+
+    def __reduce__(self) -> tuple[type["CimStorage"], tuple[Session]]:
+        """Pickle the session only; the copy looks after its own end."""
+        return CimStorage, (self.session,)
+
+    def flush(self) -> None:
+        """Write all that waits, so that other processes see it and a kill does not lose it.
+
+        Raises:
+            UpdateFinishedTrialError: If another process has ended a trial before its changes were
+                written; the changes to the others are.
+            LeaseLostError: If another has taken over a study that this storage had a lease on; the
+                changes are dropped.
+            StorageError: If the database cannot be written; nothing is lost, try again.
+        """
+        self.session.flush()
 
     def close(self) -> None:
-        """Close the connections to the database; an in-memory database is lost."""
+        """Flush, and close the connections to the database; an in-memory database is lost."""
         self.session.close()
 
     def create_new_study(
@@ -151,13 +174,10 @@ class CimStorage(BaseStorage):
         """See Optuna's `BaseStorage`."""
         frozen = running_trial() if template_trial is None else template_trial
         with self.session.writing_to(study_id) as write:
-            return write.insert_trial(frozen).frozen._trial_id
-
-    def _edit(self, trial_id: int, edit: Callable[[FrozenTrial, StudyMirror], None]) -> None:
-        with self.session.writing_trial(trial_id) as write:
-            frozen = write.unfinished_trial(trial_id)
-            edit(frozen, write.mirror)
-            write.update_trial(frozen)
+            trial_id = write.insert_trial(frozen).frozen._trial_id
+        if frozen.state == TrialState.RUNNING:
+            write.mirror.asked.add(trial_id)
+        return trial_id
 
     def set_trial_param(
         self,
@@ -168,13 +188,16 @@ class CimStorage(BaseStorage):
     ) -> None:
         """See Optuna's `BaseStorage`."""
 
-        def edit(frozen: FrozenTrial, mirror: StudyMirror) -> None:
+        def change(frozen: FrozenTrial, mirror: StudyMirror) -> None:
             if param_name in mirror.distributions:
                 check_distribution_compatibility(mirror.distributions[param_name], distribution)
-            frozen.params[param_name] = distribution.to_external_repr(param_value_internal)
+            # There and back as when it is written: what cannot be is refused now, not later.
+            value = distribution.to_external_repr(param_value_internal)
+            value = distribution.to_external_repr(distribution.to_internal_repr(value))
+            frozen.params[param_name] = _as_written(value)
             frozen.distributions = {**frozen.distributions, param_name: distribution}
 
-        self._edit(trial_id, edit)
+        self.session.edit(trial_id, change, param=param_name)
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
@@ -192,21 +215,31 @@ class CimStorage(BaseStorage):
             if state.is_finished():
                 frozen.datetime_complete = datetime.now()
             write.update_trial(frozen)
+        if state == TrialState.RUNNING:
+            write.mirror.asked.add(trial_id)
         return True
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
         """See Optuna's `BaseStorage`."""
-        self._edit(trial_id, lambda t, _: t.intermediate_values.update({step: intermediate_value}))
+        new = {int(step): float(intermediate_value)}
+        self.session.edit(trial_id, lambda t, _: t.intermediate_values.update(new))
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """See Optuna's `BaseStorage`."""
-        self._edit(trial_id, lambda t, _: t.user_attrs.update({key: value}))
+        new = _as_written({key: value})
+        self.session.edit(trial_id, lambda t, _: t.user_attrs.update(new))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """See Optuna's `BaseStorage`."""
-        self._edit(trial_id, lambda t, _: t.system_attrs.update({key: value}))
+        new = _as_written({key: value})
+
+        def change(frozen: FrozenTrial, _mirror: StudyMirror) -> None:
+            frozen.system_attrs.update(new)
+            to_json(frozen.constraints)  # they are among them: no constraint is refused now
+
+        self.session.edit(trial_id, change)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """See Optuna's `BaseStorage`."""
@@ -227,9 +260,20 @@ class CimStorage(BaseStorage):
     ) -> list[FrozenTrial]:
         """See Optuna's `BaseStorage`."""
         with self.session.study(study_id) as mirror:
-            entries = mirror.entries
-            if states is not None and not any(s.is_finished() and s in states for s in TrialState):
-                # Asked at every `Study.ask`: look only at the few trials that can be meant.
-                entries = [entries[n] for n in sorted(mirror.unfinished)]
-            trials = [e.frozen for e in entries if states is None or e.frozen.state in states]
-        return copy.deepcopy(trials) if deepcopy else trials
+            trials = list(mirror.trials)
+            if states is not None:
+                if not any(s.is_finished() and s in states for s in TrialState):
+                    # Asked at every `Study.ask`: look only at the few trials that can be meant.
+                    trials = [trials[n] for n in sorted(mirror.unfinished)]
+                trials = [t for t in trials if t.state in states]
+        if deepcopy:
+            trials = copy.deepcopy(trials)
+            for trial in trials:
+                # Equal ones may be one object, which a deep copy of them all keeps.
+                trial.system_attrs = dict(trial.system_attrs)
+        return trials
+
+
+def _as_written(value: Any) -> Any:
+    """Return a value as it will be read back; TypeError if it cannot be written."""
+    return from_json(to_json(value))

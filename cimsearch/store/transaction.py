@@ -55,6 +55,11 @@ def running_trial() -> FrozenTrial:
     )
 
 
+def finished_already(number: int) -> UpdateFinishedTrialError:
+    """Say, in Optuna's words, that a trial must not be changed any more."""
+    return UpdateFinishedTrialError(f"Trial#{number} has already finished and can not be updated.")
+
+
 def insert_once(conn: Connection, into: Table, row: dict[str, Any]) -> None:
     """Insert a row addressed by its content's hash, unless it is there already."""
     if conn.scalar(select(into.c.hash).where(into.c.hash == row["hash"])) is not None:
@@ -88,9 +93,8 @@ class StudyWrite:
         """Copy a trial to change it; UpdateFinishedTrialError if it is finished."""
         frozen = self.mirror.entry(trial_id).frozen
         if frozen.state.is_finished():
-            raise UpdateFinishedTrialError(
-                f"Trial#{frozen.number} has already finished and can not be updated."
-            )
+            self.mirror.refused.discard(frozen.number)
+            raise finished_already(frozen.number)
         return editable(frozen)
 
     def insert_trial(
@@ -121,10 +125,9 @@ class StudyWrite:
     def update_trial(self, frozen: FrozenTrial, *, fail_reason: str | None = None) -> None:
         """Write back a trial that `unfinished_trial` gave."""
         old = self.mirror.entry(frozen._trial_id)
-        same = frozen.distributions is old.frozen.distributions
         row = {
             **encode_trial(frozen),
-            "dists_hash": old.dists_hash if same else self._store_distributions(frozen),
+            "dists_hash": self._store_distributions(frozen),
             "fail_reason": fail_reason,
             "revision": self.revision,
         }
@@ -143,8 +146,14 @@ class StudyWrite:
         """Note that a trial added in this transaction has got this evaluation."""
         self.entries[trial_id] = replace(self.entries[trial_id], evaluation_id=evaluation_id)
 
+    def write_pending(self) -> None:
+        """Write the changes that waited, of trials that this transaction has not written."""
+        for trial_id in self.mirror.pending.keys() - self.entries.keys():
+            self.update_trial(self.unfinished_trial(trial_id))
+
     def take_in(self) -> None:
         """Bring the mirror to the state that has been committed."""
+        self.mirror.pending.clear()
         for entry in self.entries.values():
             self.mirror.put(entry)
         self.mirror.user_attrs = self.attrs.get("user_attrs", self.mirror.user_attrs)
@@ -160,6 +169,9 @@ class StudyWrite:
 
     def _store_distributions(self, frozen: FrozenTrial) -> str:
         """Store a trial's distributions and return their hash, unless they contradict others."""
+        known = self.mirror.digest(frozen.distributions)
+        if known is not None:
+            return known
         text = encode_distributions(frozen.distributions)
         digest = content_hash(text)
         if digest not in self.mirror.sets:

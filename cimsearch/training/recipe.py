@@ -219,6 +219,8 @@ def _fit(
                 "lower recipe.parent_lr or recipe.qat_lr",
             )
         plan.course.after_epoch(epoch + 1, right_frac, partial(run.state, epoch + 1))
+    # A worker keeps some trained parents; their gradients would take as much memory again.
+    optimizer.zero_grad(set_to_none=True)
     network.eval()
 
 

@@ -178,11 +178,10 @@ class DaskExecutor:
             self._fail(error)
 
     def _fail(self, error: WorkerError) -> None:
-        """Give out no more jobs; those that wait for a worker are lost, those that run go on."""
+        """Give out no more jobs; those that wait for a worker are interrupted, others go on."""
         self._error = self._error or error
         for token, _ in self._waiting:
-            reason = died(self._connection.address, " before it began")
-            self._events.append(Event(token, "lost", reason=reason))
+            self._events.append(Event(token, "interrupted", reason=error.message))
         self._waiting.clear()
 
     def _take(self, heard: Heard) -> None:
@@ -200,7 +199,7 @@ class DaskExecutor:
             return
         if event.kind == "lost" or was_stopped(event):
             self._doomed[attempt.slot] = time.monotonic() + _STOP_AGAIN_S
-        if event.kind != "lost":
+        if event.kind in ("done", "failed"):
             self._supply.job_ended()
         self._events.append(event)
 
@@ -219,9 +218,11 @@ class DaskExecutor:
             self._lose(token, address, ": its scheduler forgot the attempt")
             return
         error = attempt.future.exception()
-        self._end(Event(token, "lost", reason=died_of(address, error), worker=address))
         if unable := cannot_begin(self._connection.address, error):
+            self._end(Event(token, "interrupted", reason=unable.message, worker=address))
             self._fail(unable)
+        else:
+            self._end(Event(token, "lost", reason=died_of(address, error), worker=address))
 
     def _look_for_workers(self) -> None:
         """Lose attempts whose worker has gone unheard, and see to it that doomed ones go."""
@@ -245,7 +246,12 @@ class DaskExecutor:
     def _lose_scheduler(self) -> None:
         """Lose what runs; start local workers again, which others' we cannot."""
         for token, attempt in list(self._running.items()):
-            self._lose(token, attempt.slot.address, " with its scheduler")
+            address = attempt.slot.address
+            if self._supply.restarts:
+                self._lose(token, address, " with its scheduler")
+            else:
+                reason = "its scheduler is gone"
+                self._end(Event(token, "interrupted", reason=reason, worker=address))
         self._leaving.clear()
         self._doomed.clear()
         if self._error:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 _SECRET_NAME = re.compile(
     r"^CIMSEARCH_STORAGE$|^PG|PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL", re.IGNORECASE
 )
-_SECRET_VALUE = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]*@", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"[a-z][a-z0-9+.-]*://([^/\s@]*:[^\s@]*@|\S*[?&]\w*password=)", re.IGNORECASE
+)
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

@@ -31,14 +31,15 @@ class Event:
     Attributes:
         token: The attempt's token, as submitted.
         kind: ``done``, ``failed`` (the code raised, or went beyond a limit), ``lost`` (its worker
-            died), or ``progress`` (it runs on).
+            died), ``interrupted`` (the cluster is of no use any more, which is no fault of the
+            job's), or ``progress`` (it runs on).
         payload: The score as JSON bytes if done, a report if it runs on.
-        reason: Why it failed or was lost.
+        reason: Why it failed, was lost or interrupted.
         worker: Which worker ran it, as far as known.
     """
 
     token: str
-    kind: Literal["done", "failed", "lost", "progress"]
+    kind: Literal["done", "failed", "lost", "interrupted", "progress"]
     payload: bytes = b""
     reason: str = ""
     worker: str = ""

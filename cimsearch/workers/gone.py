@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from distributed.scheduler import KilledWorker
 
 from cimsearch.errors import WorkerError
+from cimsearch.workers.shim import UnfitError
 
 
 def died(address: str, how: str = "") -> str:
@@ -20,6 +21,8 @@ def died_of(address: str, error: BaseException) -> str:
 
 def cannot_begin(address: str, error: BaseException) -> WorkerError | None:
     """Return the error of a cluster that lacks what a job needs, if the error tells of that."""
+    if isinstance(error, UnfitError):
+        return error
     unreadable = isinstance(error, RuntimeError) and "deserializ" in str(error)
     if not unreadable and not isinstance(error, (ImportError, AttributeError)):
         return None

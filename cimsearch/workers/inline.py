@@ -26,7 +26,11 @@ class InlineExecutor:
         self._waiting.append((token, payload))
 
     def events(self, timeout_s: float) -> list[Event]:  # noqa: ARG002 - it never waits
-        """Run what waits and return how far it was on the way, and how it ended."""
+        """Run what waits and return how far it was on the way, and how it ended.
+
+        Raises:
+            WorkerError: This process cannot run jobs.
+        """
         events: list[Event] = []
         for token, payload in self._waiting:
             events.append(run_attempt(token, payload, self._run, events.append))

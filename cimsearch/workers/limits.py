@@ -57,9 +57,11 @@ def held(worker: Worker, watch: Watch) -> Iterator[None]:
         yield
         return
     _ask(worker, _begin, watch)
-    yield
-    if not _ask(worker, _end, watch.token):
-        threading.Event().wait()  # it was decided before: the nanny kills this process
+    try:
+        yield
+    finally:
+        if not _ask(worker, _end, watch.token):
+            threading.Event().wait()  # it was decided before: the nanny kills this process
 
 
 def _ask(worker: Worker, function: Callable[..., Any], argument: object) -> Any:
@@ -102,13 +104,20 @@ async def _hold(watch: Watch, nanny: Nanny) -> None:
         with suppress(OSError, TimeoutError):
             telling = nanny.scheduler.log_event(topic=watch.topic, msg=message_of(event))
             await asyncio.wait_for(telling, _TELL_S)
-        kill_tree(watch.pid)
+        if process.is_running():
+            kill_tree(watch.pid)
         return
     _watches.pop(watch.token, None)
 
 
 def _beyond(demands: Demands, begun_s: float, process: psutil.Process) -> str | None:
-    """Return which limit the job is beyond, if it is."""
+    """Return which limit the job is beyond, if it is.
+
+    Raises:
+        psutil.NoSuchProcess: Its worker has died; the number may be another process's by now.
+    """
+    if not process.is_running():
+        raise psutil.NoSuchProcess(process.pid)
     if demands.time_s is not None and time.monotonic() - begun_s > demands.time_s:
         return f"{_TIME}ran longer than {demands.time_s:g} s"
     if demands.memory_bytes is not None and process.memory_info().rss > demands.memory_bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cimsearch.errors import DataError, WorkerError
 from cimsearch.workers.executor import Event
 from cimsearch.workers.throttle import Throttle
 
@@ -21,6 +22,10 @@ Run = Callable[[bytes, "OnReport"], bytes]
 """What evaluates a job: its JSON bytes and whom to report to in, the score's JSON bytes out."""
 
 _REASON_CHARACTERS = 2000
+
+
+class UnfitError(WorkerError):
+    """A worker lacks what every job needs: the data, a library, the sources of this version."""
 
 
 def run_job(payload: bytes, on_report: "OnReport") -> bytes:
@@ -40,13 +45,28 @@ def run_attempt(token: str, payload: bytes, run: Run, tell: Callable[[Event], No
         payload: The job.
         run: What evaluates it.
         tell: Given how far it is, at most once a second.
+
+    Raises:
+        UnfitError: Data or a library is missing here. The orchestrator has seen both, so the job
+            is not to blame.
     """
     worker = name_of(os.getpid())
     on_report = Throttle(lambda report: tell(Event(token, "progress", report, worker=worker)))
     try:
         return Event(token, "done", run(payload, on_report), worker=worker)
+    except (DataError, ImportError) as error:
+        raise unfit(worker, _reason(error)) from error
     except BaseException as error:  # noqa: BLE001 - the worker boundary records and returns it
         return Event(token, "failed", reason=_reason(error), worker=worker)
+
+
+def unfit(worker: str, reason: str) -> UnfitError:
+    """Return the error of a worker that can run no job."""
+    return UnfitError(
+        f"the worker {worker} cannot run jobs: {' '.join(reason.split())}",
+        "every worker needs the study's data, this version of cimsearch, and its libraries "
+        "(cimsearch[train]); then `cimsearch resume`",
+    )
 
 
 def name_of(pid: int) -> str:
@@ -57,7 +77,7 @@ def name_of(pid: int) -> str:
 def _reason(error: BaseException) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1]
     try:
-        text = str(error)
+        text = error.message if isinstance(error, DataError) else str(error)
     except Exception:  # noqa: BLE001 - an exception that cannot even say what it is
         text = "(its text cannot be told)"
     place = f"{Path(where.filename).name}:{where.lineno}"

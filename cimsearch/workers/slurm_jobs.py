@@ -248,7 +248,7 @@ def _prologue(slurm: Slurm) -> list[str]:
         "shopt -s nocasematch",
         "for name in $(compgen -e); do",
         f'    case "$name" in {_NOT_FOR_WORKERS}) unset "$name" ;; esac',
-        '    case "${!name}" in *://*:*@*) unset "$name" ;; esac',
+        '    case "${!name}" in *://*:*@*|*://*password=*) unset "$name" ;; esac',
         "done",
         "shopt -u nocasematch",
         "export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1",

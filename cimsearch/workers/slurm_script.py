@@ -15,6 +15,7 @@ from cimsearch.spec import Study
 from cimsearch.spec.execution import Slurm
 from cimsearch.workers.slurm import EXAMPLE
 
+_PASSWORDS = ("password", "sslpassword")
 _LEAST_WARNING_S = 300
 _CLOSING_S = 120
 """Seconds from the last trial to the end: what is to be recorded, the worker jobs to cancel."""
@@ -80,8 +81,8 @@ def database_of(storage: str, folder: Path) -> URL:
         url = make_url(storage)
     except ArgumentError as error:
         raise UsageError("--storage: not a database URL") from error
-    if url.password is not None or "password" in url.query:
-        bare = url._replace(password=None).difference_update_query(["password"])
+    if url.password is not None or not url.query.keys().isdisjoint(_PASSWORDS):
+        bare = url._replace(password=None).difference_update_query(_PASSWORDS)
         raise UsageError(
             "--storage: found a password in the URL; others can read a script and a command line",
             f"write {url.host}:{url.port or 5432}:{url.database}:{url.username}:PASSWORD into "

@@ -39,6 +39,8 @@ class Local:
     """
 
     jobs_end_with_it = True
+    restarts = True
+    """A job could end every scheduler that is started for it, so what one takes along is lost."""
 
     def __init__(self, workers: int, demands: Demands, heard: SimpleQueue[Heard]) -> None:
         self._workers = workers
@@ -94,6 +96,8 @@ class Lent:
         heard: Where what is heard is put.
         cluster: What is there, to be closed at the end, if it was started for this.
     """
+
+    restarts = False
 
     def __init__(
         self,

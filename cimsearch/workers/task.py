@@ -9,10 +9,11 @@ from distributed import Worker, get_worker
 from distributed.core import Status
 
 from cimsearch.errors import WorkerError
+from cimsearch.evaluate.version import code_hash
 from cimsearch.workers.executor import Demands, message_of
 from cimsearch.workers.limits import Watch, held
 from cimsearch.workers.mortal import die_with_parent
-from cimsearch.workers.shim import Run, run_attempt
+from cimsearch.workers.shim import Run, name_of, run_attempt, unfit
 
 _LOOK_S = 1.0
 _LEAVING = (Status.closing, Status.closed, Status.failed)
@@ -23,7 +24,9 @@ def key_of(token: str) -> str:
     return f"attempt-{token}"
 
 
-def work(token: str, payload: bytes, *, home: str, topic: str, run: Run, demands: Demands) -> None:
+def work(
+    token: str, payload: bytes, *, home: str, code: str, topic: str, run: Run, demands: Demands
+) -> None:
     """Run an attempt and tell how far it is and how it ended.
 
     What is told goes by the scheduler to the executor at once. A result that dask kept here would
@@ -33,24 +36,30 @@ def work(token: str, payload: bytes, *, home: str, topic: str, run: Run, demands
         token: The attempt's token.
         payload: The job.
         home: Directory of the worker that it was given to.
+        code: Hash of the orchestrator's sources, under which it keeps the score.
         topic: Where the executor listens.
         run: What evaluates the job.
         demands: Its limits.
 
     Raises:
         WorkerError: This is another worker, which took the address of the one it was given to.
+        UnfitError: This worker has other sources, or lacks what jobs need.
     """
     worker = get_worker()
     if worker.local_directory != home:
         raise WorkerError(f"the worker that was at {worker.address} has gone")
+    if code_hash() != code:
+        raise unfit(name_of(os.getpid()), "it has other sources of cimsearch")
     _begin_process(worker)
     key = key_of(token)
     _keys.add(key)
-    with held(worker, Watch(token, topic, os.getpid(), demands)):
-        event = run_attempt(
-            token, payload, run, lambda event: worker.log_event(topic, message_of(event))
-        )
-    _keys.discard(key)
+    try:
+        with held(worker, Watch(token, topic, os.getpid(), demands)):
+            event = run_attempt(
+                token, payload, run, lambda event: worker.log_event(topic, message_of(event))
+            )
+    finally:
+        _keys.discard(key)
     worker.log_event(topic, message_of(event))
 
 

@@ -211,7 +211,7 @@ def test_reading_verbs_agree(finished_study: Path, tmp_path: Path) -> None:
     status = json.loads(cimsearch("status", "tiny", "--json", cwd=tmp_path).stdout)
     assert (status["done"], status["failed"], status["running"]) == (4, 0, 0)
     studies = json.loads(cimsearch("status", "--json", cwd=tmp_path).stdout)
-    assert studies == [{"study": "tiny", "trials": 4, "scored": 4}]
+    assert studies == [{"study": "tiny", "trials": 4, "scored": 4, "running": False}]
     front = json.loads(cimsearch("front", "tiny", "--json", cwd=tmp_path).stdout)
     assert len(front["front"]) == status["front"]
     assert {b["name"] for b in front["baselines"]} == {"uniform 8 bit", "uniform 4 bit"}

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from random import Random
 
 import pytest
 
-from cimsearch.errors import StudyError
+from cimsearch.errors import StorageError, StudyError
 from cimsearch.orchestrate import lease
 from cimsearch.orchestrate.launch import launch
 from cimsearch.orchestrate.progress import Progress
 from cimsearch.spec import Study
-from cimsearch.store import open_storage
+from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
 from tests.unit.orchestrate.quick import QuickExecutor, table
 
@@ -41,6 +42,11 @@ class Elsewhere:
 def finished(tiny_study: Study, tmp_path: Path) -> Elsewhere:
     launch(tiny_study, storage=url_of(tmp_path), executor=QuickExecutor(1, Random(0)))
     return Elsewhere(url_of(tmp_path))
+
+
+def named(pid: int | None) -> str:
+    """Return how another process of this place is called."""
+    return lease.owner().replace(f":{os.getpid()} ", f":{pid} ")
 
 
 def lease_now(url: str) -> db.LeaseRow | None:
@@ -92,8 +98,7 @@ def test_the_lease_of_a_process_that_is_gone_here_is_taken_at_once(
     gone = multiprocessing.get_context("spawn").Process(target=os.getpid)
     gone.start()
     gone.join()
-    host = lease.owner().rpartition(":")[0]
-    finished.take(owner=f"{host}:{gone.pid}", seconds=3600.0)
+    finished.take(owner=named(gone.pid), seconds=3600.0)
     phases: list[str] = []
     launch(
         tiny_study,
@@ -104,6 +109,22 @@ def test_the_lease_of_a_process_that_is_gone_here_is_taken_at_once(
     assert "waiting for another orchestrator's lease to end" not in phases
 
 
+def test_the_same_name_in_another_place_is_another_process(
+    tiny_study: Study, finished: Elsewhere
+) -> None:
+    """As of two containers, or two machines of one name: that it is gone here says nothing."""
+    here = lease.owner().rpartition("(")[0]
+    finished.take(owner=f"{here}(0ther1)", seconds=1.5)
+    phases: list[str] = []
+    launch(
+        tiny_study,
+        storage=finished.url,
+        executor=QuickExecutor(1, Random(0)),
+        on_progress=lambda progress: phases.append(progress.phase),
+    )
+    assert phases[0] == "waiting for another orchestrator's lease to end"
+
+
 def test_a_living_holder_keeps_its_study(
     tiny_study: Study, finished: Elsewhere, renewing: Callable[[str], None]
 ) -> None:
@@ -111,6 +132,62 @@ def test_a_living_holder_keeps_its_study(
     with pytest.raises(StudyError, match=r"elsewhere:1") as caught:
         launch(tiny_study, storage=finished.url, executor=QuickExecutor(1, Random(0)))
     assert caught.value.hint
+
+
+def test_the_lease_of_a_process_that_was_called_as_this_one_is_waited_for(
+    tiny_study: Study, finished: Elsewhere
+) -> None:
+    finished.take(owner=lease.owner(), seconds=1.5)
+    phases: list[str] = []
+    launch(
+        tiny_study,
+        storage=finished.url,
+        executor=QuickExecutor(1, Random(0)),
+        on_progress=lambda progress: phases.append(progress.phase),
+    )
+    assert phases[0] == "waiting for another orchestrator's lease to end"
+    assert phases[-1] == "finished"
+
+
+def test_one_who_waits_for_a_lease_can_be_stopped(tiny_study: Study, finished: Elsewhere) -> None:
+    finished.take(owner="elsewhere:1", seconds=3600.0)
+    with pytest.raises(KeyboardInterrupt):
+        launch(
+            tiny_study,
+            storage=finished.url,
+            executor=QuickExecutor(1, Random(0)),
+            on_progress=lambda _: signal.raise_signal(signal.SIGINT),
+        )
+    assert (found := lease_now(finished.url)) is not None
+    assert found.owner == "elsewhere:1"
+
+
+def test_a_database_that_cannot_be_written_for_a_while_ends_no_renewing(
+    tiny_study: Study, finished: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, times = db.renew_lease, 0
+
+    def renew(storage: CimStorage, study_id: int, *, seconds: float) -> None:
+        nonlocal times
+        times += 1
+        if times < 3:
+            raise StorageError("locked by another process")
+        real(storage, study_id, seconds=seconds)
+
+    def wait(_: Progress) -> None:
+        limit = time.monotonic() + 30
+        while times < 4:
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+
+    monkeypatch.setattr(lease, "_RENEW_S", 0.01)
+    monkeypatch.setattr(db, "renew_lease", renew)
+    launch(
+        tiny_study,
+        storage=finished.url,
+        executor=QuickExecutor(1, Random(0)),
+        on_progress=wait,
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -78,6 +79,31 @@ def test_lost_late_and_doubled_results_change_nothing(
     states = [state for each in attempts_of(url_of(tmp_path)) for state in each]
     assert {"lost", "late"} & set(states), "nothing was disturbed"
     assert executor.submitted == len(states)
+
+
+@dataclass
+class Interrupting(QuickExecutor):
+    """Cuts every first attempt off, as a cluster that is of no use any more does."""
+
+    seen: set[bytes] = field(default_factory=set)
+
+    def fate(self, token: str, payload: bytes) -> list[Event]:
+        if payload not in self.seen:
+            self.seen.add(payload)
+            return [Event(token, "interrupted", reason="its scheduler is gone")]
+        return super().fate(token, payload)
+
+
+def test_an_attempt_that_a_cluster_cut_off_is_no_loss(
+    study: Study, tmp_path: Path, undisturbed: Table
+) -> None:
+    executor = Interrupting(3, Random(0))
+    limits = study.spec.limits.model_copy(update={"losses": 1})
+    strict = replace(study, spec=study.spec.model_copy(update={"limits": limits}))
+    launch(strict, storage=url_of(tmp_path), executor=executor)
+    check_sound(url_of(tmp_path), undisturbed)
+    states = [each for each in attempts_of(url_of(tmp_path)) if each]
+    assert all(each == ["interrupted", "done"] for each in states)
 
 
 class Server:

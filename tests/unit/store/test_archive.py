@@ -173,6 +173,14 @@ def test_places_are_left_out_of_specs_and_jobs() -> None:
         ("in ~/data/train.npz (data.py:3)", "in <path> (data.py:3)"),
         ("lost tcp://10.1.2.3:4455, twice", "lost <address>, twice"),
         ("cache s3://bucket/ada/c gone", "cache <address> gone"),
+        ("http://minio.ada:9000/b (x.py:1)", "<address> (x.py:1)"),
+        (
+            "connect to 10.0.0.3:8786: refused by 10.0.0.4.",
+            "connect to <address>: refused by <address>.",
+        ),
+        ("version 1.2.3.4.5, torch 2.9.0", "version 1.2.3.4.5, torch 2.9.0"),
+        ("No such file or directory: '/ada'", "No such file or directory: '<path>'"),
+        ('no "/home/ada l/my data" (x.py:1)', 'no "<path>" (x.py:1)'),
     ],
 )
 def test_places_are_left_out_of_reasons(text: str | None, left: str | None) -> None:

@@ -318,3 +318,18 @@ def test_token_is_unique(storage: CimStorage) -> None:
     with pytest.raises(IntegrityError):
         start_attempt(storage, second, token="a", worker="w")
     assert evaluations(storage, study_id)[1].state == "pending"
+
+
+def test_reason_may_be_any_text(storage: CimStorage) -> None:
+    study_id = new_study(storage)
+    evaluation_id = pending(storage, study_id)
+    text, kept = "no \udcff\x00\x1b[31m, \u00e9\n", "no \\udcff\\x00\\x1b[31m, \u00e9\n"
+    start_attempt(storage, evaluation_id, token="a", worker="w")
+    end_attempt(storage, "a", state="lost", reason=text)
+    start_attempt(storage, evaluation_id, token="b", worker="w")
+    assert finish_evaluation(
+        storage, evaluation_id, token="b", score=None, fail_reason=text, tell=failed(text)
+    )
+    assert [a.reason for a in attempts(storage, evaluation_id)] == [kept, kept]
+    assert evaluations(storage, study_id)[0].fail_reason == kept
+    assert trial_rows(storage, study_id)[0].fail_reason == kept

@@ -176,6 +176,11 @@ def test_attempts_that_nobody_looks_after_are_a_warning(storage: CimStorage, url
             ["its reference point is [1.0, 9.0]"],
         ),
         (
+            "UPDATE study SET user_attrs = '{\"reference\":[0.1'",
+            ["its record cannot be read: "],
+        ),
+        ("UPDATE study SET user_attrs = '[]'", ["its record cannot be read: "]),
+        (
             "DELETE FROM trial WHERE number = 4; UPDATE study SET n_trials = 4; "
             "UPDATE trial SET promoted_from = 77 WHERE number = 0",
             ["trial: row 1 refers to no row of trial"],

@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine
 
-from cimsearch.errors import ExitCode, StorageError
+from cimsearch.errors import ExitCode, StorageError, StorageUnreachableError
 from cimsearch.store import database, failures, migrations, open_storage, upgrade
 from cimsearch.store.records import add_trial, evaluations, layer_costs, list_studies, trial_rows
 from cimsearch.store.schema import SCHEMA, VERSION_TABLE, metadata
@@ -127,6 +127,10 @@ def test_processes_may_create_a_database_at_once(database_url: str) -> None:
         ("cimsearch.db", "not a database URL: 'cimsearch.db'"),
         ("", "not a database URL"),
         ("postgresql://u:s3:cr@et@host:port/x", "not a database URL: 'postgresql:***host:port/x'"),
+        ("postgresql://u:s3cr@et@host:1/x", "not a database URL: 'postgresql:***host:1/x'"),
+        ("postgresql://u:s3cr@e/t@host:1/x", "not a database URL: 'postgresql:***host:1/x'"),
+        ("postgresql://u:s3cr/x", "not a database URL: 'postgresql://u:***'"),
+        ("sqlite+aiosqlite:///a.db", "driver aiosqlite is not installed"),
         ("postgresql+oops://u:s3cret@host/x", "there is no driver postgresql+oops"),
         ("mysql://localhost/x", "cannot use a mysql database: allowed are sqlite and postgresql"),
     ],
@@ -270,7 +274,7 @@ def test_lock_held_by_another_program_is_told(
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     assert trial_rows(storage, study_id) == []
-    with pytest.raises(StorageError, match="has been locked by another process"):
+    with pytest.raises(StorageUnreachableError, match="has been locked by another process"):
         add_trial(storage, study_id, new_trial(), evaluation=None, finished=None)
     holder.execute("ROLLBACK")
     holder.close()

@@ -68,6 +68,21 @@ def test_link_into_a_network_file_system_is_followed(
     assert network_type(network / "a.db") is None
 
 
+def test_folder_is_looked_up_after_it_was_mounted(
+    tmp_path: Path, network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts, resolve = tmp_path / "mounts", Path.resolve
+    automounter = mounts.read_text().replace("nfs4", "autofs")
+
+    def mounting(path: Path, strict: bool = False) -> Path:
+        mounts.write_text(automounter + automounter.replace("autofs", "nfs4"))
+        return resolve(path, strict)
+
+    mounts.write_text(automounter)
+    monkeypatch.setattr(Path, "resolve", mounting)
+    assert network_type(network / "a.db") == "nfs4"
+
+
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder that is said to be on a network file system."""

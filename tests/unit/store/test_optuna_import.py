@@ -17,7 +17,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from cimsearch.errors import StorageError, StudyError
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store.check import check_database
-from cimsearch.store.optuna_import import INTERRUPTED, Imported, import_optuna
+from cimsearch.store.optuna_import import (
+    INTERRUPTED,
+    Imported,
+    import_optuna,
+    read_optuna,
+)
 from cimsearch.store.records import list_studies, trial_rows
 from tests.postgres import Server
 
@@ -100,7 +105,7 @@ def test_import_keeps_everything(here: CimStorage, source: str) -> None:
     with opened(source) as storage:
         original = fill(storage)
         before = original.trials
-        done = import_optuna(here, source, "from Optuna")
+        done = import_optuna(here, read_optuna(source, "from Optuna"))
         after = original.trials
     assert [plain(t) for t in after] == [plain(t) for t in before]
     assert done == Imported(done.study_id, "from Optuna", len(before), 1)
@@ -125,7 +130,7 @@ def test_database_with_an_imported_study_is_whole(tmp_path: Path) -> None:
     with journal(source) as storage:
         fill(storage)
     with closing(open_storage(target)) as own:
-        import_optuna(own, source, "from Optuna")
+        import_optuna(own, read_optuna(source, "from Optuna"))
     report = check_database(target)
     assert report.ok, report.findings
     assert (report.studies, report.trials) == (1, 6)
@@ -135,7 +140,7 @@ def test_imported_study_goes_on(here: CimStorage, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/optuna.db"
     with rdb(url) as storage:
         fill(storage)
-    import_optuna(here, url, "from Optuna")
+    import_optuna(here, read_optuna(url, "from Optuna"))
     study = optuna.load_study(study_name="from Optuna", storage=here)
     study.optimize(lambda t: (t.suggest_float("lr", 1e-5, 1.0, log=True), 1.0), n_trials=2)
     assert study.trials[3].state == TrialState.COMPLETE
@@ -164,7 +169,7 @@ def test_genetic_sampler_breeds_as_it_would_have_there(here: CimStorage, tmp_pat
             sampler=sampler(1),
         )
         there.optimize(objective, n_trials=10)
-        import_optuna(here, url, "bred")
+        import_optuna(here, read_optuna(url, "bred"))
         copy = optuna.load_study(study_name="bred", storage=here, sampler=sampler(2))
         there.sampler = sampler(2)
         for study in (there, copy):
@@ -182,11 +187,11 @@ def test_name_that_is_taken(here: CimStorage, tmp_path: Path) -> None:
     source = str(tmp_path / "log")
     with journal(source) as storage:
         fill(storage)
-    import_optuna(here, source, "from Optuna")
+    import_optuna(here, read_optuna(source, "from Optuna"))
     with pytest.raises(StudyError, match="named 'from Optuna' exists already") as caught:
-        import_optuna(here, source, "from Optuna")
+        import_optuna(here, read_optuna(source, "from Optuna"))
     assert "--as NAME" in caught.value.hint
-    again = import_optuna(here, source, "from Optuna", rename="copy")
+    again = import_optuna(here, read_optuna(source, "from Optuna"), rename="copy")
     assert [s.name for s in list_studies(here)] == ["from Optuna", "copy"]
     assert (again.name, again.trials) == ("copy", 6)
 
@@ -195,7 +200,7 @@ def test_study_that_is_not_there(here: CimStorage, source: str) -> None:
     with opened(source) as storage:
         fill(storage)
     with pytest.raises(StudyError, match="no study 'other'") as caught:
-        import_optuna(here, source, "other")
+        import_optuna(here, read_optuna(source, "other"))
     assert caught.value.hint == "studies there: from Optuna"
     assert list_studies(here) == []
 
@@ -237,7 +242,7 @@ def empty_database(folder: Path) -> str:
         (broken_database, "is not a SQLite database"),
         (lambda _: "mysql+absent://user:topsecret@host/name", "cannot read a mysql database"),
         (lambda _: "postgresql+psycopg2://user:topsecret@host/name", "psycopg2 is not installed"),
-        (lambda _: "://user:topsecret@host", "not given as a URL"),
+        (lambda _: "://user:topsecret@host", "not a database URL"),
     ],
 )
 def test_source_that_is_none(
@@ -246,7 +251,7 @@ def test_source_that_is_none(
     source = make(tmp_path)
     before = {p: hashlib.sha256(p.read_bytes()).digest() for p in tmp_path.iterdir()}
     with pytest.raises(StorageError, match=message) as caught:
-        import_optuna(here, source, "study")
+        import_optuna(here, read_optuna(source, "study"))
     assert caught.value.hint
     assert "topsecret" not in str(caught.value)
     assert {p: hashlib.sha256(p.read_bytes()).digest() for p in tmp_path.iterdir()} == before
@@ -257,7 +262,7 @@ def test_source_of_an_older_optuna(here: CimStorage, tmp_path: Path) -> None:
     with rdb(url) as storage, storage.engine.begin() as conn:
         conn.exec_driver_sql("UPDATE alembic_version SET version_num = 'v3.0.0.a'")
     with pytest.raises(StorageError, match="of another version") as caught:
-        import_optuna(here, url, "study")
+        import_optuna(here, read_optuna(url, "study"))
     assert "optuna storage upgrade" in caught.value.message
 
 
@@ -265,5 +270,5 @@ def test_server_that_is_gone(here: CimStorage, mortal_postgres: Server) -> None:
     url = mortal_postgres.url("postgres").replace("postgres@", "postgres:topsecret@")
     mortal_postgres.kill()
     with pytest.raises(StorageError, match="cannot be reached") as caught:
-        import_optuna(here, url, "study")
+        import_optuna(here, read_optuna(url, "study"))
     assert "topsecret" not in str(caught.value)

@@ -91,6 +91,22 @@ def test_read_only_server_is_told(postgres: Server) -> None:
     postgres.drop_database(name)
 
 
+def test_isolation_is_not_the_servers_to_choose(postgres: Server) -> None:
+    name = postgres.create_database()
+    postgres.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    storage = open_storage(postgres.url(name))
+    study_id = new_study(storage)
+    for _ in range(2):
+        with storage.session.reading() as conn:
+            level = conn.exec_driver_sql("SHOW transaction_isolation").scalar()
+            assert level == "repeatable read"
+        with storage.session.writing_to(study_id) as write:
+            level = write.conn.exec_driver_sql("SHOW transaction_isolation").scalar()
+            assert level == "read committed"
+    storage.close()
+    postgres.drop_database(name)
+
+
 @pytest.mark.parametrize(
     ("code", "message", "away"),
     [
@@ -184,6 +200,7 @@ def test_lock_on_a_study_is_waited_for_and_then_told(
     with storage.session.writing_to(study_id):
         error = refusal(lambda: add(other, study_id, 0))
         assert "has been locked by another process" in error.message
+        assert isinstance(error, StorageUnreachableError)
         refusal(lambda: take_lease(other, study_id, owner="host:2", seconds=60))
         add(other, free, 1)
         assert trial_rows(other, study_id) == []

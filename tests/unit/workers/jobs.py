@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cimsearch.errors import DataError
+
 if TYPE_CHECKING:
     from cimsearch.evaluate.report import OnReport
 
@@ -68,6 +70,14 @@ class UnpicklableError(Exception):
         raise ValueError("no text")
 
 
+def _no_data(on_report: "OnReport") -> bytes:
+    raise DataError("the folder of images is not here", "mount it")
+
+
+def _no_library(on_report: "OnReport") -> bytes:
+    raise ModuleNotFoundError("a library is not here")
+
+
 _ERRORS: dict[str, Callable[[], BaseException]] = {
     "unpicklable": UnpicklableError,
     "exit": lambda: SystemExit(3),
@@ -105,6 +115,8 @@ _JOBS: dict[str, Callable[..., bytes]] = {
     "hold": _hold,
     "raise": _raise,
     "die": _die,
+    "no_data": _no_data,
+    "no_library": _no_library,
     "report": _report,
     "print": _print,
     "environment": _environment,

@@ -19,6 +19,8 @@ from cimsearch.workers.environment import worker_environment
         ("APP_CREDENTIALS", "x"),
         ("DATABASE_URL", "postgresql+psycopg://me:word@db:5432/studies"),
         ("BROKER", "amqp://:word@broker"),
+        ("DATABASE_URL", "postgresql+psycopg://me:a/word@db:5432/studies"),
+        ("DATABASE_URL", "postgresql+psycopg://db/studies?user=me&password=word"),
         ("SETTINGS", "a=1 url=https://me:word@host/x"),
     ],
 )
@@ -34,6 +36,7 @@ def test_secrets_are_left_out(name: str, value: str) -> None:
         ("CIMSEARCH_CACHE", "s3://bucket/cache"),
         ("HTTP_PROXY", "http://proxy:3128"),
         ("HOME", "/home/me"),
+        ("DOCUMENTATION", "https://host:443/page?search=password"),
         ("MAIL", "mailto:me@host"),
         ("SPACE", "a page"),
     ],

@@ -1,10 +1,15 @@
 """What is said of attempts that were lost or failed, and of clusters that are of no use."""
 
+import asyncio
+import subprocess
+from typing import Any, cast
+
 import pytest
 
-from cimsearch.workers.executor import Event
+from cimsearch.workers import limits
+from cimsearch.workers.executor import Demands, Event
 from cimsearch.workers.gone import cannot_begin, died, died_of
-from cimsearch.workers.limits import _gigabytes, was_stopped
+from cimsearch.workers.limits import Watch, _gigabytes, _hold, was_stopped
 from cimsearch.workers.order import Order
 from cimsearch.workers.shim import run_attempt
 
@@ -46,6 +51,23 @@ def test_only_limits_stop_a_job() -> None:
     assert was_stopped(Event("t", "failed", reason="memory limit: held more than 2.0 GB"))
     assert not was_stopped(Event("t", "failed", reason="ValueError: time limit: 3"))
     assert not was_stopped(Event("t", "lost", reason=died(ADDRESS)))
+
+
+def test_a_worker_that_dies_is_not_watched_any_more() -> None:
+    nobody = cast("Any", None)  # there is nothing to tell
+
+    async def watch_and_kill() -> None:
+        process = subprocess.Popen(["sleep", "60"])
+        watch = Watch("t", "topic", process.pid, Demands(time_s=50.0))
+        limits._watches["t"] = watching = asyncio.create_task(_hold(watch, nobody))
+        await asyncio.sleep(0.2)
+        assert not watching.done()
+        process.kill()
+        process.wait()
+        await asyncio.wait_for(watching, 10.0)
+
+    asyncio.run(watch_and_kill())
+    assert "t" not in limits._watches
 
 
 def test_long_texts_are_cut() -> None:

@@ -98,6 +98,7 @@ def test_the_shell_prepares_the_worker(tmp_path: Path) -> None:
         "My_Secret_Key": "x",
         "HF_TOKEN": "x",
         "DB": "postgresql://me:x@db/cim",
+        "DB_IN_FULL": "postgresql://db/cim?user=me&password=x",
     }
     kept = {"CIMSEARCH_DATA": "/data", "NODE_DISK": str(tmp_path / "disk"), "COLON": "http://a:1"}
     # The node may bring an environment of its own, which nobody has looked through before.

@@ -104,7 +104,11 @@ def test_a_study_that_says_nothing_of_slurm_is_told(tiny_study: Study) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql+psycopg://me:hunter2@db/cim", "postgresql+psycopg://me@db/cim?password=hunter2"],
+    [
+        "postgresql+psycopg://me:hunter2@db/cim",
+        "postgresql+psycopg://me@db/cim?password=hunter2",
+        "postgresql+psycopg://me@db/cim?sslpassword=hunter2",
+    ],
 )
 def test_a_password_is_refused_and_not_repeated(study: Study, url: str) -> None:
     with pytest.raises(UsageError, match="found a password in the URL") as caught:

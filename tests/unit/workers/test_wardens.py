@@ -73,7 +73,8 @@ def test_wardens_that_keep_dying_are_an_error_after_all_ends() -> None:
         executor.submit("hopeless", job("sleep", seconds=60))
         with pytest.raises(WorkerError, match="ended 5 times in a row") as caught:
             kill_on()
-        assert ends == ["lost"]
+        # It goes with the worker that has it, or has never been given to one.
+        assert ends in (["lost"], ["interrupted"])
         with pytest.raises(WorkerError, match="ended 5 times in a row"):
             executor.submit("another", job("echo"))
     assert "cimsearch resume" in caught.value.hint
