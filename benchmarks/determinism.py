@@ -55,7 +55,9 @@ class Place:
             return subprocess.Popen(
                 [sys.executable, "-m", "cimsearch", *arguments],
                 cwd=self.folder,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                # A cache of its own: nothing that another run trained is taken over.
+                env=os.environ
+                | {"OMP_NUM_THREADS": "1", "CIMSEARCH_CACHE": str(self.folder / "cache")},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

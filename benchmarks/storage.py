@@ -40,8 +40,8 @@ ASKS, WARM_UP = 50, 10
 LAYERS, TEXT_CHARACTERS = 19, 12_000
 GOALS = {"SQLite": 20.0, "PostgreSQL": 15.0}
 GROWTH_GOAL, OPEN_GOAL = 1.5, 20.0
-# They keep what Optuna's storage keeps. With many trials the sampler outweighs every storage: there
-# the share's growth is what has a goal.
+# They keep what Optuna's storage keeps. With many trials the sampler outweighs every storage:
+# there the share's growth is what has a goal.
 EQUAL = ("optuna.Study", "whole trials")
 
 Step = Callable[[], None]
