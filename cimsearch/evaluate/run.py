@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cimsearch.errors import DataError
 from cimsearch.evaluate.calibration import NORM_BATCH, calibrated
 from cimsearch.evaluate.job import AtCondition, Job, Part, Score
 from cimsearch.evaluate.machine import fingerprint, keep_freed_memory, one_thread
@@ -22,6 +23,7 @@ from cimsearch.spec.condition import AS_STATED
 from cimsearch.spec.study import DataSpec, Rung
 from cimsearch.training.accuracy import accuracy, accuracy_of_chips
 from cimsearch.training.data import Images, load_part
+from cimsearch.training.fingerprint import fingerprint as data_fingerprint
 from cimsearch.training.keep import Keep
 from cimsearch.training.recipe import TrainingData
 
@@ -145,8 +147,23 @@ def evaluate_json(job: str, on_report: OnReport = unheard) -> str:
 
     Raises:
         ValueError: The job is not one of this version.
+        DataError: The data here is other data than the job names.
     """
-    return evaluate(Job.from_json(job), on_report).to_json()
+    read = Job.from_json(job)
+    _check_data(Source(read.data, read.data_path, read.data_fingerprint))
+    return evaluate(read, on_report).to_json()
+
+
+@lru_cache(maxsize=4)
+def _check_data(source: Source) -> None:
+    """Check that the data is that of the study: this machine may have other files at its path."""
+    found = data_fingerprint(source.data, source.path)
+    if found != source.fingerprint:
+        raise DataError(
+            f"the data here ({source.path or source.data.kind}) is not what the study was started "
+            f"with: its fingerprint is {found[:12]}, not {source.fingerprint[:12]}",
+            "bring the same files to this machine, to the same place",
+        )
 
 
 @lru_cache(maxsize=4)

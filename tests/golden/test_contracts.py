@@ -12,6 +12,7 @@ from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.hardware import MacroFile, SystemFile, TechnologyFile
 from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.study import DigitsData, Recipe, Rung, StudySpec
+from cimsearch.training.fingerprint import fingerprint
 from tests.golden.golden import HERE, check_golden
 
 SPACES = {name: Space(load_space_spec(name)) for name in ("vgg_tiny", "resnet8")}
@@ -19,14 +20,15 @@ SPACES = {name: Space(load_space_spec(name)) for name in ("vgg_tiny", "resnet8")
 
 def a_job() -> Job:
     candidate = SPACES["vgg_tiny"].sample(0)
+    data = DigitsData(kind="digits", shape=(1, 8, 8), classes=10)
     return Job(
         candidate_hash=candidate.hash,
         blueprint=candidate.blueprint,
         parent=candidate.parent,
         hardware=load_hardware("macros/yu_cicc_2020"),
-        data=DigitsData(kind="digits", shape=(1, 8, 8), classes=10),
+        data=data,
         data_path=None,
-        data_fingerprint="f" * 64,
+        data_fingerprint=fingerprint(data, None),
         recipe=Recipe(batch=64, parent_epochs=2, parent_lr=0.2, qat_lr=0.05),
         rung=Rung(epochs=1, train_level="L0", score_level="L1", chips=2),
         study_seed=7,

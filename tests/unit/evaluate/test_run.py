@@ -19,6 +19,7 @@ from cimsearch.evaluate.train import forget_parents
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.study import DigitsData, ParquetData, Recipe, Rung
+from cimsearch.training.fingerprint import fingerprint
 from tests.unit.training_data.files import write_parquet
 
 SPACE = Space(load_space_spec("vgg_tiny"))
@@ -34,7 +35,7 @@ def job(**changes: Any) -> Job:
         "hardware": load_hardware("macros/yu_cicc_2020"),
         "data": DIGITS,
         "data_path": None,
-        "data_fingerprint": "f" * 64,
+        "data_fingerprint": fingerprint(DIGITS, None),
         "recipe": Recipe(batch=64, parent_epochs=3, parent_lr=0.2, qat_lr=0.05),
         "rung": Rung(epochs=2, train_level="L1", score_level="L1", chips=2),
         "study_seed": 7,
@@ -147,6 +148,13 @@ def test_a_rung_may_score_every_conversion() -> None:
 def test_json_goes_in_and_comes_out() -> None:
     found = Score.from_json(evaluate_json(job().to_json()))
     assert found.accuracy_per_chip == score().accuracy_per_chip
+
+
+def test_other_data_than_the_study_was_started_with_is_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"started with: .*not ffffffffffff"
+    ):
+        evaluate_json(job(data_fingerprint="f" * 64).to_json())
 
 
 def test_a_search_never_opens_the_test_images(tmp_path: Path) -> None:
