@@ -135,7 +135,8 @@ class WorkerJobs(SLURMCluster):
             return  # the controller is busy; it is asked again
         missing = {name for name, job in before.items() if job.job_id not in living}
         # A controller that has just started again may not know of a job yet.
-        missing -= {worker["name"] for worker in self.scheduler_info["workers"].values()}
+        scheduler: Any = self.scheduler
+        missing -= {str(worker.name) for worker in scheduler.workers.values()}
         ended = missing & self._missing
         self._missing = missing - ended
         for name in ended:
