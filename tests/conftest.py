@@ -7,6 +7,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from cimsearch.spec import Study, load_study
 from tests.studies import TINY_STUDY
@@ -14,12 +15,16 @@ from tests.studies import TINY_STUDY
 if TYPE_CHECKING:
     from tests.postgres import Server
 
+# On a shared machine an example may take any time.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the user's settings out of the tests, and the tests out of the user's directories."""
-    settings = ("CIMSEARCH_PATH", "CIMSEARCH_STORAGE", "CIMSEARCH_DATA")
-    for name in [*settings, *(name for name in os.environ if name.startswith("PG"))]:
+    own = ("CIMSEARCH_PATH", "CIMSEARCH_STORAGE", "CIMSEARCH_DATA")
+    for name in [*own, *(name for name in os.environ if name.startswith("PG"))]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CIMSEARCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -54,7 +59,9 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "tiny.yaml").write_text(TINY_STUDY, encoding="utf-8")
     study = load_study(str(directory / "tiny.yaml"))
     storage = f"sqlite:///{directory / 'cimsearch.db'}"
-    launch(study, storage=storage, executor=InlineExecutor())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIMSEARCH_CACHE", str(directory / "cache"))
+        launch(study, storage=storage, executor=InlineExecutor())
     return directory
 
 

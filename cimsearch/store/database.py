@@ -124,18 +124,6 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def looking(engine: Engine) -> Iterator[Connection]:
-    """Give a connection whose queries see the newest state each, with no transaction around them.
-
-    A server is asked once instead of three times.
-    """
-    with told(engine.url), engine.connect() as conn:
-        if engine.dialect.name == "postgresql":
-            conn.execution_options(isolation_level="AUTOCOMMIT")
-        yield conn
-
-
-@contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Give a connection inside one transaction: all of the block is committed, or nothing."""
     with told(engine.url), engine.execution_options(cimsearch_writes=True).begin() as conn:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from cimsearch.errors import LeaseLostError
 from cimsearch.store import database
+from cimsearch.store.looker import Looker
 from cimsearch.store.mirror import Change, Entry, StudyMirror
 from cimsearch.store.schema import study, study_lease, trial
 from cimsearch.store.transaction import RAISE_REVISION, StudyWrite, finished_already
@@ -57,6 +58,8 @@ class Session:
         self.url = self._engine.url.render_as_string(hide_password=False)
         self.token = uuid4().hex
         self.leased: set[int] = set()
+        self._looker = Looker(self._engine)
+        weakref.finalize(self, self._looker.close)
         self._lock = threading.RLock()
         self._mirrors: dict[int, StudyMirror] = {}
 
@@ -79,6 +82,7 @@ class Session:
             try:
                 self.flush()
             finally:
+                self._looker.close()
                 self._engine.dispose()
 
     def flush(self) -> None:
@@ -170,8 +174,7 @@ class Session:
         """Give the study as it is now, for the time of the block; KeyError if there is none."""
         with self._lock:
             self._write_old(PATIENCE_S)
-            with database.looking(self._engine) as conn:
-                revision = conn.scalar(_REVISION, {"study_id": study_id})
+            revision = self._looker.revision(study_id)
             mirror = self._mirrors.get(study_id)
             if mirror is None or mirror.revision != revision:
                 with database.reading(self._engine) as conn:

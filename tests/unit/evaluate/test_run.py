@@ -151,9 +151,7 @@ def test_json_goes_in_and_comes_out() -> None:
 
 
 def test_other_data_than_the_study_was_started_with_is_refused() -> None:
-    with pytest.raises(
-        DataError, match=r"started with: .*not ffffffffffff"
-    ):
+    with pytest.raises(DataError, match=r"started with: .*not ffffffffffff"):
         evaluate_json(job(data_fingerprint="f" * 64).to_json())
 
 

@@ -69,10 +69,10 @@ def test_full_disk_is_told_and_what_was_recorded_stays(tmp_path: Path) -> None:
     storage = open_storage(url)
     study_id = new_study(storage)
     evaluation_id = add(storage, study_id, 0)
+    before = trial_rows(storage, study_id), attempts(storage, evaluation_id)
     with storage.session.reading() as conn:
         pages = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
         conn.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-    before = trial_rows(storage, study_id), attempts(storage, evaluation_id)
     error = refusal(lambda: finish(storage, evaluation_id, 0, score=f'"{"x" * 100_000}"'))
     assert error.message == f"no room is left for the database {tmp_path / 'a.db'}"
     assert "cimsearch resume" in error.hint
