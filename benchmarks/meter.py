@@ -54,6 +54,20 @@ class Meter:
         return sum(tree_cpu_s(process) for process in self._watched)
 
 
+class Stopwatch:
+    """Adds up the processor seconds of this process within blocks: ``with watch: ...``."""
+
+    def __init__(self) -> None:
+        self.cpu_s = 0.0
+        self._began_s = 0.0
+
+    def __enter__(self) -> None:
+        self._began_s = time.process_time()
+
+    def __exit__(self, *_raised: object) -> None:
+        self.cpu_s += time.process_time() - self._began_s
+
+
 def tree_cpu_s(process: psutil.Process) -> float:
     """Return the processor seconds of a process and its descendants so far; 0 if it is gone.
 
