@@ -235,10 +235,21 @@ def _run(
         )
         try:
             run_study(context, used, on_progress, stopping)
+        except KeyError as error:
+            raise _deleted(context, error) from error
         finally:
             if executor is None:
                 used.close()
     return read_result(context.storage, context.study_id)
+
+
+def _deleted(context: Context, error: KeyError) -> Exception:
+    """Return what to say if the study is not there any more, else the error itself."""
+    if any(row.id == context.study_id for row in db.list_studies(context.storage)):
+        return error
+    return StudyError(
+        f"study {context.plan.study.name!r} was deleted while it ran", "launch it to begin anew"
+    )
 
 
 def _demands(spec: StudySpec) -> Demands:

@@ -215,8 +215,8 @@ class _Loop:
                 db.end_attempt(
                     self.context.storage, token, state="interrupted", reason=INTERRUPTED
                 )
-        except (StorageError, LeaseLostError):
-            pass  # whoever goes on with the study finds them
+        except (StorageError, LeaseLostError, KeyError):
+            pass  # whoever goes on with the study finds them, if it is still there
 
     def show(self) -> None:
         """Give a snapshot to whoever watches."""

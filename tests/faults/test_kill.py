@@ -1,6 +1,5 @@
 """Killing real processes at random moments of a study: nothing recorded is lost or done twice."""
 
-import os
 import random
 import signal
 import time
@@ -11,7 +10,7 @@ import psutil
 import pytest
 
 from tests.commands import Background
-from tests.faults.studies import TRIALS, Disturbed, Table
+from tests.faults.studies import Disturbed, Table
 
 pytestmark = pytest.mark.slow
 
@@ -116,32 +115,3 @@ def test_two_orchestrators_never_run_a_study_at_once(study: Disturbed, undisturb
     assert running.finish() == 0, running.text()
     study.check_sound(undisturbed)
     assert all(len(attempts) == 1 for attempts in study.attempts())
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_lets_running_trials_end(
-    study: Disturbed, undisturbed: Table, number: signal.Signals
-) -> None:
-    running = study.start()
-    running.wait_until(study.has_ended(2, at_work=True))
-    os.killpg(running.process.pid, number)
-    assert running.finish() == 130, running.text()
-    assert "cimsearch resume tiny" in running.text()
-    assert "Traceback" not in running.text()
-    ended = [attempt.state for attempts in study.attempts() for attempt in attempts]
-    assert set(ended) == {"done"}, "what ran was to be waited for"
-    assert len(study.done()) < TRIALS
-    study.run()
-    study.check_sound(undisturbed)
-
-
-def test_two_signals_stop_at_once(study: Disturbed, undisturbed: Table) -> None:
-    running = study.start()
-    running.wait_until(study.has_ended(1, at_work=True))
-    os.killpg(running.process.pid, signal.SIGINT)
-    os.killpg(running.process.pid, signal.SIGINT)
-    assert running.finish() == 130, running.text()
-    ended = [attempt.state for attempts in study.attempts() for attempt in attempts]
-    assert "running" not in ended
-    study.run()
-    study.check_sound(undisturbed)

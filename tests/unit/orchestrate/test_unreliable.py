@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from sqlalchemy import Connection, Engine
 
-from cimsearch.errors import LeaseLostError, StorageError, StorageUnreachableError
+from cimsearch.errors import LeaseLostError, StorageError, StorageUnreachableError, StudyError
 from cimsearch.orchestrate import loop, waiting
 from cimsearch.orchestrate.launch import launch, resume
 from cimsearch.orchestrate.lease import LEASE_S
@@ -206,6 +206,27 @@ def test_one_whose_study_was_taken_over_writes_nothing_more(
     end_lease(url_of(tmp_path))
     resume(study.name, storage=url_of(tmp_path), executor=QuickExecutor(2, Random(2)))
     check_sound(url_of(tmp_path), undisturbed)
+
+
+class Deleting(QuickExecutor):
+    """Deletes the study while it runs, as a user of Optuna's dashboard may."""
+
+    url: str = ""
+
+    def fate(self, token: str, payload: bytes) -> list[Event]:
+        if self.submitted == 5:
+            storage = open_storage(self.url)
+            storage.delete_study(db.list_studies(storage)[0].id)
+            storage.close()
+        return super().fate(token, payload)
+
+
+def test_a_study_that_is_deleted_while_it_runs_says_so(study: Study, tmp_path: Path) -> None:
+    executor = Deleting(2, Random(0))
+    executor.url = url_of(tmp_path)
+    with pytest.raises(StudyError, match="was deleted while it ran"):
+        launch(study, storage=url_of(tmp_path), executor=executor)
+    launch(study, storage=url_of(tmp_path), executor=QuickExecutor(2, Random(0)))
 
 
 def test_a_disk_that_is_full_ends_the_study_with_one_line(
