@@ -51,13 +51,14 @@ def report_text(report: "Report") -> str:
 
 
 def _studies(database: Any) -> list[dict[str, Any]]:
+    from cimsearch.orchestrate.lease import current
     from cimsearch.store import records as db
 
     rows = []
     for study in db.list_studies(database):
         trials = db.trial_rows(database, study.id)
         scored = sum(t.state == "complete" and t.evaluation_id is not None for t in trials)
-        lease = db.lease_of(database, study.id)
+        lease = current(database, study.id)
         runs = lease is not None and lease.alive
         rows.append(
             {"study": study.name, "trials": len(trials), "scored": scored, "running": runs}

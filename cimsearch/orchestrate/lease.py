@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from cimsearch.errors import LeaseLostError, StorageError, StudyError
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.stopping import Stopping
+from cimsearch.store import CimStorage
 from cimsearch.store import records as db
 
 LEASE_S = 30.0
@@ -74,11 +76,19 @@ def _place() -> str:
     return hashlib.sha256("\n".join(known).encode()).hexdigest()[:6]
 
 
+def current(storage: CimStorage, study_id: int) -> db.LeaseRow | None:
+    """Return the lease on a study; one whose holder is known to have died is not alive."""
+    lease = db.lease_of(storage, study_id)
+    if lease is not None and lives_here(lease.owner) is False:
+        return replace(lease, alive=False)
+    return lease
+
+
 def _take(context: Context, on_wait: Callable[[db.LeaseRow], None], stopping: Stopping) -> None:
     first: db.LeaseRow | None = None
     while True:
         other = db.lease_of(context.storage, context.study_id)
-        lives = None if other is None else _lives(other.owner)
+        lives = None if other is None else lives_here(other.owner)
         dead = other.owner if other is not None and lives is False else None
         try:
             db.take_lease(
@@ -100,7 +110,7 @@ def _take(context: Context, on_wait: Callable[[db.LeaseRow], None], stopping: St
             return
 
 
-def _lives(name: str) -> bool | None:
+def lives_here(name: str) -> bool | None:
     """Tell whether an owner is a process of this place that runs; None if that is not known.
 
     It is not of other places, nor of one that was called as this process is: in a container that

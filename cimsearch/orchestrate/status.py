@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cimsearch.evaluate.report import Report
+from cimsearch.orchestrate import lease
 from cimsearch.orchestrate.evaluations import label_of
 from cimsearch.orchestrate.known import Known
 from cimsearch.orchestrate.launch import require_study, stored_study
@@ -87,7 +88,7 @@ def read_status(storage: CimStorage, name: str) -> StudyStatus:
         front=len(known.front.trial_ids),
         hypervolume=known.front.hypervolume,
         reference=dict(zip(objectives, reference, strict=True)),
-        lease=db.lease_of(storage, row.id),
+        lease=lease.current(storage, row.id),
         at_work=tuple(_at_work(storage, known, each) for each in running),
         imported_from=db.imported_from(row),
     )

@@ -15,6 +15,7 @@ from cimsearch.errors import StorageError, StudyError
 from cimsearch.orchestrate import lease
 from cimsearch.orchestrate.launch import launch
 from cimsearch.orchestrate.progress import Progress
+from cimsearch.orchestrate.status import read_status
 from cimsearch.spec import Study
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
@@ -99,6 +100,11 @@ def test_the_lease_of_a_process_that_is_gone_here_is_taken_at_once(
     gone.start()
     gone.join()
     finished.take(owner=named(gone.pid), seconds=3600.0)
+    storage = open_storage(finished.url)
+    shown = read_status(storage, tiny_study.name).lease
+    assert shown is not None
+    assert not shown.alive, "status takes a dead process for alive"
+    storage.close()
     phases: list[str] = []
     launch(
         tiny_study,
