@@ -101,7 +101,8 @@ class _Loop:
         added = ended = False
         while not ended:
             try:
-                if not added:
+                # A study that is stopping begins nothing: what is unfinished waits for a resume.
+                if not added and self.draining_since is None:
                     self._add_evaluations()
                     added = True
                 ended = self._step()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cimsearch.cli.run import _note_lag
 from tests.commands import cimsearch, unwrapped
 from tests.studies import TINY_STUDY, copy_database
 
@@ -268,3 +269,13 @@ def test_data_check_counts(tmp_path: Path, write: Write) -> None:
     assert sum(part["images"] for part in report["parts"].values()) == 1797
     text = cimsearch("data", "check", "tiny.yaml", cwd=tmp_path).stdout
     assert "in both train/test" in text
+
+
+@pytest.mark.parametrize(("lag", "workers", "told"), [(4, 2, False), (8, 4, False), (4, 8, True)])
+def test_a_lag_that_keeps_workers_waiting_is_told(
+    lag: int, workers: int, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _note_lag(lag, workers)
+    text = capsys.readouterr().err
+    assert ("8 workers will often wait for each other; 96 keeps them busy" in text) == told
+    assert bool(text) == told

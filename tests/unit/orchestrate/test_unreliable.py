@@ -1,5 +1,7 @@
 """Workers that die or answer twice and late, databases that go away: the study is the same."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -177,6 +179,36 @@ def end_lease(url: str) -> None:
         conn.exec_driver_sql("DELETE FROM study_lease")
     assert db.lease_of(storage, study_id) is None
     storage.close()
+
+
+def test_a_database_that_is_away_while_a_study_stops_adds_nothing_to_it(
+    study: Study, tmp_path: Path, undisturbed: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(Random(0), 0.0)
+
+    def stop_and_go(progress: Progress) -> None:
+        if progress.phase == "waiting for the database":
+            server.share = 0.0
+        elif progress.done >= 4 and progress.running and not server.times:
+            server.share = 1.0
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "writing", server.writing)
+        with pytest.raises(KeyboardInterrupt):
+            launch(
+                study,
+                storage=url_of(tmp_path),
+                executor=QuickExecutor(2, Random(0)),
+                on_progress=stop_and_go,
+            )
+    assert server.times
+    storage = open_storage(url_of(tmp_path))
+    found = db.evaluations(storage, db.list_studies(storage)[0].id, role="test")
+    storage.close()
+    assert found == [], "the front of an unfinished search was to be tested"
+    resume(study.name, storage=url_of(tmp_path), executor=QuickExecutor(2, Random(2)))
+    check_sound(url_of(tmp_path), undisturbed)
 
 
 class Taken(QuickExecutor):
