@@ -2,8 +2,10 @@
 
 import random
 import signal
+import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -47,6 +49,34 @@ def kill(process: psutil.Process) -> None:
     """Kill a process, unless it has just ended by itself."""
     with suppress(psutil.NoSuchProcess):
         process.kill()
+
+
+def is_locked(file: Path) -> bool:
+    """Return whether a process is in the middle of writing to a SQLite file."""
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        return False
+
+
+@contextmanager
+def frozen(running: Background, file: Path) -> Iterator[None]:
+    """Stop the orchestrator for the block, at a moment when it does not hold the database."""
+    process = running.process
+
+    def stop_outside_of_a_transaction() -> bool:
+        process.send_signal(signal.SIGSTOP)
+        if locked := is_locked(file):
+            process.send_signal(signal.SIGCONT)
+        return not locked
+
+    running.wait_until(stop_outside_of_a_transaction)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def test_two_workers_find_what_one_finds(study: Disturbed, undisturbed: Table) -> None:
@@ -107,11 +137,10 @@ def test_a_killed_orchestrator_loses_nothing_and_leaves_no_process(
 def test_two_orchestrators_never_run_a_study_at_once(study: Disturbed, undisturbed: Table) -> None:
     running = study.start()
     running.wait_until(study.has_ended(1))
-    running.process.send_signal(signal.SIGSTOP)
-    text = study.run(expect=1)
+    with frozen(running, study.directory / "study.db"):
+        text = study.run(expect=1)
     assert f":{running.process.pid}" in text
     assert "being run by" in text
-    running.process.send_signal(signal.SIGCONT)
     assert running.finish() == 0, running.text()
     study.check_sound(undisturbed)
     assert all(len(attempts) == 1 for attempts in study.attempts())
