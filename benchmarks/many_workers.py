@@ -58,7 +58,7 @@ hardware: macros/yu_cicc_2020
 data: {{kind: digits, shape: [1, 8, 8], classes: 10}}
 genes: {{adc_bits: [3, 4, 5]}}
 objectives: [accuracy, energy_pj, latency_ns]
-sampler: {{name: nsga2, population: {POPULATION}, lag: {LAG}}}
+sampler: {{name: optuna_nsga2, population: {POPULATION}, lag: {LAG}}}
 recipe: {{batch: 64, parent_epochs: 1, parent_lr: 0.2, qat_lr: 0.1}}
 rungs:
   - {{epochs: 1, train_level: L0, score_level: L1, chips: 1}}

@@ -28,8 +28,10 @@ from goals import Row, conclude, heading
 
 from cimsearch import load_study, pareto
 from cimsearch.search.baselines import uniform_candidate
+from cimsearch.search.domain import domain_of
 from cimsearch.search.history import Seen, visible
 from cimsearch.search.pricing import price
+from cimsearch.search.problem import Draws, Problem
 from cimsearch.search.samplers import propose
 from cimsearch.seeds import stream
 from cimsearch.space import Candidate, Space
@@ -93,7 +95,8 @@ def hypervolumes(lag: int, seed: int) -> list[float]:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = load_study("quickstart")
-    space, sampler = Space(study.space), Sampler(name="nsga2", population=POPULATION)
+    space, sampler = Space(study.space), Sampler(name="optuna_nsga2", population=POPULATION)
+    problem = Problem(domain_of(space), tuple(DIRECTIONS))
     uniform = uniform_candidate(space, study.hardware, 8)
     reference = [CHANCE, *(MARGIN * value for value in price(study, uniform).objectives)]
     limit = pareto.signed(reference, DIRECTIONS)[0]
@@ -104,7 +107,7 @@ def hypervolumes(lag: int, seed: int) -> list[float]:
         history = visible(trials, lag)
         if history is None:
             raise SystemExit("a trial has no result")
-        proposal = propose(sampler, space, DIRECTIONS, seed=seed, k=k, history=history)
+        proposal = propose(space, problem, sampler, Draws(seed, k), history)
         if proposal is None:
             raise SystemExit("the space is exhausted")
         priced = price(study, proposal.candidate)

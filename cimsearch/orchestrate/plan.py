@@ -6,7 +6,14 @@ from functools import cached_property
 from cimsearch.errors import SpaceError
 from cimsearch.evaluate import Job
 from cimsearch.search.baselines import uniform_candidate
-from cimsearch.search.pricing import Direction, directions, failing_constraints, price
+from cimsearch.search.pricing import (
+    Direction,
+    directions,
+    failing_constraints,
+    price,
+    problem_of,
+)
+from cimsearch.search.problem import Problem
 from cimsearch.seeds import stream
 from cimsearch.space import Candidate, Space
 from cimsearch.spec import Study
@@ -55,6 +62,11 @@ class Plan:
         priced = price(self.study, uniform_candidate(self.space, self.study.hardware, 8))
         chance = 1.0 / self.study.space.classes
         return (chance, *(_REFERENCE_MARGIN * value for value in priced.objectives))
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What samplers are asked."""
+        return problem_of(self.study, self.space, self.reference)
 
     def job(self, candidate: Candidate, *, test: bool) -> Job:
         """Return the job that trains ``candidate`` and scores it on validation or test images."""

@@ -9,6 +9,7 @@ from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.evaluations import new_evaluation
 from cimsearch.orchestrate.outcome import tell_of
 from cimsearch.search.history import visible
+from cimsearch.search.problem import Draws
 from cimsearch.search.samplers import Proposal, distributions, params_of, propose
 from cimsearch.store import records as db
 
@@ -43,14 +44,8 @@ def next_trial(context: Context) -> Next:
     if history is None:
         return Next("wait")
     _check_streak(context, known.trials)
-    proposal = propose(
-        spec.sampler,
-        context.plan.space,
-        context.plan.directions,
-        seed=spec.seed,
-        k=len(known.trials),
-        history=history,
-    )
+    plan, draws = context.plan, Draws(spec.seed, len(known.trials))
+    proposal = propose(plan.space, plan.problem, spec.sampler, draws, history)
     return Next("ended") if proposal is None else Next("added", _add(context, proposal))
 
 

@@ -7,9 +7,10 @@ only where results have come since the last. Remembering saves time and changes 
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import optuna
@@ -19,7 +20,10 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from cimsearch.search.as_optuna import distributions_of, params_of_vector, vector_of_params
 from cimsearch.search.history import Seen
+from cimsearch.search.problem import Child, Draws, Problem
+from cimsearch.spec.study import Sampler
 
 # The name under which NSGA-II notes a trial's generation with it.
 GENERATION = "NSGAIISampler:generation"
@@ -97,6 +101,26 @@ class Breeder(NSGAIISampler):
     def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:  # noqa: ARG002
         """Return the parents' children."""
         return self._born
+
+
+def optuna_nsga2(
+    problem: Problem, settings: Sampler, history: Sequence[Seen], draws: Draws
+) -> Iterator[Child]:
+    """Yield children of Optuna's NSGA-II: for each a fresh sampler, told what to breed from."""
+    variables = problem.domain.variables
+    dists = distributions_of(variables)
+    origin = descent(history, settings.population, problem.directions)
+    for attempt in count():
+        # Optuna has parents as selected at the first look and by number from then on.
+        parents = sorted(origin.parents, key=_number) if attempt else origin.parents
+        alive = [frozen(trial, params_of_vector(variables, trial.genes)) for trial in parents]
+        breeder = Breeder(settings.population, alive, dists=dists, seed=draws.number(attempt))
+        params = empty_study(problem.directions, breeder).ask(dists).params
+        yield Child(vector_of_params(variables, params), {GENERATION: origin.generation})
+
+
+def _number(trial: Seen) -> int:
+    return trial.number
 
 
 def descent(history: Sequence[Seen], population: int, directions: Sequence[str]) -> Descent:

@@ -18,23 +18,25 @@ class Seen:
 
     Attributes:
         number: Its number in the study.
-        genes: Choice indices (g,).
+        genes: Its vector (v,): choice indices of a space's genes.
         candidate_hash: Hash of the decoded candidate.
         trained: Whether it was sent to a worker; an infeasible one never is.
         state: ``running`` also when its result exists but may not be used yet.
         values: Objective values, if complete.
         constraints: Constraint values (<= 0 is feasible), known before training.
         attrs: What the sampler noted with its proposal.
+        rung: What it is trained and scored at; results of different rungs are not compared.
     """
 
     number: int
-    genes: tuple[int, ...]
+    genes: tuple[float, ...]
     candidate_hash: str
     trained: bool
     state: State
     values: tuple[float, ...] | None
     constraints: tuple[float, ...]
     attrs: Mapping[str, Any]
+    rung: int = 0
 
 
 def visible(trials: Sequence[Seen], lag: int) -> tuple[Seen, ...] | None:

@@ -19,6 +19,9 @@ from cimsearch.cost import (
 )
 from cimsearch.cost.given import check_hardware
 from cimsearch.evaluate import Score
+from cimsearch.pareto import signed
+from cimsearch.search.domain import Vectors, domain_of
+from cimsearch.search.problem import Prices, Problem
 from cimsearch.space import Candidate, Genes, Space
 from cimsearch.spec import Hardware, Study
 from cimsearch.spec.study import Bound, Statistics
@@ -119,6 +122,25 @@ def _no_totals() -> Totals:
     """Return the costs of no networks."""
     none = np.zeros(0)
     return Totals(none, none, none, none, none, none, dict.fromkeys(COMPONENTS, none))
+
+
+def problem_of(study: Study, space: Space, reference: tuple[float, ...]) -> Problem:
+    """Return what a sampler is asked in a study: its space, what is priced, what is wanted."""
+    ways = tuple(directions(study))
+
+    def price_vectors(vectors: Vectors) -> Prices:
+        genes = vectors.astype(np.int64)
+        costs = estimate_batch(space, genes, study.hardware, study.spec.statistics)
+        named = [getattr(costs, name) for name in study.spec.objectives[1:]]
+        unknown = np.full(len(genes), np.nan)
+        violations = [_violation(getattr(costs, name), b) for name, b in study.bounds.items()]
+        return Prices(
+            objectives=signed(np.column_stack([unknown, *named]), ways),
+            violations=np.array(violations, dtype=np.float64).reshape(-1, len(genes)).T,
+            features=np.log(np.column_stack([costs.energy_pj, costs.latency_ns, costs.area_um2])),
+        )
+
+    return Problem(domain_of(space), ways, reference, price_vectors)
 
 
 def failing_constraints(study: Study, genes: Genes) -> tuple[int, dict[str, int]]:

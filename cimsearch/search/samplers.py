@@ -1,12 +1,12 @@
-"""Samplers: pure functions from (study seed, k, visible history) to genes.
+"""Proposals: pure functions from (study seed, k, visible history) to genes.
 
-Nothing of a sampler is kept between proposals. Optuna's NSGA-II gets, for each proposal, a fresh
-sampler seeded from k and the parents that follow from the visible history; the generation it
-notes with a trial is part of that history.
+Nothing of a sampler is kept between proposals: what an algorithm notes with a trial is part of
+the history, and its randomness comes from the study's seed and the trial's number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from optuna.distributions import (
@@ -16,9 +16,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from cimsearch.search.generations import GENERATION, Breeder, descent, empty_study, frozen
+from cimsearch.search.algorithms import algorithm_of
 from cimsearch.search.history import Seen
-from cimsearch.seeds import stream, torch_seed
+from cimsearch.search.problem import Draws, Problem
 from cimsearch.space import Candidate, Gene, Space
 from cimsearch.spec.study import Sampler
 
@@ -51,10 +51,10 @@ def _distribution(gene: Gene) -> BaseDistribution:
     return CategoricalDistribution(gene.choices)
 
 
-def params_of(space: Space, genes: Sequence[int]) -> dict[str, CategoricalChoiceType]:
+def params_of(space: Space, genes: Sequence[float]) -> dict[str, CategoricalChoiceType]:
     """Return genes (g,) as Optuna parameters."""
     return {
-        gene.name: index if gene.ordered else gene.choices[index]
+        gene.name: int(index) if gene.ordered else gene.choices[int(index)]
         for gene, index in zip(space.genes, genes, strict=True)
     }
 
@@ -68,54 +68,37 @@ def genes_of(space: Space, params: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def propose(
-    sampler: Sampler,
     space: Space,
-    directions: Sequence[str],
-    *,
-    seed: int,
-    k: int,
+    problem: Problem,
+    settings: Sampler,
+    draws: Draws,
     history: Sequence[Seen],
 ) -> Proposal | None:
-    """Return proposal k: a candidate that no trial of ``history`` has, or None if none is left.
+    """Return a candidate that no trial of ``history`` has, or None if none is left.
 
     Args:
-        sampler: Which algorithm, with its settings.
-        space: What to draw from.
-        directions: ``maximize`` or ``minimize`` for each objective.
-        seed: The study's seed.
-        k: The number of the trial to propose.
+        space: What the problem's vectors mean.
+        problem: What is searched, from ``problem_of``.
+        settings: Which algorithm, with its settings.
+        draws: The study's seed and the number of the trial to propose.
         history: What the proposal may know, from ``visible``.
     """
     known = {trial.candidate_hash for trial in history}
+    children = algorithm_of(settings.name)(problem, settings, history, draws)
     attrs: Mapping[str, Any] = {}
-    origin = descent(history, sampler.population, directions) if sampler.name == "nsga2" else None
-    if origin is not None:
-        # It stays with a uniform draw, so that this can become a parent.
-        attrs = {GENERATION: origin.generation}
-    for attempt in range(_SAMPLER_TRIES + _RANDOM_TRIES):
-        if origin is not None and attempt < _SAMPLER_TRIES:
-            draw_seed = torch_seed("proposal", seed, k, attempt) % 2**32
-            # Optuna has parents as selected at the first look and by number from then on.
-            parents = sorted(origin.parents, key=_number) if attempt else origin.parents
-            genes = _child(space, directions, sampler.population, parents, draw_seed)
-        else:
-            rng = stream("proposal", seed, k, attempt)
-            genes = tuple(space.sample_genes(1, rng)[0].tolist())
-        candidate = space.decode(genes)
-        if candidate.hash not in known:
-            return Proposal(genes, candidate, attrs)
+    for child in islice(children, _SAMPLER_TRIES):
+        attrs = child.attrs
+        proposal = _decoded(space, child.vector, attrs)
+        if proposal.candidate.hash not in known:
+            return proposal
+    for attempt in range(_SAMPLER_TRIES, _SAMPLER_TRIES + _RANDOM_TRIES):
+        # What the sampler notes stays with a uniform draw, so that this can become a parent.
+        proposal = _decoded(space, problem.domain.sample(1, draws.stream(attempt))[0], attrs)
+        if proposal.candidate.hash not in known:
+            return proposal
     return None
 
 
-def _number(trial: Seen) -> int:
-    return trial.number
-
-
-def _child(
-    space: Space, directions: Sequence[str], population: int, parents: Sequence[Seen], seed: int
-) -> tuple[int, ...]:
-    """Return the genes of one child of Optuna's NSGA-II."""
-    dists = distributions(space)
-    alive = [frozen(trial, params_of(space, trial.genes)) for trial in parents]
-    breeder = Breeder(population, alive, dists=dists, seed=seed)
-    return genes_of(space, empty_study(directions, breeder).ask(dists).params)
+def _decoded(space: Space, vector: Iterable[float], attrs: Mapping[str, Any]) -> Proposal:
+    genes = tuple(int(index) for index in vector)
+    return Proposal(genes, space.decode(genes), attrs)

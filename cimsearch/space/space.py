@@ -1,6 +1,7 @@
 """A space: genes in, candidates out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -151,7 +152,7 @@ class Space:
         """Return valid genes (n, g) near ``genes``; inactive ones copy their left neighbour."""
         return repair(self.genes, genes)
 
-    def decode(self, genes: Genes | tuple[int, ...]) -> Candidate:
+    def decode(self, genes: Genes | Sequence[float]) -> Candidate:
         """Return the candidate of one gene vector (g,).
 
         Raises:

@@ -212,12 +212,35 @@ class OpenGenes(Spec):
         return self
 
 
-class Sampler(Spec):
-    """What proposes candidates. ``lag``: results of all but the last ``lag`` trained are used."""
+SamplerName = Literal[
+    "auto",
+    "random",
+    "nsga2",
+    "nsga3",
+    "sms_emoa",
+    "age_moea2",
+    "qmc",
+    "tpe",
+    "gp",
+    "optuna_nsga2",
+    "optuna_nsga3",
+]
 
-    name: Literal["random", "nsga2"]
+
+class Sampler(Spec):
+    """What proposes candidates.
+
+    ``lag``: results of all but the last ``lag`` trained are used. ``population`` is of the
+    evolutionary ones. With ``screening`` those of ours (``auto``, ``nsga2``, ``nsga3``,
+    ``sms_emoa``, ``age_moea2``) price many children and train the one that gains most, given a
+    surrogate of the accuracy; ``unscreened_frac`` of their trials ignore the surrogate.
+    """
+
+    name: SamplerName
     population: Annotated[int, Field(ge=2)] = 50
     lag: Annotated[int, Field(ge=1)] = 8
+    screening: bool = True
+    unscreened_frac: Fraction = 0.1
 
 
 class Budget(Spec):

@@ -48,7 +48,7 @@ def test_list_and_show(tmp_path: Path) -> None:
 
 def test_check_tells_all_errors_of_all_files(tmp_path: Path, write: Write) -> None:
     write("good.yaml", TINY_STUDY)
-    write("bad.yaml", TINY_STUDY.replace("nsga2", "nsga9").replace("chips: 2", "chips: 0"))
+    write("bad.yaml", TINY_STUDY.replace("optuna_nsga2", "nsga9").replace("chips: 2", "chips: 0"))
     assert cimsearch("check", "good.yaml", cwd=tmp_path).stdout == "good.yaml: ok\n"
     done = cimsearch("check", "good.yaml", "bad.yaml", cwd=tmp_path, expect=3)
     assert "good.yaml: ok" in done.stdout
@@ -61,7 +61,7 @@ def test_check_tells_all_errors_of_all_files(tmp_path: Path, write: Write) -> No
 
 def test_check_tells_programs_too(tmp_path: Path, write: Write) -> None:
     write("good.yaml", TINY_STUDY)
-    write("bad.yaml", TINY_STUDY.replace("nsga2", "nsga9").replace("chips: 2", "chips: 0"))
+    write("bad.yaml", TINY_STUDY.replace("optuna_nsga2", "nsga9").replace("chips: 2", "chips: 0"))
     files = ["good.yaml", "bad.yaml", "nowhere.yaml"]
     done = cimsearch("check", *files, "--json", cwd=tmp_path, expect=3)
     assert not done.stderr
@@ -191,7 +191,7 @@ def test_bad_input_is_one_clear_message_and_a_code(
     tmp_path: Path, write: Write, arguments: list[str], code: int, message: str
 ) -> None:
     write("tiny.yaml", TINY_STUDY)
-    write("bad.yaml", TINY_STUDY.replace("nsga2", "nsga9"))
+    write("bad.yaml", TINY_STUDY.replace("optuna_nsga2", "nsga9"))
     assert message in failing(*arguments, cwd=tmp_path, code=code)
     assert not (tmp_path / "none.db").exists()
     assert not (tmp_path / "reports").exists()

@@ -7,17 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimsearch.search.history import Seen, State, visible
-from cimsearch.search.samplers import distributions, genes_of, params_of, propose
+from cimsearch.search.samplers import distributions, genes_of, params_of
 from cimsearch.space import Space
 from cimsearch.spec import load_space_spec
 from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.study import Sampler
+from tests.proposals import ask
 
 SPACE = Space(load_space_spec("vgg_tiny"))
 DIRECTIONS = ("maximize", "minimize", "minimize")
 SAMPLERS = {
     "random": Sampler(name="random", lag=3),
-    "nsga2": Sampler(name="nsga2", population=4, lag=3),
+    "nsga2": Sampler(name="optuna_nsga2", population=4, lag=3),
 }
 
 
@@ -38,13 +39,13 @@ def seen(number: int, *, state: State = "complete", trained: bool = True) -> See
     )
 
 
-def run(sampler: Sampler, trials: int, seed: int = 0) -> list[tuple[int, ...]]:
+def run(sampler: Sampler, trials: int, seed: int = 0) -> list[tuple[float, ...]]:
     """Return the proposals of a small study whose accuracy is a stand-in for training."""
     history: list[Seen] = []
     for k in range(trials):
         known = visible(history, sampler.lag)
         assert known is not None
-        proposal = propose(sampler, SPACE, DIRECTIONS, seed=seed, k=k, history=known)
+        proposal = ask(sampler, SPACE, DIRECTIONS, seed=seed, k=k, history=known)
         assert proposal is not None
         blueprint = proposal.candidate.blueprint
         values = (1 - 1 / blueprint.weights, float(blueprint.macs), float(len(blueprint.nodes)))
@@ -67,12 +68,12 @@ def run(sampler: Sampler, trials: int, seed: int = 0) -> list[tuple[int, ...]]:
 def test_a_proposal_depends_on_nothing_but_its_arguments(name: str) -> None:
     history = [seen(i) for i in range(12)]
     before = random.getstate()
-    first = propose(SAMPLERS[name], SPACE, DIRECTIONS, seed=5, k=12, history=history)
+    first = ask(SAMPLERS[name], SPACE, DIRECTIONS, seed=5, k=12, history=history)
     random.seed(1)
-    second = propose(SAMPLERS[name], SPACE, DIRECTIONS, seed=5, k=12, history=history)
+    second = ask(SAMPLERS[name], SPACE, DIRECTIONS, seed=5, k=12, history=history)
     random.setstate(before)
     assert first == second
-    other = propose(SAMPLERS[name], SPACE, DIRECTIONS, seed=6, k=12, history=history)
+    other = ask(SAMPLERS[name], SPACE, DIRECTIONS, seed=6, k=12, history=history)
     assert other != first
 
 
@@ -87,7 +88,7 @@ def test_no_candidate_is_proposed_twice_and_runs_repeat(name: str) -> None:
 def test_nsga2_breeds_from_what_it_sees() -> None:
     """With one parent gene pool, children after the first generation carry its genes."""
     history = [seen(i) for i in range(8)]
-    proposal = propose(SAMPLERS["nsga2"], SPACE, DIRECTIONS, seed=0, k=8, history=history)
+    proposal = ask(SAMPLERS["nsga2"], SPACE, DIRECTIONS, seed=0, k=8, history=history)
     assert proposal is not None
     assert proposal.attrs == {"NSGAIISampler:generation": 2}
     inherited = [
@@ -103,7 +104,7 @@ def test_any_mix_of_states_in_the_history_is_taken(name: str) -> None:
         seen(i, state=states[i % 3], trained=i % 4 != 0 or states[i % 3] != "complete")
         for i in range(20)
     ]
-    proposal = propose(SAMPLERS[name], SPACE, DIRECTIONS, seed=0, k=20, history=history)
+    proposal = ask(SAMPLERS[name], SPACE, DIRECTIONS, seed=0, k=20, history=history)
     assert proposal is not None
     assert proposal.candidate.hash not in {t.candidate_hash for t in history}
 
@@ -116,7 +117,7 @@ def test_an_exhausted_space_ends_the_proposals(name: str) -> None:
     space = Space(SpaceSpec.model_validate(spec))
     history: list[Seen] = []
     for k in range(space.size):
-        proposal = propose(SAMPLERS[name], space, DIRECTIONS, seed=0, k=k, history=history)
+        proposal = ask(SAMPLERS[name], space, DIRECTIONS, seed=0, k=k, history=history)
         assert proposal is not None
         history.append(
             Seen(
@@ -131,7 +132,7 @@ def test_an_exhausted_space_ends_the_proposals(name: str) -> None:
             )
         )
     assert space.size == 2
-    assert propose(SAMPLERS[name], space, DIRECTIONS, seed=0, k=2, history=history) is None
+    assert ask(SAMPLERS[name], space, DIRECTIONS, seed=0, k=2, history=history) is None
 
 
 @given(st.integers(0, 30), st.integers(1, 10), st.randoms(use_true_random=False))

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
 from cimsearch.search import generations
+from cimsearch.search.domain import domain_of
 from cimsearch.search.generations import GENERATION, descent
 from cimsearch.search.history import Seen, State, visible
-from cimsearch.search.samplers import distributions, genes_of, params_of, propose
+from cimsearch.search.samplers import distributions, genes_of, params_of
 from cimsearch.seeds import stream, torch_seed
 from cimsearch.space import Space
 from cimsearch.spec import load_space_spec
 from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.study import Sampler
+from tests.proposals import ask
 
 DIRECTIONS = ("maximize", "minimize", "minimize")
 STATES: tuple[State, ...] = get_args(State)
@@ -87,7 +89,7 @@ def propose_from_whole(
             genes, attrs = whole.child(sampler.population, draw_seed)
         else:
             rng = stream("proposal", seed, k, attempt)
-            genes = tuple(space.sample_genes(1, rng)[0].tolist())
+            genes = tuple(map(int, domain_of(space).sample(1, rng)[0]))
         if space.decode(genes).hash not in known:
             return genes, attrs, attempt
     return None
@@ -95,7 +97,7 @@ def propose_from_whole(
 
 def assert_same(sampler: Sampler, space: Space, seed: int, history: Sequence[Seen]) -> None:
     k = len(history)
-    ours = propose(sampler, space, DIRECTIONS, seed=seed, k=k, history=history)
+    ours = ask(sampler, space, DIRECTIONS, seed=seed, k=k, history=history)
     theirs = propose_from_whole(sampler, space, seed=seed, k=k, history=history)
     if theirs is None:
         assert ours is None
@@ -136,7 +138,7 @@ def test_any_history_leads_to_the_same_genes(
     history = [drawn(space, number, seed, data) for number, seed in enumerate(seeds)]
     # Optuna cannot breed from a single parent; a generation of a study leaves two at least.
     assume(len(descent(history, population, DIRECTIONS).parents) != 1)
-    sampler = Sampler(name="nsga2", population=population)
+    sampler = Sampler(name="optuna_nsga2", population=population)
     assert_same(sampler, space, data.draw(st.integers(0, 3), label="seed"), history)
 
 
@@ -145,7 +147,7 @@ def test_a_study_goes_the_same_way_whatever_finishes_first(case: int) -> None:
     """Results come late and out of order, fail, are infeasible; selections are remembered."""
     rng = random.Random(case)
     space = (WIDE, NARROW)[case % 2]
-    sampler = Sampler(name="nsga2", population=(3, 5, 8)[case % 3], lag=(1, 4, 9)[case % 3])
+    sampler = Sampler(name="optuna_nsga2", population=(3, 5, 8)[case % 3], lag=(1, 4, 9)[case % 3])
     trials: list[Seen] = []
     ends: dict[int, Seen] = {}
     while len(trials) < 60:
@@ -156,7 +158,7 @@ def test_a_study_goes_the_same_way_whatever_finishes_first(case: int) -> None:
             continue
         assert_same(sampler, space, case, history)
         k = len(trials)
-        proposal = propose(sampler, space, DIRECTIONS, seed=case, k=k, history=history)
+        proposal = ask(sampler, space, DIRECTIONS, seed=case, k=k, history=history)
         if proposal is None:
             break
         values = (rng.choice((0.1, 0.2, 0.9)), rng.random(), float(rng.randrange(4)))
@@ -178,7 +180,7 @@ def test_the_draws_after_a_known_candidate_are_the_same_too() -> None:
     attempts = set()
     for seed in range(30):
         history = settled(NARROW, trials=14, population=4, seed=seed)
-        sampler = Sampler(name="nsga2", population=4)
+        sampler = Sampler(name="optuna_nsga2", population=4)
         assert_same(sampler, NARROW, seed, history)
         theirs = propose_from_whole(sampler, NARROW, seed=seed, k=14, history=history)
         attempts.add(theirs[2] if theirs else None)
@@ -200,7 +202,7 @@ def settled(space: Space, *, trials: int, population: int, seed: int = 0) -> lis
 
 def test_what_is_remembered_is_not_taken_for_another_history() -> None:
     """Histories of the same numbers that differ in one result, in any order of asking."""
-    sampler = Sampler(name="nsga2", population=4)
+    sampler = Sampler(name="optuna_nsga2", population=4)
     histories = [settled(WIDE, trials=16, population=4, seed=seed) for seed in range(4)]
     histories += [[*histories[0][:3], histories[1][3], *histories[0][4:]]]
     generations._select.cache_clear()

@@ -271,7 +271,7 @@ def test_every_file_of_the_catalogue_loads() -> None:
         ("macros/yu_cicc_2020", "macros/yu", "tiny.yaml:6:1: hardware: "),
         ("macros/yu_cicc_2020", "macros/chih_isscc_2021", "genes.adc_bits"),
         (
-            "name: nsga2",
+            "name: optuna_nsga2",
             "name: nsga",
             "sampler.name: found \"nsga\"; allowed is 'random' or 'nsga2'",
         ),
