@@ -108,7 +108,7 @@ def tells(storage: CimStorage, study_id: int, space: Space) -> tuple[list[float]
         known.look()
         values = tuple(draw.tolist())
         started = time.process_time()
-        after = known.front_with(ids.trial_id, values)
+        after = known.front_with(0, ids.trial_id, values)
         changes = after.changes_from(frozenset(known.front.trial_ids))
         changed = time.process_time()
         tell = db.Tell("complete", values, front=changes, hypervolume=after.hypervolume)

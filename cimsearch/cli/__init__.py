@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cimsearch import __version__
+from cimsearch.cli.bench import bench
 from cimsearch.cli.catalogue import check, list_, show
 from cimsearch.cli.cost import cost
 from cimsearch.cli.database import database
@@ -89,6 +90,7 @@ for _verb in (
     steps,
     hardware,
     data,
+    bench,
     study,
     database,
     doctor,

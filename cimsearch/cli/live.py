@@ -51,6 +51,7 @@ def _line(progress: Progress) -> str:
     best = "-" if progress.best_accuracy is None else f"{100 * progress.best_accuracy:.1f} %"
     parts = [
         f"{progress.phase}: {progress.done}/{progress.budget} done",
+        *(f"{n} at rung {rung}" for rung, n in enumerate(progress.by_rung) if rung),
         f"{progress.to_do} to do",
         f"{progress.running} running",
         f"{progress.failed} failed",

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.accuracy_text import print_accuracy, score_facts, worst_of
+from cimsearch.cli.accuracy_text import print_accuracy, worst_of
+from cimsearch.cli.facts import baseline_facts, stale_of, trial_facts
 from cimsearch.cli.output import (
     json_option,
     percent,
@@ -13,12 +14,14 @@ from cimsearch.cli.output import (
     print_table,
     storage_option,
 )
+from cimsearch.cli.rungs import agreement_facts, by_rung_text, print_agreements
 from cimsearch.errors import StudyError, UsageError
 from cimsearch.units import label, quantity
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
     from cimsearch.orchestrate.results import BaselineResult, StudyResult, TrialResult
+    from cimsearch.spec import Hardware
 
 
 def read_study(name: str, storage: str | None) -> "StudyResult":
@@ -34,11 +37,43 @@ def read_study(name: str, storage: str | None) -> "StudyResult":
 @click.command()
 @click.argument("name")
 @storage_option
+@click.option("--uncertain", is_flag=True, help="How sure each point is, if energies are off.")
+@click.option(
+    "--draws", default=1000, show_default=True, type=click.IntRange(1), help="For --uncertain."
+)
+@click.option(
+    "--fitness",
+    nargs=2,
+    type=click.FloatRange(min=0),
+    metavar="ALPHA BETA",
+    help="The one network of the greatest accuracy - ALPHA energy - BETA latency, both as shares "
+    "of the largest uniform 8-bit network's.",
+)
 @json_option
-def front(name: str, storage: str | None, as_json: bool) -> None:
-    """Print the Pareto front of the study NAME, cheapest first, with its baselines."""
+def front(
+    name: str,
+    uncertain: bool,
+    draws: int,
+    fitness: tuple[float, float] | None,
+    storage: str | None,
+    as_json: bool,
+) -> None:
+    """Print the Pareto front of the study NAME, cheapest first, with its baselines.
+
+    With --uncertain also in which share of draws each trial is on it, where each draw scales the
+    components of the energy of all networks as far off as published chips were.
+    """
+    from cimsearch.cli.choice import show_answer, show_odds
+
+    if uncertain and fitness:
+        raise UsageError("found --uncertain and --fitness; allowed is one of them")
     result = read_study(name, storage)
-    if as_json:
+    if uncertain:
+        show_odds(result, draws, as_json=as_json)
+    elif fitness:
+        show_answer(result, fitness, as_json=as_json)
+    elif as_json:
+        stale = stale_of(result)
         print_json(
             {
                 "study": result.name,
@@ -46,8 +81,15 @@ def front(name: str, storage: str | None, as_json: bool) -> None:
                 "accuracy_statistic": result.study.spec.accuracy_statistic,
                 "hypervolume": result.hypervolume,
                 "reference": list(result.reference),
-                "front": [trial_facts(trial) for trial in result.front],
-                "baselines": [baseline_facts(b) for b in result.baselines],
+                "by_rung": list(result.by_rung),
+                "agreements": agreement_facts(result.agreements),
+                "front": [
+                    trial_facts(trial) | {"stale": f"trial {trial.number}" in stale}
+                    for trial in result.front
+                ],
+                "baselines": [
+                    baseline_facts(b) | {"stale": b.name in stale} for b in result.baselines
+                ],
             }
         )
     else:
@@ -74,13 +116,23 @@ def trial(
         raise StudyError(
             f"{name}: no trial {number}", f"it has trials 0 to {len(result.trials) - 1}"
         )
-    found = result.trials[number]
+    found, stale = result.trials[number], stale_of(result).get(f"trial {number}")
     if as_json:
-        whole = {"cost": found.cost, "genes": dict(found.genes)}
+        whole = {"cost": found.cost, "genes": dict(found.genes), "stale": stale is not None}
         statistic = {"accuracy_statistic": result.study.spec.accuracy_statistic}
         print_json(trial_facts(found, target=target) | statistic | whole)
         return
-    click.echo(f"trial {found.number} of {name}: {found.state}")
+    _print_trial(result, found, target, stale)
+
+
+def _print_trial(
+    result: "StudyResult", found: "TrialResult", target: float | None, stale: "Hardware | None"
+) -> None:
+    """Print a trial: objectives, chips, genes and the cost of layers."""
+    at = f" at rung {found.rung}" if len(result.by_rung) > 1 else ""
+    click.echo(f"trial {found.number} of {result.name}: {found.state}{at}")
+    if stale is not None:
+        click.echo(f"  accuracies are stale: they were found on {stale.name}")
     for key, value in found.objectives.items():
         of = f" ({_accuracy_of(result)})" if key == "accuracy" else ""
         click.echo(f"  {quantity(key):24} {with_unit(key, value)}{of}")
@@ -130,10 +182,8 @@ def print_front(result: "StudyResult") -> None:
     spec = result.study.spec
     rung = spec.rung
     points = "point" if len(result.front) == 1 else "points"
-    click.echo(
-        f"{result.name}: {len(result.front)} {points} on the front of "
-        f"{result.count('complete')} trained trials"
-    )
+    click.echo(f"{result.name}: {len(result.front)} {points} on the front of {_trained(result)}")
+    print_agreements(result.agreements)
     click.echo(
         f"accuracy at level {rung.score_level}, {_accuracy_of(result)}; energy, latency and area "
         "per inference, modelled\n"
@@ -148,9 +198,21 @@ def print_front(result: "StudyResult") -> None:
         "weights",
         "bits w/x",
     ]
-    rows = [_row(f"trial {t.number}", t) for t in result.front]
-    rows += [_row(b.name + (" (broken)" if b.broken else ""), b) for b in result.baselines]
+    stale = stale_of(result)
+    marks = dict.fromkeys(stale, " (stale)")
+    names = [f"trial {trial.number}" for trial in result.front]
+    rows = [_row(n + marks.get(n, ""), t) for n, t in zip(names, result.front, strict=True)]
+    rows += [
+        _row(b.name + marks.get(b.name, "") + (" (broken)" if b.broken else ""), b)
+        for b in result.baselines
+    ]
     print_table(header, rows)
+    if stale:
+        there = ", ".join(sorted({hardware.name for hardware in stale.values()}))
+        click.echo(
+            f"\nstale: found on {there}, not on {result.study.hardware.name}, which scores "
+            f"otherwise; in all {len(stale)} accuracies"
+        )
     for reason, times in result.failures.items():
         click.echo(f"\nfailed {times} x: {reason}")
     if any(baseline.broken for baseline in result.baselines):
@@ -158,6 +220,13 @@ def print_front(result: "StudyResult") -> None:
             "\nbroken: more than 3 points under its own accuracy with an ideal ADC, or less than "
             "half of its float parent's"
         )
+
+
+def _trained(result: "StudyResult") -> str:
+    """Return how many trials were trained, at each rung where there are several."""
+    if len(result.by_rung) == 1:
+        return f"{result.by_rung[0]} trained trials"
+    return f"the last of {len(result.by_rung)} rungs; trained are {by_rung_text(result.by_rung)}"
 
 
 def _accuracy_of(result: "StudyResult") -> str:
@@ -188,37 +257,6 @@ def _row(name: str, item: "TrialResult | BaselineResult") -> list[str]:
         str(blueprint.weights),
         "/".join(bits),
     ]
-
-
-def trial_facts(found: "TrialResult", *, target: float | None = None) -> dict[str, Any]:
-    """Return a trial as plain data for JSON, with its yield at ``target`` if one is given."""
-    return {
-        "number": found.number,
-        "state": found.state,
-        "on_front": found.on_front,
-        "objectives": dict(found.objectives),
-        "constraints": dict(found.constraints),
-        "test_accuracy": found.test_accuracy,
-        "energy_measured_pj": found.energy_measured_pj,
-        "score": score_facts(found.score, target=target),
-        "reused": found.reused,
-        "reason": found.reason,
-        "genes": dict(found.genes),
-        "candidate_hash": found.candidate.hash,
-        "weights": found.candidate.blueprint.weights,
-    }
-
-
-def baseline_facts(found: "BaselineResult") -> dict[str, Any]:
-    """Return a baseline as plain data for JSON."""
-    return {
-        "name": found.name,
-        "objectives": dict(found.objectives),
-        "test_accuracy": found.test_accuracy,
-        "score": score_facts(found.score),
-        "broken": found.broken,
-        "weights": found.candidate.blueprint.weights,
-    }
 
 
 def print_layers(cost: Any) -> None:

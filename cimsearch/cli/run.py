@@ -68,7 +68,7 @@ def launch(
 @click.command()
 @click.argument("name")
 @storage_option
-@click.option("--trials", type=click.IntRange(1), help="Another budget of trained trials.")
+@click.option("--trials", type=click.IntRange(1), help="Another budget of trained candidates.")
 @click.option("--workers", type=click.IntRange(1), help="Local worker processes.")
 @_cluster_option
 @click.option("--data", metavar="DIR", help="Where the data lies now.")

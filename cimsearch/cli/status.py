@@ -15,6 +15,7 @@ from cimsearch.cli.output import (
     print_table,
     storage_option,
 )
+from cimsearch.cli.rungs import agreement_facts, by_rung_text, print_agreements
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _facts(found: "StudyStatus") -> dict[str, Any]:
     return {
         "study": found.name,
         **_counts(found),
+        "by_rung": list(found.by_rung),
+        "agreements": agreement_facts(found.agreements),
         "hypervolume": found.hypervolume,
         "reference": found.reference,
         "run_by": None
@@ -121,6 +124,9 @@ def _print(found: "StudyStatus") -> None:
         click.echo(f"{key:12} {count}")
     shown = ", ".join(with_unit(name, value) for name, value in found.reference.items())
     click.echo(f"{'hypervolume':12} {found.hypervolume:.4f} of the box up to {shown}")
+    if found.agreements:
+        click.echo(f"{'scored':12} {by_rung_text(found.by_rung)}")
+    print_agreements(found.agreements)
     if found.at_work:
         click.echo()
         print_table(

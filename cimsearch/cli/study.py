@@ -1,4 +1,4 @@
-"""Verbs that bring a whole study into a database, or out of one."""
+"""Verbs that bring a whole study into a database, out of one, or to other hardware."""
 
 from contextlib import closing
 
@@ -6,11 +6,12 @@ import click
 
 from cimsearch.cli.archive import export_study, import_study
 from cimsearch.cli.output import storage_option
+from cimsearch.cli.reprice import reprice, rescore
 
 
 @click.group()
 def study() -> None:
-    """Share studies, and take over those of others."""
+    """Share studies, take over those of others, and take one to other hardware."""
 
 
 @study.command("import-optuna")
@@ -37,3 +38,5 @@ def import_optuna(source: str, name: str, rename: str | None, storage: str | Non
 
 study.add_command(export_study)
 study.add_command(import_study)
+study.add_command(reprice)
+study.add_command(rescore)

@@ -5,7 +5,7 @@ reused for any job of equal key.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from statistics import fmean, pstdev
 from typing import Any, Literal
@@ -19,8 +19,9 @@ from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import AccuracyStatistic, Calibration, DataSpec, Level, Recipe, Rung
 
-JOB_SCHEMA = "cimsearch/job/3"
-_BEFORE_CACHE = "cimsearch/job/2"
+JOB_SCHEMA = "cimsearch/job/4"
+# Without a cache; without earlier rungs.
+_OLDER_SCHEMAS = ("cimsearch/job/2", "cimsearch/job/3")
 SCORE_SCHEMA = "cimsearch/score/1"
 
 Part = Literal["train", "validation", "test"]
@@ -42,6 +43,8 @@ class Job:
         data_fingerprint: What the data is, so that a score is never reused for other data.
         recipe: How it is trained.
         rung: Epochs, levels, chips, images and conditions.
+        earlier: The rungs below, lowest first: the candidate is trained through their epochs
+            first, each going on from the weights of the last.
         study_seed: Keys every stream of the study.
         replicate: 0 in the search; the final scoring on test images uses others.
         first_chip: Index of the first chip; chips are common to all candidates.
@@ -66,6 +69,19 @@ class Job:
     split: Literal["validation", "test"] = "validation"
     calibration: Calibration = "shared"
     cache: str | None = None
+    earlier: tuple[Rung, ...] = ()
+
+    @property
+    def before(self) -> "Job | None":
+        """The job of the rung below, whose trained weights this one goes on from."""
+        if not self.earlier:
+            return None
+        return replace(self, rung=self.earlier[-1], earlier=self.earlier[:-1])
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained on the candidate, those of earlier rungs included."""
+        return sum(rung.epochs for rung in (*self.earlier, self.rung))
 
     def to_json(self) -> str:
         """Return the job as canonical JSON."""
@@ -85,6 +101,7 @@ class Job:
             "data_fingerprint": self.data_fingerprint,
             "recipe": self.recipe.model_dump(mode="json"),
             "rung": self.rung.model_dump(mode="json"),
+            "earlier": [rung.model_dump(mode="json") for rung in self.earlier],
             "study_seed": self.study_seed,
             "replicate": self.replicate,
             "first_chip": self.first_chip,
@@ -100,18 +117,19 @@ class Job:
         data = {name: value for name, value in self._plain.items() if name not in named}
         data["code"] = code_hash()
         data["hardware"] = self.hardware.hash
+        data["earlier"] = [rung.training for rung in self.earlier]
         data["data"] = {name: v for name, v in data["data"].items() if name != "path"}
         return content_hash(data)
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
-        """Return the job that ``to_json`` described, now or before jobs had a cache.
+        """Return the job that ``to_json`` described, now or in an earlier version.
 
         Raises:
             ValueError: The schema is another, or a part is not valid.
         """
         raw = json.loads(text)
-        if raw.get("schema") not in (JOB_SCHEMA, _BEFORE_CACHE):
+        if raw.get("schema") not in (JOB_SCHEMA, *_OLDER_SCHEMAS):
             raise ValueError(f"job schema is {raw.get('schema')!r}; allowed is {JOB_SCHEMA!r}")
         return cls(
             candidate_hash=raw["candidate_hash"],
@@ -129,6 +147,9 @@ class Job:
             split=raw["split"],
             calibration=raw["calibration"],
             cache=raw.get("cache"),
+            earlier=tuple(
+                Rung.model_validate_json(json.dumps(rung)) for rung in raw.get("earlier", ())
+            ),
         )
 
 
@@ -170,7 +191,7 @@ class Score:
         activity_frac: Measured share of input bits that are 1, by layer.
         density_frac: Measured share of stored weight bits that are 1, by layer.
         parent_epochs: Epochs trained on the float parent.
-        epochs: Epochs trained on the candidate.
+        epochs: Epochs trained on the candidate, those of earlier rungs included.
         seconds: Wall time.
         cpu_seconds: Processor time.
         fingerprint: Kind of machine (instruction sets, torch version): scores of different kinds

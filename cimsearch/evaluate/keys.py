@@ -24,18 +24,15 @@ def candidate_key(job: Job, machine: str) -> str:
 
     Jobs that differ only in chips, images, conditions or calibration of chips share it.
     """
-    rung = job.rung
     return content_hash(
-        {"schema": "cimsearch/candidate/1"}
+        {"schema": "cimsearch/candidate/2"}
         | _of_parent(job, machine)
         | {
             "candidate": job.candidate_hash,
             "blueprint": job.blueprint.hash,
             "hardware": job.hardware.hash,
             "recipe": job.recipe.model_dump(mode="json"),
-            "epochs": rung.epochs,
-            "train_level": rung.train_level,
-            "score_level": rung.score_level,
+            "rungs": [rung.training for rung in (*job.earlier, job.rung)],
         }
     )
 

@@ -8,6 +8,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from time import monotonic
 
 import torch
@@ -62,19 +63,21 @@ def trained_candidate(
 ) -> tuple[Network, Tensor]:
     """Return the candidate, ready to be scored, and the images its batch norms were fitted to.
 
+    At every rung it is built, and calibrated, as it was for the first; from the second on it then
+    goes on from the weights that the last one left.
+
     Raises:
         CimsearchError: The hardware cannot run the network, or training diverged.
     """
     rung, key = job.rung, candidate_key(job, fingerprint())
-    generator = _generator(
-        "train", job.study_seed, job.candidate_hash, rung.epochs, rung.train_level, job.replicate
-    )
+    generator = _generator(*_stream_of(job))
     network = build(job.blueprint, job.hardware.macro, generator=generator)
     inherit(network, parent)
     network.calibrate(training.sample(CALIBRATION_IMAGES, generator))
     with keep.hold(key, wait=False) as alive:
         trained = _kept(keep, "candidates", key)
         log = _Log(keep, key, "candidate", rung.epochs, on_report, alive)
+        begin = trained or log.last() or _after_earlier(job, parent, training, keep, on_report)
         network.dtype = training_dtype(job.parent.macs)
         train_candidate(
             network,
@@ -84,7 +87,7 @@ def trained_candidate(
             level=rung.train_level,
             generator=generator,
             teacher=parent,
-            course=Course(trained or log.last(), log.after_epoch),
+            course=Course(begin, log.after_epoch),
         )
         network.dtype = torch.float32
         stream = generator.get_state()
@@ -97,6 +100,33 @@ def trained_candidate(
             about = {"candidate": job.candidate_hash, "layers": _steps(network)}
             log.done("candidates", state, about)
     return network, sample
+
+
+def _stream_of(job: Job) -> tuple[Key, ...]:
+    """Return the name of the stream that the job's candidate is built with, as at its first rung.
+
+    A first rung also trains with it; a later one with a stream of its own.
+    """
+    first = (*job.earlier, job.rung)[0]
+    of_candidate = (job.study_seed, job.candidate_hash, first.epochs, first.train_level)
+    return "train", *of_candidate, job.replicate
+
+
+def _after_earlier(
+    job: Job, parent: Network, training: TrainingData, keep: Keep, on_report: OnReport
+) -> State | None:
+    """Return where a training begins that goes on from an earlier rung; None at the first."""
+    if job.before is None:
+        return None
+    kept = _kept(keep, "candidates", candidate_key(job.before, fingerprint()))
+    if kept is not None:
+        weights = kept.weights
+    else:
+        network, _ = trained_candidate(job.before, parent, training, keep, on_report)
+        weights = network.state_dict()
+    later = [(rung.epochs, rung.train_level) for rung in (*job.earlier[1:], job.rung)]
+    own = _generator(*_stream_of(job), "then", *chain.from_iterable(later))
+    return State(0, weights, {}, own.get_state())
 
 
 def _parent(

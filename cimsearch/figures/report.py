@@ -13,6 +13,7 @@ from cimsearch.figures.describe import bits_summary, weighted
 from cimsearch.figures.gallery import figures
 from cimsearch.figures.html import Html, join, json_script, table, tag, write_page
 from cimsearch.figures.progress import reference_text
+from cimsearch.figures.rungs import rungs_table
 from cimsearch.figures.scale import DASH
 from cimsearch.figures.statement import headline, statements
 from cimsearch.figures.style import TEMPLATES
@@ -227,6 +228,7 @@ def _search(view: StudyView, made: dict[str, Figure]) -> Html:
             _plot(made, "hypervolume", volume),
             tag("h3", "Which choices lead to the front"),
             _plot(made, "parallel", parallel, min_width=900),
+            table(rungs_table(view)) if view.rungs else "",
             table(cost_table(view)),
         ]
     )

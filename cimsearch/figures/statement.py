@@ -5,6 +5,7 @@ from math import sqrt
 import numpy as np
 
 from cimsearch.figures.progress import hypervolume_data
+from cimsearch.figures.rungs import rungs_sentence
 from cimsearch.figures.scale import TIMES, scale_for
 from cimsearch.figures.tables import compare, compared_on
 from cimsearch.figures.view import StudyView
@@ -19,7 +20,14 @@ _LEVELS = {
 
 def statements(view: StudyView) -> tuple[str, ...]:
     """Return sentences that say how the accuracies and prices came about and how far they hold."""
-    parts = (_accuracy(view), _cost(view), _unvalidated(view), _rank(view), _mixed(view))
+    parts = (
+        _accuracy(view),
+        rungs_sentence(view),
+        _cost(view),
+        _unvalidated(view),
+        _rank(view),
+        _mixed(view),
+    )
     return tuple(part for part in (*parts, view.credibility.note) if part)
 
 

@@ -168,6 +168,27 @@ class SearchCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RungView:
+    """One rung of a study that has several.
+
+    Attributes:
+        epochs: Trained on a candidate, on top of those of the rungs below.
+        level: Fidelity that accuracies are scored at.
+        chips: Chip instances that an accuracy is of.
+        images: Validation images that are scored.
+        scored: Trials that have their accuracy.
+        agreement: Whether it ranks candidates as the next rung does, one line; empty at the last.
+    """
+
+    epochs: int
+    level: str
+    chips: int
+    images: int | str
+    scored: int
+    agreement: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credibility:
     """How far the priced figures can be trusted.
 
@@ -215,6 +236,7 @@ class StudyView:
         reference_point: Of the hypervolume, in units of the objectives; accuracy at chance level.
         hypervolume: (trial number, value as a share of the box up to the reference point).
         constraints: One line each.
+        rungs: Of a study that has several, lowest first; all else is of the last of them.
         machines_mixed: Whether workers of different kinds took part.
         provenance: Further (what, value) rows, such as content hashes and versions.
     """
@@ -239,6 +261,7 @@ class StudyView:
     hypervolume: tuple[tuple[int, float], ...] = ()
     genes: tuple[GeneAxis, ...] = ()
     constraints: tuple[str, ...] = ()
+    rungs: tuple[RungView, ...] = ()
     machines_mixed: bool = False
     accuracy_statistic: str = "mean"
     conditions: tuple[str, ...] = ()

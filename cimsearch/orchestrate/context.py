@@ -30,7 +30,14 @@ class Context:
     @cached_property
     def _known(self) -> Known:
         plan = self.plan
-        return Known(self.storage, self.study_id, plan.space, plan.directions, plan.reference)
+        return Known(
+            self.storage,
+            self.study_id,
+            plan.space,
+            plan.directions,
+            plan.reference,
+            len(plan.study.spec.rungs),
+        )
 
     def known(self) -> Known:
         """Return what is known of the study's trials now."""

@@ -12,10 +12,23 @@ from cimsearch.store import records as db
 
 
 def new_evaluation(
-    context: Context, priced: Priced, *, role: db.Role, label: str = ""
+    context: Context,
+    priced: Priced,
+    *,
+    role: db.Role,
+    label: str = "",
+    rung: int | None = None,
 ) -> db.NewEvaluation:
-    """Return the row of an evaluation to add, with its score if an equal job already has one."""
-    job = context.plan.job(priced.candidate, test=role == "test")
+    """Return the row of an evaluation to add, with its score if an equal job already has one.
+
+    Args:
+        context: The study.
+        priced: What is evaluated.
+        role: What for.
+        label: What it is called, if it is of no trial.
+        rung: At which rung, counted from 0; the last if left out.
+    """
+    job = context.plan.job(priced.candidate, test=role == "test", rung=rung)
     layers = tuple(
         db.LayerCost(
             index,

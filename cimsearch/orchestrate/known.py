@@ -8,12 +8,15 @@ from cimsearch.space import Space
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
 
+_Points = dict[int, tuple[float, ...]]
+"""Objective values by trial id."""
+
 
 class Known:
     """A study's trials and what follows from them; a look costs what has changed since the last.
 
-    The front is that of the last one's points and the new ones: what a point of the front has
-    dominated never comes back.
+    Each rung has a front of its own. It is that of the last one's points and the new ones: what a
+    point of the front has dominated never comes back.
 
     Args:
         storage: The database.
@@ -21,6 +24,17 @@ class Known:
         space: What its genes are drawn from.
         directions: ``maximize`` or ``minimize`` for each objective.
         reference: The hypervolume's reference point.
+        rungs: How many rungs it has: its front is that of the last.
+
+    Attributes:
+        trials: Its trials, in order of number.
+        seen: The same as samplers see them.
+        trained: Candidates that were sent to a worker; promotions do not count again.
+        promoted: Trials of candidates that were promoted, at any rung.
+        infeasible: Candidates priced and never trained.
+        failed: Trials that failed, at any rung.
+        scored_by_rung: How many trials have their accuracy, lowest rung first.
+        best_accuracy: The best of the last rung (0..1); None before the first.
     """
 
     def __init__(
@@ -30,23 +44,33 @@ class Known:
         space: Space,
         directions: Sequence[str],
         reference: Sequence[float],
+        rungs: int = 1,
     ) -> None:
         self._storage, self._study_id = storage, study_id
         self._space, self._directions, self._reference = space, directions, reference
-        self._points: dict[int, tuple[float, ...]] = {}
+        self._points: list[_Points] = [{} for _ in range(rungs)]
+        self._fronts = [Front((), 0.0)] * rungs
         self.trials: list[db.TrialRow] = []
         self.seen: list[Seen] = []
-        self.front = Front((), 0.0)
-        self.trained = 0
-        self.scored = 0
-        self.failed = 0
+        self.trained = self.promoted = self.infeasible = self.failed = 0
+        self.scored_by_rung = [0] * rungs
         self.best_accuracy: float | None = None
+
+    @property
+    def front(self) -> Front:
+        """The study's front: that of its last rung."""
+        return self._fronts[-1]
+
+    @property
+    def scored(self) -> int:
+        """How many candidates have their accuracy at the first rung."""
+        return self.scored_by_rung[0]
 
     def look(self) -> "Known":
         """Take in what has changed in the database; return itself."""
         rows = db.trial_rows(self._storage, self._study_id)
         old, self.trials = self.trials, rows
-        new_points = {}
+        new_points: list[_Points] = [{} for _ in self._points]
         for number, row in enumerate(rows):
             before = old[number] if number < len(old) else None
             if row is before:
@@ -56,14 +80,23 @@ class Known:
             if before is not None:
                 self._count(before, -1)
             if is_scored(row) and row.values is not None:
-                new_points[row.trial_id] = row.values
-        if new_points:
-            self._advance(new_points)
+                new_points[row.rung or 0][row.trial_id] = row.values
+        for rung, points in enumerate(new_points):
+            if points:
+                self._advance(rung, points)
         return self
 
-    def front_with(self, trial_id: int, values: tuple[float, ...]) -> Front:
-        """Return the front as it is once a trial has these values."""
-        return self._front_of(self._points | {trial_id: values})
+    def rung_of(self, trial_id: int) -> int:
+        """Return the rung of a trial, counted from 0."""
+        return next(row.rung or 0 for row in self.trials if row.trial_id == trial_id)
+
+    def front_at(self, rung: int) -> Front:
+        """Return the front of a rung."""
+        return self._fronts[rung]
+
+    def front_with(self, rung: int, trial_id: int, values: tuple[float, ...]) -> Front:
+        """Return the front of a rung as it is once a trial of it has these values."""
+        return self._front_of(self._points[rung] | {trial_id: values})
 
     def _put(self, number: int, row: db.TrialRow) -> None:
         as_seen = seen(self._space, row)
@@ -73,16 +106,20 @@ class Known:
             self.seen.append(as_seen)
 
     def _count(self, row: db.TrialRow, sign: int) -> None:
-        self.trained += sign * (row.evaluation_id is not None)
-        self.scored += sign * is_scored(row)
+        rung, trained = row.rung or 0, row.evaluation_id is not None
+        self.trained += sign * (trained and not rung)
+        self.promoted += sign * (trained and rung > 0)
+        self.infeasible += sign * (not trained)
         self.failed += sign * (row.state == "fail")
+        self.scored_by_rung[rung] += sign * is_scored(row)
 
-    def _advance(self, new: dict[int, tuple[float, ...]]) -> None:
-        points = self._points | new
-        self.front = self._front_of(points)
-        self._points = {trial_id: points[trial_id] for trial_id in self.front.trial_ids}
-        best = max(values[0] for values in new.values())
-        self.best_accuracy = max(best, self.best_accuracy or 0.0)
+    def _advance(self, rung: int, new: _Points) -> None:
+        points = self._points[rung] | new
+        front = self._fronts[rung] = self._front_of(points)
+        self._points[rung] = {trial_id: points[trial_id] for trial_id in front.trial_ids}
+        if rung == len(self._fronts) - 1:
+            best = max(values[0] for values in new.values())
+            self.best_accuracy = max(best, self.best_accuracy or 0.0)
 
-    def _front_of(self, points: dict[int, tuple[float, ...]]) -> Front:
+    def _front_of(self, points: _Points) -> Front:
         return front_of(sorted(points.items()), self._directions, self._reference)

@@ -93,7 +93,7 @@ def resume(
     Args:
         name: The study's name in the database.
         storage: Database URL; see ``storage_url``.
-        trials: Another budget of trained trials; the last one used if left out.
+        trials: Another budget of trained candidates; the last one used if left out.
         workers: As for ``launch``.
         cluster: As for ``launch``.
         data: As for ``launch``.
@@ -110,7 +110,8 @@ def resume(
         plan = _plan(stored_study(database, row), data if moved else row.user_attrs["data_path"])
         _check_equal(database, row, plan)
         check_readable(plan.study.spec.data, plan.data_path)
-        trained = sum(t.evaluation_id is not None for t in db.trial_rows(database, row.id))
+        rows = db.trial_rows(database, row.id)
+        trained = sum(t.evaluation_id is not None and not t.rung for t in rows)
         if trials is not None and trials < trained:
             raise UsageError(f"--trials: found {trials}; {name!r} has {trained} already")
         plan = replace(plan, trials=trials or row.user_attrs["trials"])

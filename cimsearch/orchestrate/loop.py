@@ -14,7 +14,7 @@ from cimsearch.errors import LeaseLostError, StorageError, StorageUnreachableErr
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.evaluations import add_baselines, add_test_scorings, label_of
 from cimsearch.orchestrate.outcome import record, times_lost
-from cimsearch.orchestrate.progress import OnProgress, Phase, Progress, snapshot
+from cimsearch.orchestrate.progress import OnProgress, Phase, Progress, snapshot, to_come
 from cimsearch.orchestrate.proposing import next_trial
 from cimsearch.orchestrate.running import Attempt, Running
 from cimsearch.orchestrate.stopping import Stopping
@@ -223,7 +223,7 @@ class _Loop:
         """Give a snapshot to whoever watches."""
         to_do = len(self.waiting) + len(self.running)
         if self.phase == "searching":
-            to_do += max(0, self.context.plan.trials - self.context.known().trained)
+            to_do += to_come(self.context)
         idle = to_do > 0 and not self.running and not self.executor.free_slots()
         elapsed_s = time.monotonic() - self.started
         self.shown = snapshot(

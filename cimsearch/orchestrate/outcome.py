@@ -12,21 +12,22 @@ _BEING_ADDED = 2**63
 
 
 def tell_of(
-    context: Context, priced: Priced, score: Score, *, trial_id: int | None = None
+    context: Context, priced: Priced, score: Score, *, rung: int, trial_id: int | None = None
 ) -> db.Tell:
-    """Return a trial's end: values, constraints, what it changes on the front, hypervolume.
+    """Return a trial's end: values, constraints, what it changes on its rung's front.
 
     Args:
         context: The study.
         priced: The trial's candidate with its price.
         score: What the worker found.
+        rung: The trial's rung.
         trial_id: The trial's row, or None for a trial that is added with a score already known.
     """
     statistic = context.plan.study.spec.accuracy_statistic
     values = (score.accuracy_by(statistic), *priced.objectives)
     known = context.known()
-    after = known.front_with(_BEING_ADDED if trial_id is None else trial_id, values)
-    changes = after.changes_from(frozenset(known.front.trial_ids))
+    after = known.front_with(rung, _BEING_ADDED if trial_id is None else trial_id, values)
+    changes = after.changes_from(frozenset(known.front_at(rung).trial_ids))
     return db.Tell(
         "complete",
         values,
@@ -84,7 +85,9 @@ def _finish(context: Context, evaluation_id: int, event: Event, *, reason: str) 
             # Priced again rather than read: the report is wanted, and it is the same for the same
             # version, which a study is held to.
             priced = context.price(Candidate.from_json(row.candidate))
-            tell = tell_of(context, priced, Score.from_json(score), trial_id=row.trial_id)
+            rung = context.known().rung_of(row.trial_id)
+            found = Score.from_json(score)
+            tell = tell_of(context, priced, found, rung=rung, trial_id=row.trial_id)
     db.finish_evaluation(
         context.storage,
         evaluation_id,

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from cimsearch.errors import SpaceError
 from cimsearch.evaluate import Job
+from cimsearch.orchestrate.halving import Ladder
 from cimsearch.search.baselines import uniform_candidate
 from cimsearch.search.pricing import (
     Direction,
@@ -35,7 +36,8 @@ class Plan:
         study: The study, resolved.
         data_path: Where its data lies, if on disk.
         data_fingerprint: What its data is.
-        trials: The budget: trained trials after which the search ends.
+        trials: The budget: trained candidates after which the search ends. Promotions come on
+            top.
     """
 
     study: Study
@@ -68,8 +70,24 @@ class Plan:
         """What samplers are asked."""
         return problem_of(self.study, self.space, self.reference)
 
-    def job(self, candidate: Candidate, *, test: bool) -> Job:
-        """Return the job that trains ``candidate`` and scores it on validation or test images."""
+    @cached_property
+    def ladder(self) -> Ladder | None:
+        """How candidates are promoted; None where there is one rung."""
+        spec = self.study.spec
+        if spec.halving is None:
+            return None
+        return Ladder(spec.halving, len(spec.rungs), tuple(self.directions), self.reference)
+
+    def job(self, candidate: Candidate, *, test: bool, rung: int | None = None) -> Job:
+        """Return the job that trains ``candidate`` and scores it on validation or test images.
+
+        Args:
+            candidate: The network.
+            test: Whether on test images, trained anew.
+            rung: At which rung, counted from 0; the last if left out.
+        """
+        rungs = self.study.spec.rungs
+        place = len(rungs) - 1 if rung is None else rung
         return Job(
             candidate_hash=candidate.hash,
             blueprint=candidate.blueprint,
@@ -79,7 +97,8 @@ class Plan:
             data_path=self.data_path,
             data_fingerprint=self.data_fingerprint,
             recipe=self.study.spec.recipe,
-            rung=self.study.spec.rung,
+            rung=rungs[place],
+            earlier=rungs[:place],
             study_seed=self.study.spec.seed,
             replicate=TEST_REPLICATE if test else 0,
             first_chip=TEST_FIRST_CHIP if test else 0,

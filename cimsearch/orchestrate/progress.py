@@ -33,13 +33,14 @@ class Progress:
 
     Attributes:
         phase: What it is doing.
-        done: Trained trials that have their accuracy.
+        done: Candidates that have their accuracy, at the first rung.
+        by_rung: How many trials have their accuracy, lowest rung first.
         to_do: Evaluations of this phase that have not ended, those that run included.
         running: Evaluations on workers now, baselines and test scoring included.
         failed: Trials that failed.
         infeasible: Candidates priced and never trained.
-        budget: Trained trials after which the search ends.
-        best_accuracy: Best validation accuracy so far (0..1), or None.
+        budget: Trained candidates after which no more are proposed; promotions come on top.
+        best_accuracy: Best validation accuracy so far at the last rung (0..1), or None.
         hypervolume: Of the front so far, as a share of the box up to the reference point.
         front: Points on the front.
         elapsed_s: Seconds since this orchestrator started.
@@ -59,6 +60,7 @@ class Progress:
     front: int
     elapsed_s: float
     left_s: float | None
+    by_rung: tuple[int, ...] = ()
     now: tuple[Now, ...] = ()
 
 
@@ -79,10 +81,11 @@ def snapshot(
     return Progress(
         phase=phase,
         done=known.scored,
+        by_rung=tuple(known.scored_by_rung),
         to_do=to_do,
         running=len(running),
         failed=known.failed,
-        infeasible=len(known.trials) - known.trained,
+        infeasible=known.infeasible,
         budget=context.plan.trials,
         best_accuracy=known.best_accuracy,
         hypervolume=known.front.hypervolume,
@@ -91,6 +94,16 @@ def snapshot(
         left_s=left_s,
         now=tuple(Now(each.label, each.report) for each in running if each.report),
     )
+
+
+def to_come(context: Context) -> int:
+    """Return how many trials are still to be added, promotions of all candidates included."""
+    known, plan = context.known(), context.plan
+    candidates = max(0, plan.trials - known.trained)
+    if plan.ladder is None:
+        return candidates
+    promotions = plan.ladder.promotions(max(plan.trials, known.trained)) - known.promoted
+    return candidates + max(0, promotions)
 
 
 def silent(progress: Progress) -> None:

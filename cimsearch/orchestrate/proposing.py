@@ -1,5 +1,6 @@
 """The next trial of a study: proposed, priced, and added with what is known of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,8 +8,9 @@ from cimsearch.errors import SpaceError
 from cimsearch.evaluate import Score
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.evaluations import new_evaluation
+from cimsearch.orchestrate.halving import next_promotion, of_one_rung
 from cimsearch.orchestrate.outcome import tell_of
-from cimsearch.search.history import visible
+from cimsearch.search.history import Seen, visible
 from cimsearch.search.problem import Draws
 from cimsearch.search.samplers import Proposal, distributions, params_of, propose
 from cimsearch.store import records as db
@@ -22,7 +24,7 @@ class Next:
 
     Attributes:
         kind: ``added``; ``wait`` for a result that the proposal needs; or ``ended``: the budget
-            is used up or the space is exhausted.
+            is used up or the space is exhausted, and nothing is left to promote.
         evaluation_id: What is to be run for it; None if it is infeasible or already scored.
     """
 
@@ -33,20 +35,48 @@ class Next:
 def next_trial(context: Context) -> Next:
     """Add the next trial of the search, if its budget and its lag allow one now.
 
+    A promotion that is due goes first. Once no candidate is to come any more, as the budget is
+    used up or the space exhausted, what is left to promote follows.
+
     Raises:
         SpaceError: Too many proposals in a row were infeasible.
     """
-    known = context.known()
-    if known.trained >= context.plan.trials:
-        return Next("ended")
-    spec = context.plan.study.spec
-    history = visible(known.seen, spec.sampler.lag)
-    if history is None:
-        return Next("wait")
-    _check_streak(context, known.trials)
-    plan, draws = context.plan, Draws(spec.seed, len(known.trials))
-    proposal = propose(plan.space, plan.problem, spec.sampler, draws, history)
-    return Next("ended") if proposal is None else Next("added", _add(context, proposal))
+    known, plan = context.known(), context.plan
+    spec, ladder = plan.study.spec, plan.ladder
+    if known.trained < plan.trials:
+        history = visible(known.seen, spec.sampler.lag)
+        if history is None:
+            return Next("wait")
+        due = next_promotion(ladder, history, closed=False) if ladder else None
+        if isinstance(due, Seen):
+            return Next("added", _promote(context, due))
+        _check_streak(context, known.trials)
+        proposal = _proposal(context, history)
+        if proposal is not None:
+            return Next("added", _add(context, proposal))
+    due = next_promotion(ladder, known.seen, closed=True) if ladder else None
+    if isinstance(due, Seen):
+        return Next("added", _promote(context, due))
+    return Next("ended" if due is None else "wait")
+
+
+def _proposal(context: Context, history: Sequence[Seen]) -> Proposal | None:
+    """Return a new candidate from the results of one rung, or None if none is left."""
+    plan = context.plan
+    settings, draws = plan.study.spec.sampler, Draws(plan.study.spec.seed, len(history))
+    if plan.ladder is None:
+        return propose(plan.space, plan.problem, settings, draws, history)
+    shown = of_one_rung(history, plan.ladder.rungs, settings.population)
+    taken = {trial.candidate_hash for trial in history}
+    return propose(plan.space, plan.problem, settings, draws, shown, taken)
+
+
+def _promote(context: Context, trial: Seen) -> int | None:
+    """Add the trial of a candidate at the rung above ``trial``'s; return what is to be run."""
+    genes = tuple(map(int, trial.genes))
+    proposal = Proposal(genes, context.plan.space.decode(genes), trial.attrs)
+    below = context.known().trials[trial.number].trial_id
+    return _add(context, proposal, rung=trial.rung + 1, promoted_from=below)
 
 
 def _check_streak(context: Context, trials: list[db.TrialRow]) -> None:
@@ -58,14 +88,17 @@ def _check_streak(context: Context, trials: list[db.TrialRow]) -> None:
         )
 
 
-def _add(context: Context, proposal: Proposal) -> int | None:
+def _add(
+    context: Context, proposal: Proposal, *, rung: int = 0, promoted_from: int | None = None
+) -> int | None:
     """Price a proposal and add its trial; return the evaluation to run for it, if any."""
     priced = context.price(proposal.candidate)
     new = db.NewTrial(
         params=params_of(context.plan.space, proposal.genes),
         distributions=distributions(context.plan.space),
         candidate_hash=proposal.candidate.hash,
-        rung=0,
+        rung=rung,
+        promoted_from=promoted_from,
         user_attrs={"sampler": dict(proposal.attrs)},
     )
     if not priced.feasible:
@@ -73,10 +106,10 @@ def _add(context: Context, proposal: Proposal) -> int | None:
         evaluation = None
         finished = db.Tell("complete", (0.0, *priced.objectives), priced.constraints)
     else:
-        evaluation = new_evaluation(context, priced, role="trial")
+        evaluation = new_evaluation(context, priced, role="trial", rung=rung)
         finished = None
         if evaluation.score is not None:
-            finished = tell_of(context, priced, Score.from_json(evaluation.score))
+            finished = tell_of(context, priced, Score.from_json(evaluation.score), rung=rung)
     ids = db.add_trial(
         context.storage, context.study_id, new, evaluation=evaluation, finished=finished
     )

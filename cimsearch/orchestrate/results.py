@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsearch.evaluate import Score
+from cimsearch.orchestrate.agreement import Agreement, agreements
 from cimsearch.orchestrate.state import front_of, is_scored
 from cimsearch.search.samplers import genes_of
 from cimsearch.space import Candidate, Space
@@ -26,8 +27,10 @@ class TrialResult:
 
     Attributes:
         number: The trial's number.
+        rung: What it was trained and scored at, counted from 0.
+        promoted_from: The number of the trial of the same candidate at the rung below, if any.
         state: ``complete``, ``running``, ``failed``, or ``infeasible`` (priced, never trained).
-        on_front: Whether it is on the Pareto front.
+        on_front: Whether it is on the Pareto front, which is that of the last rung.
         objectives: Value by objective name, with the unit in the name; accuracy is 0..1,
             the study's ``accuracy_statistic`` over the chips.
         constraints: Relative violation by constraint name; <= 0 is feasible.
@@ -44,6 +47,8 @@ class TrialResult:
     """
 
     number: int
+    rung: int
+    promoted_from: int | None
     state: str
     on_front: bool
     objectives: Mapping[str, float]
@@ -92,7 +97,8 @@ class StudyResult:
         directions: ``maximize`` or ``minimize`` by objective.
         reference: The hypervolume's reference point, in objective units.
         hypervolume: Of the front.
-        budget: Trained trials after which the search ends.
+        agreements: How far each two adjacent rungs agree, lowest first.
+        budget: Trained candidates after which no more are proposed; promotions come on top.
         trials: Every trial, in order of number.
         baselines: The uniform baselines that were scored.
         evaluations: Every training that ended, trials, baselines and test scorings.
@@ -102,6 +108,7 @@ class StudyResult:
     directions: tuple[str, ...]
     reference: tuple[float, ...]
     hypervolume: float
+    agreements: tuple[Agreement, ...]
     budget: int
     trials: tuple[TrialResult, ...]
     baselines: tuple[BaselineResult, ...]
@@ -124,9 +131,21 @@ class StudyResult:
         """How often each reason made an evaluation fail: trials, baselines, test scorings."""
         return dict(Counter(row.fail_reason for row in self.evaluations if row.fail_reason))
 
-    def count(self, state: str) -> int:
-        """Return how many trials are in a state."""
-        return sum(trial.state == state for trial in self.trials)
+    @property
+    def last_rung(self) -> tuple[TrialResult, ...]:
+        """The trials of the last rung: what a front and a report compare."""
+        return tuple(t for t in self.trials if t.rung == len(self.study.spec.rungs) - 1)
+
+    @property
+    def by_rung(self) -> tuple[int, ...]:
+        """How many trials have their accuracy, lowest rung first."""
+        rungs = range(len(self.study.spec.rungs))
+        return tuple(self.count("complete", rung=rung) for rung in rungs)
+
+    def count(self, state: str, *, rung: int | None = None) -> int:
+        """Return how many trials are in a state, of all rungs or of one."""
+        of_rung = (t for t in self.trials if rung is None or t.rung == rung)
+        return sum(trial.state == state for trial in of_rung)
 
 
 def read_result(storage: CimStorage, study_id: int) -> StudyResult:
@@ -136,14 +155,20 @@ def read_result(storage: CimStorage, study_id: int) -> StudyResult:
     trials = db.trial_rows(storage, study_id)
     evaluations = db.evaluations(storage, study_id)
     reference = tuple(map(float, row.user_attrs["reference"]))
-    scored = [(t.trial_id, t.values) for t in trials if is_scored(t) and t.values is not None]
+    rungs = len(study.spec.rungs)
+    scored = [
+        (t.trial_id, t.values)
+        for t in trials
+        if is_scored(t) and t.values is not None and (t.rung or 0) == rungs - 1
+    ]
     front = front_of(scored, row.directions, reference)
-    reader = _Reader(study, evaluations, frozenset(front.trial_ids))
+    reader = _Reader(study, trials, evaluations, frozenset(front.trial_ids))
     return StudyResult(
         study=study,
         directions=row.directions,
         reference=reference,
         hypervolume=front.hypervolume,
+        agreements=agreements(trials, rungs),
         budget=row.user_attrs.get("trials", study.spec.budget.trials),
         trials=tuple(map(reader.trial, trials)),
         baselines=tuple(reader.baselines()),
@@ -155,9 +180,14 @@ class _Reader:
     """Puts rows of the database together."""
 
     def __init__(
-        self, study: Study, evaluations: list[db.EvaluationRow], front: frozenset[int]
+        self,
+        study: Study,
+        trials: list[db.TrialRow],
+        evaluations: list[db.EvaluationRow],
+        front: frozenset[int],
     ) -> None:
         self.study = study
+        self.numbers = {row.trial_id: row.number for row in trials}
         self.space = Space(study.space)
         self.rows = {row.id: row for row in evaluations}
         self.tests = {
@@ -171,6 +201,8 @@ class _Reader:
         spec = self.study.spec
         return TrialResult(
             number=row.number,
+            rung=row.rung or 0,
+            promoted_from=None if row.promoted_from is None else self.numbers[row.promoted_from],
             state=_state(row),
             on_front=row.trial_id in self.front,
             objectives=dict(zip(spec.objectives, row.values or (), strict=False)),

@@ -24,6 +24,7 @@ def seen(space: Space, trial: TrialRow) -> Seen:
         values=trial.values,
         constraints=trial.constraints,
         attrs=trial.user_attrs.get("sampler", {}),
+        rung=trial.rung or 0,
     )
 
 

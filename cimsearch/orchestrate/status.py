@@ -5,6 +5,7 @@ from datetime import datetime
 
 from cimsearch.evaluate.report import Report
 from cimsearch.orchestrate import lease
+from cimsearch.orchestrate.agreement import Agreement, agreements
 from cimsearch.orchestrate.evaluations import label_of
 from cimsearch.orchestrate.known import Known
 from cimsearch.orchestrate.launch import require_study, stored_study
@@ -38,11 +39,13 @@ class StudyStatus:
 
     Attributes:
         name: The study's.
-        budget: Trained trials after which the search ends.
-        done: Trained trials that have their accuracy.
+        budget: Trained candidates after which no more are proposed; promotions come on top.
+        done: Candidates that have their accuracy, at the first rung.
         waiting: Evaluations that wait for a worker, baselines and test scorings included.
         failed: Trials that failed.
         infeasible: Candidates priced and never trained.
+        by_rung: How many trials have their accuracy, lowest rung first.
+        agreements: How far each two adjacent rungs agree.
         front: Points on the front.
         hypervolume: Of the front, as a share of the box up to the reference point.
         reference: The reference point by objective.
@@ -57,6 +60,8 @@ class StudyStatus:
     waiting: int
     failed: int
     infeasible: int
+    by_rung: tuple[int, ...]
+    agreements: tuple[Agreement, ...]
     front: int
     hypervolume: float
     reference: dict[str, float]
@@ -76,7 +81,8 @@ def read_status(storage: CimStorage, name: str) -> StudyStatus:
     objectives, reference = row.user_attrs["objectives"], row.user_attrs["reference"]
     # Before the trials: one that is added meanwhile is not at work without being known.
     unfinished = db.unfinished(storage, row.id)
-    known = Known(storage, row.id, Space(study.space), row.directions, reference).look()
+    rungs = len(study.spec.rungs)
+    known = Known(storage, row.id, Space(study.space), row.directions, reference, rungs).look()
     running = [each for each in unfinished if each.state == "running"]
     return StudyStatus(
         name=row.name,
@@ -84,7 +90,9 @@ def read_status(storage: CimStorage, name: str) -> StudyStatus:
         done=known.scored,
         waiting=len(unfinished) - len(running),
         failed=known.failed,
-        infeasible=len(known.trials) - known.trained,
+        infeasible=known.infeasible,
+        by_rung=tuple(known.scored_by_rung),
+        agreements=agreements(known.trials, rungs),
         front=len(known.front.trial_ids),
         hypervolume=known.front.hypervolume,
         reference=dict(zip(objectives, reference, strict=True)),

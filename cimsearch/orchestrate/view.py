@@ -17,6 +17,7 @@ from cimsearch.figures.view import (
     GeneAxis,
     LayerView,
     Point,
+    RungView,
     SearchCost,
     StudyView,
 )
@@ -36,7 +37,7 @@ def study_view(result: StudyResult) -> StudyView:
     """Return everything a report shows of a study, finished or not."""
     study, spec = result.study, result.study.spec
     space = Space(study.space)
-    scores = [t.score for t in result.trials if t.score is not None]
+    scores = [t.score for t in result.last_rung if t.score is not None]
     return StudyView(
         name=spec.name,
         summary=spec.summary,
@@ -46,8 +47,9 @@ def study_view(result: StudyResult) -> StudyView:
         data=_data_line(result),
         search=(
             f"{spec.sampler.name}, population {spec.sampler.population}, lag {spec.sampler.lag}, "
-            f"seed {spec.seed}, {result.budget} trained trials"
+            f"seed {spec.seed}, {result.budget} trained candidates{_halving(result)}"
         ),
+        rungs=_rungs(result),
         level=spec.rung.score_level,
         chips=spec.rung.chips,
         accuracy_statistic=STATISTIC_NAMES[spec.accuracy_statistic],
@@ -62,6 +64,7 @@ def study_view(result: StudyResult) -> StudyView:
             _point(trial, spec.objectives, study.hardware.macro.adc_bits)
             for trial in result.trials
             if trial.state in _STATES
+            and (trial.state != "complete" or trial.rung == len(spec.rungs) - 1)
         ),
         baselines=tuple(map(_baseline, result.baselines)),
         hypervolume=tuple(_hypervolume(result)),
@@ -77,6 +80,32 @@ def study_view(result: StudyResult) -> StudyView:
             ("cimsearch", cimsearch.__version__),
             ("machine", scores[0].fingerprint if scores else "none yet"),
         ),
+    )
+
+
+def _halving(result: StudyResult) -> str:
+    halving = result.study.spec.halving
+    if halving is None:
+        return ""
+    return f", of cohorts of {halving.cohort} the best 1/{halving.eta} promoted"
+
+
+def _rungs(result: StudyResult) -> tuple[RungView, ...]:
+    """Return the rungs of a study that has several."""
+    rungs, spec = result.study.spec.rungs, result.study.spec
+    if spec.halving is None:
+        return ()
+    said = [agreement.text for agreement in result.agreements]
+    return tuple(
+        RungView(
+            epochs=rung.epochs,
+            level=rung.score_level,
+            chips=rung.chips,
+            images=rung.images,
+            scored=scored,
+            agreement=said[place] if place < len(said) else "",
+        )
+        for place, (rung, scored) in enumerate(zip(rungs, result.by_rung, strict=True))
     )
 
 
@@ -186,7 +215,7 @@ def _hypervolume(result: StudyResult) -> list[tuple[int, float]]:
     """Return (trial number, hypervolume of the trials up to it)."""
     points: list[tuple[int, tuple[float, ...]]] = []
     history = []
-    for trial in result.trials:
+    for trial in result.last_rung:
         if trial.state == "complete":
             points.append((trial.number, tuple(trial.objectives.values())))
             front = front_of(points, result.directions, result.reference)
@@ -197,8 +226,11 @@ def _hypervolume(result: StudyResult) -> list[tuple[int, float]]:
 def _search_cost(result: StudyResult) -> SearchCost:
     """Return what the study used: trials, baselines, and the scoring on test images.
 
-    A float parent counts once for each replicate it was trained in, as workers keep it.
+    A float parent counts once for each replicate it was trained in, and a rung's epochs once for
+    each candidate, as workers keep both.
     """
+    rungs = result.study.spec.rungs
+    own_epochs = {t.evaluation_id: rungs[t.rung].epochs for t in result.trials if t.rung}
     reused = {trial.evaluation_id for trial in result.trials if trial.reused}
     rows = [row for row in result.evaluations if row.ended is not None and row.id not in reused]
     scores = [(row, Score.from_json(row.score)) for row in rows if row.score is not None]
@@ -213,7 +245,8 @@ def _search_cost(result: StudyResult) -> SearchCost:
         failed=result.count("failed"),
         infeasible=result.count("infeasible"),
         reused=len(reused),
-        epochs=sum(score.epochs for _, score in scores) + sum(parents.values()),
+        epochs=sum(own_epochs.get(row.id, score.epochs) for row, score in scores)
+        + sum(parents.values()),
         cpu_hours=sum(score.cpu_seconds for _, score in scores) / 3600,
         wall_seconds=wall.total_seconds(),
     )

@@ -1,5 +1,6 @@
 """Vectors as parameters of Optuna's trials: how its samplers are shown a domain."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,3 +43,8 @@ def vector_of_params(
 ) -> tuple[float, ...]:
     """Return parameters as a vector (v,): the inverse of ``params_of_vector``."""
     return tuple(float(params[variable.name]) for variable in variables)
+
+
+def quiet() -> None:
+    """Keep Optuna from announcing studies in memory: one that lives for a proposal is no news."""
+    logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)

@@ -7,7 +7,7 @@ only where results have come since the last. Remembering saves time and changes 
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -29,16 +29,20 @@ from cimsearch.spec.study import Sampler
 GENERATION = "NSGAIISampler:generation"
 
 # At least the generations of a study, else remembering is in vain; each is a few kilobytes.
-_SELECTIONS = 4096
+SELECTIONS = 4096
 
 
-class _Group(tuple[Seen, ...]):
+class Group(tuple[Seen, ...]):
     """Trials as a key: equal if all they hold is equal, hashed by next to nothing of it."""
 
     __slots__ = ()
 
     def __hash__(self) -> int:
         return hash((len(self), self[-1].number if self else -1))
+
+
+Select = Callable[[int, Group, Group], Group]
+"""From a generation's number, its parents and their children to the parents of the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,52 +111,72 @@ def optuna_nsga2(
     problem: Problem, settings: Sampler, history: Sequence[Seen], draws: Draws
 ) -> Iterator[Child]:
     """Yield children of Optuna's NSGA-II: for each a fresh sampler, told what to breed from."""
+    origin = descent(history, settings.population, problem.directions)
+    return bred(problem, settings, draws, origin, GENERATION)
+
+
+def descent(history: Sequence[Seen], population: int, directions: Sequence[str]) -> Descent:
+    """Return where NSGA-II's next child comes from: what Optuna finds in such a study."""
+    ways = tuple(directions)
+
+    def select(_generation: int, parents: Group, born: Group) -> Group:
+        return _select(population, ways, parents, born)
+
+    return lineage(history, population, GENERATION, select)
+
+
+def bred(
+    problem: Problem, settings: Sampler, draws: Draws, origin: Descent, note: str
+) -> Iterator[Child]:
+    """Yield children of ``origin``'s parents; under ``note`` each has its generation."""
     variables = problem.domain.variables
     dists = distributions_of(variables)
-    origin = descent(history, settings.population, problem.directions)
     for attempt in count():
         # Optuna has parents as selected at the first look and by number from then on.
         parents = sorted(origin.parents, key=_number) if attempt else origin.parents
         alive = [frozen(trial, params_of_vector(variables, trial.genes)) for trial in parents]
         breeder = Breeder(settings.population, alive, dists=dists, seed=draws.number(attempt))
         params = empty_study(problem.directions, breeder).ask(dists).params
-        yield Child(vector_of_params(variables, params), {GENERATION: origin.generation})
+        yield Child(vector_of_params(variables, params), {note: origin.generation})
 
 
 def _number(trial: Seen) -> int:
     return trial.number
 
 
-def descent(history: Sequence[Seen], population: int, directions: Sequence[str]) -> Descent:
-    """Return where the next child comes from: what Optuna finds in a study of this history.
+def lineage(history: Sequence[Seen], population: int, note: str, select: Select) -> Descent:
+    """Return where the next child comes from.
 
     A generation is over once ``population`` results of it can be seen. The parents of the next
     are selected from it and from its own parents.
+
+    Args:
+        history: All trials that may be known.
+        population: So many results end a generation.
+        note: Under which name a trial has its generation.
+        select: Who become parents.
     """
     born: dict[int, list[Seen]] = defaultdict(list)
     for trial in history:
-        if trial.state == "complete" and GENERATION in trial.attrs:
-            born[trial.attrs[GENERATION]].append(trial)
+        if trial.state == "complete" and note in trial.attrs:
+            born[trial.attrs[note]].append(trial)
     generation = max(born, default=0)
     if len(born[generation]) >= population:
         generation += 1
-    parents = _Group()
+    parents = Group()
     for number in range(generation):
-        parents = _select(population, tuple(directions), parents, _Group(born[number]))
+        parents = select(number, parents, Group(born[number]))
     return Descent(generation, parents)
 
 
-@lru_cache(maxsize=_SELECTIONS)
-def _select(population: int, directions: tuple[str, ...], parents: _Group, born: _Group) -> _Group:
+@lru_cache(maxsize=SELECTIONS)
+def _select(population: int, directions: tuple[str, ...], parents: Group, born: Group) -> Group:
     """Return who of a generation's parents and their children are the parents of the next."""
     of = {trial.number: trial for trial in (*born, *parents)}
-    breeder = Breeder(
-        population,
-        [frozen(trial, {}) for trial in parents],
-        born=[frozen(trial, {}) for trial in born],
-    )
+    alive, children = ([frozen(trial, {}) for trial in group] for group in (parents, born))
+    breeder = Breeder(population, alive, born=children)
     selected = breeder.select_parent(empty_study(directions, breeder), 1)
-    return _Group(of[trial.number] for trial in selected)
+    return Group(of[trial.number] for trial in selected)
 
 
 def empty_study(directions: Sequence[str], sampler: BaseSampler) -> optuna.Study:

@@ -4,7 +4,7 @@ Nothing of a sampler is kept between proposals: what an algorithm notes with a t
 the history, and its randomness comes from the study's seed and the trial's number.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -73,6 +73,7 @@ def propose(
     settings: Sampler,
     draws: Draws,
     history: Sequence[Seen],
+    taken: Collection[str] = (),
 ) -> Proposal | None:
     """Return a candidate that no trial of ``history`` has, or None if none is left.
 
@@ -81,9 +82,10 @@ def propose(
         problem: What is searched, from ``problem_of``.
         settings: Which algorithm, with its settings.
         draws: The study's seed and the number of the trial to propose.
-        history: What the proposal may know, from ``visible``.
+        history: What the proposal may know, from ``visible``: results of one rung.
+        taken: Hashes of more candidates that are not to be proposed.
     """
-    known = {trial.candidate_hash for trial in history}
+    known = {*taken, *(trial.candidate_hash for trial in history)}
     children = algorithm_of(settings.name)(problem, settings, history, draws)
     attrs: Mapping[str, Any] = {}
     for child in islice(children, _SAMPLER_TRIES):

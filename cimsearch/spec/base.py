@@ -41,6 +41,7 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
 Lines = Annotated[int, Field(ge=1, le=65_536)]
 """Wordlines or bitlines of an array."""
 Units = Annotated[int, Field(ge=1, le=1_000_000)]

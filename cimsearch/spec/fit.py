@@ -110,8 +110,8 @@ def _training_faults(
     if recipe.partial_sum_steps == "calibrated":
         return errors
     loc = ("recipe", "partial_sum_steps")
-    if spec.rung.train_level != "L1":
-        found = f"found learned at train_level {spec.rung.train_level}"
+    for level in sorted({rung.train_level for rung in spec.rungs} - {"L1"}):
+        found = f"found learned at train_level {level}"
         errors.append(document.error(loc, f"{found}; allowed is L1, which has them"))
     adc = hardware.macro.adc
     own = (adc.range_policy,) if adc else ("full_scale",)

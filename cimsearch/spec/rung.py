@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from cimsearch.errors import SpecError
-from cimsearch.spec.base import Count, Spec
+from cimsearch.spec.base import Count, Spec, Whole
 from cimsearch.spec.condition import Condition
 from cimsearch.spec.document import Document, FieldError
 from cimsearch.spec.hardware import Macro, ResistiveCell
@@ -23,16 +23,28 @@ PERCENTILE_CHIPS = 20
 class Rung(Spec):
     """A training budget with the level, chips and images that an accuracy is scored on.
 
+    ``epochs`` are trained on the candidate, on top of those of the rungs below. With 0 it is
+    quantised after training: it has the weights of its float parent, or of the rung below.
+
     With ``conditions`` every chip is scored at each of them, and its accuracy is the worst of
     these; without, it is read as the macro's file states. ``{}`` is a condition as stated.
     """
 
-    epochs: Count
+    epochs: Whole
     train_level: Level
     score_level: Level
     chips: Annotated[int, Field(ge=1, le=MAX_CHIPS)]
     images: Count | Literal["all"] = "all"
     conditions: tuple[Condition, ...] = ()
+
+    @property
+    def training(self) -> dict[str, int | str]:
+        """What trained weights depend on, as plain data."""
+        return {
+            "epochs": self.epochs,
+            "train_level": self.train_level,
+            "score_level": self.score_level,
+        }
 
     @model_validator(mode="after")
     def _conditions_differ(self) -> Self:
@@ -41,6 +53,38 @@ class Rung(Spec):
             if label in labels[:index]:
                 raise FieldError(f"conditions.{index}", f"found {label} again; allowed is once")
         return self
+
+
+class Halving(Spec):
+    """How candidates are promoted from rung to rung: successive halving in cohorts.
+
+    ``cohort`` trained candidates in a row are compared at the lowest rung, and the best
+    1/``eta`` of them are promoted; at each rung a cohort is 1/``eta`` of the one below.
+    """
+
+    cohort: Annotated[int, Field(ge=2, le=10_000)] = 18
+    eta: Annotated[int, Field(ge=2, le=100)] = 3
+
+    def size(self, rung: int) -> int:
+        """Return how many trained candidates are a cohort of ``rung``, counted from 0."""
+        size = self.cohort
+        for _ in range(rung):
+            size //= self.eta
+        return size
+
+    def check(self, rungs: int) -> None:
+        """Check that of each cohort somebody comes to the top of so many rungs.
+
+        Raises:
+            FieldError: Nobody does.
+        """
+        if not self.size(rungs - 1):
+            least = self.eta ** (rungs - 1)
+            raise FieldError(
+                "halving.cohort",
+                f"found {self.cohort}; allowed is at least {least}, so that one of them comes to "
+                f"the last of {rungs} rungs",
+            )
 
 
 def without_effect(

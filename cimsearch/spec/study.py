@@ -10,140 +10,49 @@ from cimsearch.spec.base import (
     FileSpec,
     Fraction,
     NonNegative,
-    Positive,
     Spec,
     WeightBits,
+)
+from cimsearch.spec.data import (
+    Augmentation,
+    DataSpec,
+    DigitsData,
+    FolderData,
+    ImportData,
+    Normalisation,
+    NpzData,
+    ParquetData,
 )
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.execution import Cluster, Limits
 from cimsearch.spec.hardware import Encoding, RangePolicy
 from cimsearch.spec.recipe import Recipe
-from cimsearch.spec.rung import MAX_CHIPS, PERCENTILE_CHIPS, Level, Rung
+from cimsearch.spec.rung import MAX_CHIPS, PERCENTILE_CHIPS, Halving, Level, Rung
 from cimsearch.spec.space import Ratio, refuse_repeats
 from cimsearch.spec.statistics import LayerStatistics, check_planes
 
-__all__ = ["MAX_CHIPS", "PERCENTILE_CHIPS", "Level", "Recipe", "Rung"]
+__all__ = [
+    "MAX_CHIPS",
+    "PERCENTILE_CHIPS",
+    "Augmentation",
+    "DataSpec",
+    "DigitsData",
+    "FolderData",
+    "Halving",
+    "ImportData",
+    "Level",
+    "Normalisation",
+    "NpzData",
+    "ParquetData",
+    "Recipe",
+    "Rung",
+]
 
 Objective = Literal["accuracy", "energy_pj", "latency_ns", "interval_ns", "area_um2"]
 AccuracyStatistic = Literal["mean", "worst", "percentile_5"]
 Calibration = Literal["shared", "per_chip"]
 ConstraintName = Literal[
     "energy_pj", "latency_ns", "interval_ns", "area_um2", "macros", "utilization"
-]
-
-
-class Normalisation(Spec):
-    """Per-channel ``(x - mean) / std``.
-
-    Values stored as uint8 (all images are) are scaled to 0..1 first; others are taken as stored.
-    """
-
-    mean: Annotated[tuple[float, ...], Field(min_length=1)]
-    std: Annotated[tuple[Positive, ...], Field(min_length=1)]
-
-
-class Augmentation(Spec):
-    """Whole-batch augmentation of training images: zero-padded shifts and mirror images.
-
-    ``shift_pixels`` is the largest shift along height and width (not along a side of 1, so a
-    signal shifts in time only); ``flip`` mirrors half of the images left to right.
-    """
-
-    shift_pixels: Annotated[int, Field(ge=0, le=16)] = 0
-    flip: bool = False
-
-
-class DataBase(Spec):
-    """What every data set declares.
-
-    ``shape`` is (channels, height, width). Data that has a test part of its own keeps it; from
-    other data ``test_frac`` of each class is set aside for the test first. ``validation_frac`` of
-    each class of what is left to train on becomes the validation part. ``split_seed`` draws both.
-    """
-
-    shape: tuple[Count, Count, Count]
-    classes: Annotated[int, Field(ge=2)]
-    validation_frac: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    test_frac: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    split_seed: int = 0
-    normalisation: Normalisation | None = None
-    augmentation: Augmentation = Augmentation()
-
-    @field_validator("normalisation")
-    @classmethod
-    def _one_a_channel(
-        cls, value: Normalisation | None, info: ValidationInfo
-    ) -> Normalisation | None:
-        if value is not None and "shape" in info.data:
-            channels = info.data["shape"][0]
-            for name in ("mean", "std"):
-                if (found := len(getattr(value, name))) != channels:
-                    raise FieldError(
-                        name, f"found {found} values; allowed is one a channel: {channels}"
-                    )
-        return value
-
-    @field_validator("augmentation")
-    @classmethod
-    def _image_stays_in_view(cls, value: Augmentation, info: ValidationInfo) -> Augmentation:
-        side = min((n for n in info.data.get("shape", (1, 1))[1:] if n > 1), default=None)
-        if side is not None and value.shift_pixels >= side:
-            raise FieldError(
-                "shift_pixels", f"found {value.shift_pixels}; allowed is less than the side {side}"
-            )
-        return value
-
-
-class DigitsData(DataBase):
-    """The handwritten digits that ship with scikit-learn: 1,797 images of 8 x 8, 10 classes."""
-
-    kind: Literal["digits"]
-
-
-class PathData(DataBase):
-    """Data on disk. ``--data DIR`` or ``CIMSEARCH_DATA`` go before ``path``."""
-
-    path: Annotated[str, Field(min_length=1)] | None = None
-
-
-class ParquetData(PathData):
-    """Parquet files ``train*.parquet`` and ``test*.parquet`` in the Hugging Face image layout."""
-
-    kind: Literal["parquet"]
-    image_column: str = "img"
-    label_column: str = "label"
-
-
-class FolderData(PathData):
-    """Image folders: ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` to be split."""
-
-    kind: Literal["folder"]
-
-
-class NpzData(PathData):
-    """A ``.npz`` with ``x_train, y_train, x_test, y_test``, or ``x, y`` to be split.
-
-    Arrays have the declared shape, sides of 1 may be left out: a 1-D signal of n samples is
-    declared (channels, 1, n) and stored (images, channels, n), or (images, n) if it has one
-    channel.
-    """
-
-    kind: Literal["npz"]
-
-
-class ImportData(DataBase):
-    """A function ``module:name`` that returns arrays; command line only, as it runs code.
-
-    It returns a mapping with the names of ``NpzData``, or the tuple ``(x, y)`` or ``(x_train,
-    y_train, x_test, y_test)``, and must return the same arrays each time.
-    """
-
-    kind: Literal["import"]
-    target: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-
-
-DataSpec = Annotated[
-    DigitsData | ParquetData | FolderData | NpzData | ImportData, Field(discriminator="kind")
 ]
 
 
@@ -231,9 +140,9 @@ class Sampler(Spec):
     """What proposes candidates.
 
     ``lag``: results of all but the last ``lag`` trained are used. ``population`` is of the
-    evolutionary ones. With ``screening`` those of ours (``auto``, ``nsga2``, ``nsga3``,
-    ``sms_emoa``, ``age_moea2``) price many children and train the one that gains most, given a
-    surrogate of the accuracy; ``unscreened_frac`` of their trials ignore the surrogate.
+    evolutionary ones. The others are of ``auto``: with ``screening`` its first few hundred trials
+    are those of many priced children that gain most, given a surrogate of the accuracy;
+    ``unscreened_frac`` of these trials ignore the surrogate.
     """
 
     name: SamplerName
@@ -244,7 +153,10 @@ class Sampler(Spec):
 
 
 class Budget(Spec):
-    """When the search ends: so many trained trials."""
+    """When the search ends: after so many trained candidates.
+
+    Trials of promoted candidates come on top.
+    """
 
     trials: Count
 
@@ -258,6 +170,9 @@ class StudySpec(FileSpec):
     ``calibration`` says what converter ranges and batch norms are fitted to, on training images:
     once to the hardware for all chips, or anew to each chip before it is scored, as the macro
     states it and not at each condition.
+
+    Candidates are trained and scored at the first of ``rungs``; with several, the best go on to
+    the next as ``halving`` says. What a study finds is what its last rung says.
     """
 
     schema_: Annotated[Literal["cimsearch/study/1"], Field(alias="schema")]
@@ -277,11 +192,28 @@ class StudySpec(FileSpec):
     seed: Annotated[int, Field(ge=0)] = 0
     statistics: Statistics = Statistics()
     recipe: Recipe
-    rungs: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=1)]
+    rungs: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=4)]
+    halving: Annotated[Halving | None, Field(validate_default=True)] = None
     budget: Budget
     workers: Count = 2
     limits: Limits = Limits()
     cluster: Cluster = Cluster()
+
+    @field_validator("halving")
+    @classmethod
+    def _several_rungs_have_halving(
+        cls, value: Halving | None, info: ValidationInfo
+    ) -> Halving | None:
+        several = len(info.data.get("rungs", ())) > 1
+        return Halving() if several and value is None else value
+
+    @model_validator(mode="after")
+    def _halving_fits(self) -> Self:
+        if self.halving is not None:
+            if len(self.rungs) == 1:
+                raise FieldError("halving", "found with one rung; allowed is with several")
+            self.halving.check(len(self.rungs))
+        return self
 
     @model_validator(mode="after")
     def _objectives_fit(self) -> Self:
@@ -289,12 +221,13 @@ class StudySpec(FileSpec):
             raise FieldError("objectives", "accuracy must be the first objective")
         if len(set(self.objectives)) != len(self.objectives):
             raise FieldError("objectives", "found a repeated objective")
-        if self.accuracy_statistic == "percentile_5" and self.rung.chips < PERCENTILE_CHIPS:
-            found = f"found percentile_5 of {self.rung.chips} chips"
+        fewest = min(rung.chips for rung in self.rungs)
+        if self.accuracy_statistic == "percentile_5" and fewest < PERCENTILE_CHIPS:
+            found = f"found percentile_5 of {fewest} chips"
             raise FieldError("accuracy_statistic", f"{found}; it needs {PERCENTILE_CHIPS}")
         return self
 
     @property
     def rung(self) -> Rung:
-        """The rung that trials of this study are trained and scored at."""
-        return self.rungs[0]
+        """The last rung: what the study finds is what this says."""
+        return self.rungs[-1]

@@ -20,6 +20,11 @@ STUDY = TINY_STUDY.replace("budget: {trials: 4}", f"budget: {{trials: {TRIALS}}}
 # A killed worker is no fault of a trial's: the kills of one test may all hit the same one.
 STUDY += "limits: {losses: 20, drain_s: 60}\n"
 
+_RUNG = "  - {epochs: 1, train_level: L0, score_level: L1, chips: 2, images: 100}\n"
+OF_TWO_RUNGS = STUDY.replace(_RUNG, _RUNG.replace("epochs: 1", "epochs: 0") + _RUNG)
+OF_TWO_RUNGS = OF_TWO_RUNGS.replace(f"{{trials: {TRIALS}}}", "{trials: 6}")
+OF_TWO_RUNGS += "halving: {cohort: 4, eta: 2}\n"
+
 Table = list[tuple[object, ...]]
 
 
@@ -33,9 +38,11 @@ class Disturbed:
     environment: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, directory: Path, url: str = "", cluster: str = "") -> "Disturbed":
+    def at(
+        cls, directory: Path, url: str = "", cluster: str = "", text: str = STUDY
+    ) -> "Disturbed":
         """Write the study's file and return the study, by default in a SQLite file."""
-        (directory / "tiny.yaml").write_text(STUDY, encoding="utf-8")
+        (directory / "tiny.yaml").write_text(text, encoding="utf-8")
         file = f"sqlite:///{directory / 'study.db'}"
         wanted = ("--cluster", cluster) if cluster else ()
         cache = {"CIMSEARCH_CACHE": str(directory / "cache")}
@@ -114,13 +121,17 @@ class Disturbed:
             row = db.find_study(storage, "tiny")
             assert row is not None
             trials = db.trial_rows(storage, row.id)
-            points = [(t.trial_id, t.values) for t in trials if is_scored(t) and t.values]
-            front = front_of(points, row.directions, row.user_attrs["reference"])
+            on_front: set[int] = set()
+            for rung in {trial.rung for trial in trials}:
+                scored = [t for t in trials if is_scored(t) and t.rung == rung]
+                points = [(t.trial_id, t.values) for t in scored if t.values]
+                front = front_of(points, row.directions, row.user_attrs["reference"])
+                on_front |= set(front.trial_ids)
             replayed: list[int] = []
             for event in db.front_events(storage, row.id):
                 (replayed.append if event.action == "add" else replayed.remove)(event.trial_id)
-            assert sorted(replayed) == list(front.trial_ids), "the stored front is another"
-        on_front = set(front.trial_ids)
+            assert set(replayed) == on_front, "the stored fronts are others"
+            assert len(replayed) == len(on_front)
         return [
             (
                 trial.number,
@@ -129,6 +140,8 @@ class Disturbed:
                 trial.values,
                 trial.constraints,
                 trial.trial_id in on_front,
+                trial.rung,
+                trial.promoted_from,
             )
             for trial in trials
         ]

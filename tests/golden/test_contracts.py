@@ -1,7 +1,9 @@
 """The contracts that databases, workers and other programs rely on."""
 
 import json
+from dataclasses import replace
 
+import pytest
 from pydantic import BaseModel
 
 from cimsearch.blueprint import Blueprint
@@ -96,9 +98,19 @@ def test_job_json() -> None:
     assert again.key == job.key
 
 
-def test_jobs_of_before_the_cache_are_read() -> None:
+def test_job_json_of_a_later_rung() -> None:
+    below = Rung(epochs=0, train_level="L0", score_level="L1", chips=1, images=50)
+    job = replace(a_job(), earlier=(below,))
+    check_golden("job_of_a_later_rung.json", json.loads(job.to_json()))
+    text = (HERE / "job_of_a_later_rung.json").read_text(encoding="utf-8")
+    assert Job.from_json(text) == job
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_jobs_of_earlier_versions_are_read(version: str) -> None:
     """A database may hold evaluations that an earlier version has left pending."""
-    assert Job.from_json((HERE / "job_2.json").read_text(encoding="utf-8")) == a_job()
+    text = (HERE / f"job_{version}.json").read_text(encoding="utf-8")
+    assert Job.from_json(text) == a_job()
 
 
 def test_score_json() -> None:

@@ -233,6 +233,10 @@ def rung(**changes: Any) -> Callable[[Job], Job]:
     return lambda of: replace(of, rung=of.rung.model_copy(update=changes))
 
 
+def earlier(**changes: Any) -> Callable[[Job], Job]:
+    return lambda of: replace(of, earlier=(RUNG.model_copy(update=changes),))
+
+
 OF_BOTH: dict[str, Callable[[Job], Job]] = {
     "parent": lambda of: replace(of, parent=uniform_job().parent),
     "batch": recipe(batch=32),
@@ -264,6 +268,10 @@ OF_CANDIDATE: dict[str, Callable[[Job], Job]] = {
     "epochs": rung(epochs=3),
     "train_level": rung(train_level="L0"),
     "score_level": rung(score_level="L2"),
+    "earlier": earlier(),
+    "earlier epochs": earlier(epochs=3),
+    "earlier train_level": earlier(train_level="L0"),
+    "earlier score_level": earlier(score_level="L2"),
 }
 OF_NEITHER: dict[str, Callable[[Job], Job]] = {
     "chips": rung(chips=5),

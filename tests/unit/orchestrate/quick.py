@@ -28,6 +28,8 @@ def score_of(payload: bytes) -> bytes:
             float_accuracy=0.95,
             activity_frac={node.name: 0.5 for node in job.blueprint.nodes},
             density_frac={node.name: 0.5 for node in job.blueprint.nodes},
+            parent_epochs=job.recipe.parent_epochs,
+            epochs=job.epochs,
         )
         .to_json()
         .encode()
@@ -89,7 +91,16 @@ def table(url: str) -> Table:
         else:
             del front[event.trial_id]
     rows: Table = [
-        (t.number, t.state, tuple(t.params.items()), t.values, t.constraints, t.trial_id in front)
+        (
+            t.number,
+            t.state,
+            tuple(t.params.items()),
+            t.values,
+            t.constraints,
+            t.trial_id in front,
+            t.rung,
+            t.promoted_from,
+        )
         for t in db.trial_rows(storage, row.id)
     ]
     storage.close()

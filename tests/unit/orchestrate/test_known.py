@@ -18,6 +18,7 @@ from cimsearch.store import records as db
 
 DIRECTIONS: list[db.Direction] = ["maximize", "minimize", "minimize"]
 REFERENCE = (0.1, 10.0, 10.0)
+RUNGS = 3
 
 Outcome = str | tuple[int, int, int]
 
@@ -47,12 +48,15 @@ class StudyOfTest:
     id: int
 
     def known(self) -> Known:
-        return Known(self.storage, self.id, self.space, DIRECTIONS, REFERENCE)
+        return Known(self.storage, self.id, self.space, DIRECTIONS, REFERENCE, RUNGS)
 
-    def add(self, number: int) -> int:
+    def add(self, number: int, rung: int = RUNGS - 1) -> int:
         genes = tuple(self.space.sample_genes(1, number)[0].tolist())
         new = db.NewTrial(
-            params_of(self.space, genes), distributions(self.space), candidate_hash=str(number)
+            params_of(self.space, genes),
+            distributions(self.space),
+            candidate_hash=str(number),
+            rung=rung,
         )
         wanted = db.NewEvaluation("trial", "", str(number), "{}", "{}", "{}")
         ids = db.add_trial(self.storage, self.id, new, evaluation=wanted, finished=None)
@@ -81,28 +85,40 @@ def study_of(storage: CimStorage, space: Space) -> StudyOfTest:
 
 def check(known: Known, study: StudyOfTest) -> None:
     trials = db.trial_rows(study.storage, study.id)
-    points = [(t.trial_id, t.values) for t in trials if is_scored(t) and t.values is not None]
+    scored = [t for t in trials if is_scored(t)]
     assert known.trials == trials
     assert known.seen == [seen(study.space, trial) for trial in trials]
-    assert known.front.trial_ids == front_of(points, DIRECTIONS, REFERENCE).trial_ids
-    whole = front_of(points, DIRECTIONS, REFERENCE).hypervolume
-    assert known.front.hypervolume == pytest.approx(whole, abs=1e-12)
-    assert known.trained == sum(t.evaluation_id is not None for t in trials)
-    assert known.scored == len(points)
-    assert known.failed == sum(t.state == "fail" for t in trials)
+    for rung in range(RUNGS):
+        points = [(t.trial_id, t.values or ()) for t in scored if t.rung == rung]
+        whole = front_of(points, DIRECTIONS, REFERENCE)
+        front = known.front_at(rung)
+        assert front.trial_ids == whole.trial_ids
+        assert front.hypervolume == pytest.approx(whole.hypervolume, abs=1e-12)
+        assert known.scored_by_rung[rung] == len(points)
+    assert known.front == front
     assert known.best_accuracy == max((values[0] for _, values in points), default=None)
+    assert known.scored == known.scored_by_rung[0]
+    assert (known.trained, known.promoted) == (
+        sum(t.evaluation_id is not None and t.rung == 0 for t in trials),
+        sum(t.evaluation_id is not None and t.rung in (1, 2) for t in trials),
+    )
+    assert known.failed == sum(t.state == "fail" for t in trials)
+    assert all(known.rung_of(t.trial_id) == t.rung for t in trials)
 
 
 @settings(max_examples=40, deadline=None)
-@given(outcomes=st.lists(outcome, max_size=25), order=st.randoms(use_true_random=False))
+@given(
+    outcomes=st.lists(st.tuples(outcome, st.integers(0, RUNGS - 1)), max_size=25),
+    order=st.randoms(use_true_random=False),
+)
 def test_looking_at_changes_gives_what_all_trials_say(
-    space: Space, outcomes: list[Outcome], order: random.Random
+    space: Space, outcomes: list[tuple[Outcome, int]], order: random.Random
 ) -> None:
     storage = open_storage("sqlite:///:memory:")
     study = study_of(storage, space)
     known, running = study.known(), []
-    for number, how in enumerate(outcomes):
-        running.append((study.add(number), how))
+    for number, (how, rung) in enumerate(outcomes):
+        running.append((study.add(number, rung), how))
         while running and order.random() < 0.5:
             study.end(*running.pop(order.randrange(len(running))))
         if order.random() < 0.5:
@@ -120,7 +136,7 @@ def test_a_front_is_told_beforehand_as_it_becomes(space: Space, storage: CimStor
     study.end(first, (2, 2, 2))
     known = study.known().look()
     trial_id = known.trials[1].trial_id
-    told = known.front_with(trial_id, (3 / 4, 2.0, 4.0))
+    told = known.front_with(RUNGS - 1, trial_id, (3 / 4, 2.0, 4.0))
     assert known.front.trial_ids == (known.trials[0].trial_id,), "telling must not change it"
     study.end(second, (3, 1, 2))
     assert known.look().front == told
@@ -133,6 +149,6 @@ def test_infeasible_trials_are_no_points(space: Space, storage: CimStorage) -> N
     told = db.Tell("complete", (0.0, 1.0, 1.0), (0.5,))
     db.add_trial(storage, study.id, new, evaluation=None, finished=told)
     known = study.known().look()
-    assert (len(known.trials), known.trained, known.scored) == (1, 0, 0)
+    assert (len(known.trials), known.infeasible, known.trained, known.scored) == (1, 1, 0, 0)
     assert known.front.trial_ids == ()
     assert known.best_accuracy is None

@@ -273,7 +273,7 @@ def test_every_file_of_the_catalogue_loads() -> None:
         (
             "name: optuna_nsga2",
             "name: nsga",
-            "sampler.name: found \"nsga\"; allowed is 'random' or 'nsga2'",
+            "sampler.name: found \"nsga\"; allowed is 'auto', 'random', 'nsga2', ",
         ),
         ("kind: digits", "kind: digit", "data"),
         (

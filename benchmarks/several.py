@@ -1,0 +1,50 @@
+"""Runs over several seeds: spread over processes, and told as medians."""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+Task = TypeVar("Task")
+Found = TypeVar("Found")
+
+
+def spread(
+    function: Callable[[Task], Found],
+    tasks: Sequence[Task],
+    processes: int,
+    *,
+    fresh: bool = False,
+) -> dict[Task, Found]:
+    """Return what a function finds for each task, in new processes.
+
+    Args:
+        function: Of a module.
+        tasks: What to run; all differ.
+        processes: How many run at a time.
+        fresh: Whether each task has a process of its own.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    each = 1 if fresh else None
+    with ProcessPoolExecutor(processes, mp_context=spawn, max_tasks_per_child=each) as pool:
+        return dict(zip(tasks, pool.map(function, tasks), strict=True))
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median; infinite if more than half are."""
+    ordered = sorted(values)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return float(np.inf) if np.isinf(high) else (low + high) / 2
+
+
+def number(value: float, digits: int = 0) -> str:
+    """Return a number as text: ``never`` if it is infinite."""
+    return "never" if np.isinf(value) else f"{value:,.{digits}f}"
+
+
+def told(values: Sequence[float], digits: int = 0) -> str:
+    """Return a median with the least and the most as text."""
+    low, middle, high = (number(v, digits) for v in (min(values), median(values), max(values)))
+    return f"{middle} ({low} to {high})"

@@ -1,0 +1,50 @@
+"""Which scores of a repriced study were found on hardware that scores otherwise."""
+
+import json
+from functools import lru_cache
+
+from cimsearch.evaluate.scored import scored_differences
+from cimsearch.orchestrate.results import StudyResult
+from cimsearch.spec.base import canonical_json
+from cimsearch.spec.hardware import Hardware
+from cimsearch.store import records as db
+from cimsearch.store.archive import KEY_PREFIX
+
+
+def is_stale(row: db.EvaluationRow, hardware: Hardware) -> bool:
+    """Tell whether a score was found on hardware that scores otherwise than ``hardware``.
+
+    Only scores taken over from another study can be: others are of the study's own hardware.
+    """
+    return row.key.startswith(KEY_PREFIX) and bool(differences(row, hardware))
+
+
+def differences(row: db.EvaluationRow, hardware: Hardware) -> tuple[str, ...]:
+    """Return what a score depends on and differs: where it was found -> on ``hardware``."""
+    return scored_differences(hardware_of(row), hardware)
+
+
+def hardware_of(row: db.EvaluationRow) -> Hardware:
+    """Return the hardware that a score was found on."""
+    return _parsed(canonical_json(json.loads(row.job)["hardware"]))
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Hardware:
+    return Hardware.model_validate_json(text)
+
+
+def stale_labels(result: StudyResult) -> dict[str, Hardware]:
+    """Return the stale accuracies of a study by ``trial N`` or baseline, with where they are of.
+
+    Empty for a study that was not repriced, and for one that has been rescored.
+    """
+    hardware = result.study.hardware
+    rows = {row.id: row for row in result.evaluations if is_stale(row, hardware)}
+    found = {
+        f"trial {trial.number}": rows[trial.evaluation_id]
+        for trial in result.trials
+        if trial.state == "complete" and trial.evaluation_id in rows
+    }
+    found |= {row.label: row for row in rows.values() if row.role == "baseline"}
+    return {label: hardware_of(row) for label, row in found.items()}

@@ -1,0 +1,60 @@
+"""Killing processes of a study of two rungs: what is promoted is the same."""
+
+import random
+
+import psutil
+import pytest
+
+from tests.faults.studies import OF_TWO_RUNGS, Disturbed, Table
+from tests.faults.test_kill import kill, wait_a_moment, workers_at_work
+
+pytestmark = pytest.mark.slow
+
+# Of 6 candidates a cohort of 4 promotes 2, one of the other 2 is promoted at the end.
+TRIALS = 6 + 2 + 1
+ORCHESTRATOR_KILLS, WORKER_KILLS = 3, 2
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Return the trial table of a run with one worker that nobody disturbs."""
+    study = Disturbed.at(tmp_path_factory.mktemp("rungs"), text=OF_TWO_RUNGS)
+    study.run(workers=1)
+    rows = study.table()
+    assert len(rows) == TRIALS
+    study.check_sound(rows)
+    return rows
+
+
+@pytest.fixture
+def study(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
+    return Disturbed.at(tmp_path_factory.mktemp("disturbed"), text=OF_TWO_RUNGS)
+
+
+def test_processes_killed_at_any_moment_change_no_promotion(
+    study: Disturbed, undisturbed: Table
+) -> None:
+    moments = random.Random("rungs")
+    for n in range(ORCHESTRATOR_KILLS):
+        before = study.done()
+        running = study.start()
+        running.wait_until(study.has_ended(3 * n, at_work=True))
+        wait_a_moment(moments)
+        family = psutil.Process(running.process.pid).children(recursive=True)
+        running.process.kill()
+        running.process.wait()
+        _, left = psutil.wait_procs(family, timeout=30)
+        assert not left, "processes outlived the orchestrator"
+        after = {trial.number: trial for trial in study.done()}
+        assert all(after[t.number] == t for t in before), "a recorded trial was touched"
+    study.run()
+    study.check_sound(undisturbed)
+
+
+def test_killed_workers_change_no_promotion(study: Disturbed, undisturbed: Table) -> None:
+    moments = random.Random("workers of rungs")
+    running = study.start()
+    for _ in range(WORKER_KILLS):
+        kill(moments.choice(workers_at_work(running, study, moments)))
+    assert running.finish() == 0, running.text()
+    study.check_sound(undisturbed)
