@@ -38,8 +38,7 @@ from sklearn.linear_model import BayesianRidge
 from cimsearch.search import make_sampler, screening, surrogate
 from cimsearch.search.acquisition import Belief
 from cimsearch.search.features import Lesson, lesson_of, prices_of, vectors_of
-from cimsearch.search.history import Seen
-from cimsearch.search.population import Group
+from cimsearch.search.history import Group, Seen
 from cimsearch.search.problem import Prices, Problem
 from cimsearch.search.recall import Recall
 from cimsearch.search.surrogate import Groups, Scales

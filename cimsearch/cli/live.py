@@ -9,6 +9,7 @@ from dataclasses import replace
 from cimsearch.cli.output import duration
 from cimsearch.cli.status import report_text
 from cimsearch.orchestrate.progress import Progress
+from cimsearch.orchestrate.stalling import ENDED_BY
 
 _QUIET_S = 4.0
 
@@ -60,6 +61,8 @@ def _line(progress: Progress) -> str:
         f"front {progress.front}",
         f"hypervolume {progress.hypervolume:.4f}",
     ]
+    if progress.ended_by is not None:
+        parts.append(ENDED_BY[progress.ended_by])
     if progress.now:
         # One line has room for one: whoever has the most to tell is the furthest.
         furthest = max(progress.now, key=lambda now: now.report.epoch / now.report.epochs)

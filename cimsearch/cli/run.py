@@ -1,8 +1,8 @@
 """Verbs that run a study."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,13 @@ _cluster_option = click.option(
 @_cluster_option
 @click.option("--data", metavar="DIR", help="Where the data lies; goes before CIMSEARCH_DATA.")
 @click.option(
+    "--from",
+    "origin",
+    metavar="NAME",
+    help="Begin with what this study has trained: scores of equal jobs are re-used.",
+)
+@click.option("--seed-baselines", is_flag=True, help="Begin with the uniform baselines.")
+@click.option(
     "--report", metavar="FILE", help="Where the report goes. Default: reports/NAME.html."
 )
 def launch(
@@ -40,6 +47,8 @@ def launch(
     workers: int | None,
     cluster: str | None,
     data: str | None,
+    origin: str | None,
+    seed_baselines: bool,
     report: str | None,
 ) -> None:
     """Run STUDY (a catalogue name or a .yaml file) and print its Pareto front.
@@ -47,6 +56,7 @@ def launch(
     An equal study that the database already has goes on where it stands.
     """
     from cimsearch.cli.live import LiveProgress
+    from cimsearch.orchestrate.launch import Start
     from cimsearch.orchestrate.launch import launch as run
     from cimsearch.spec import load_study
 
@@ -61,6 +71,7 @@ def launch(
             cluster=cluster,
             data=data,
             on_progress=progress,
+            start=Start(origin, seed_baselines),
         )
     _finish(result, report)
 
@@ -124,14 +135,39 @@ def _resumable(name: str, progress: "LiveProgress") -> Iterator["LiveProgress"]:
         progress.close()
 
 
+_FATES = {
+    "baselines": "{} uniform baselines",
+    "reused": "{} with their scores",
+    "to_train": "{} of its front to be trained",
+    "left": "{} left out as their scores are of other jobs",
+    "infeasible": "{} left out as a constraint forbids them",
+    "outside": "{} left out as they are not in the space",
+}
+
+
+def start_text(started: Mapping[str, Any]) -> str:
+    """Return what a study began with, in words."""
+    fates = [
+        text.format(started["fates"][k]) for k, text in _FATES.items() if k in started["fates"]
+    ]
+    origin = "" if started["study"] is None else f" from {started['study']}"
+    return f"began{origin}: {', '.join(fates) or 'with nothing'}"
+
+
 def _finish(result: "StudyResult", report: str | None) -> None:
     """Print the front and write the report."""
     from cimsearch.cli.read import print_front, write_report_file
+    from cimsearch.orchestrate.stalling import ENDED_BY
 
     print_front(result)
-    trained = result.count("complete") + result.count("failed")
-    if trained < result.budget:
-        click.echo(f"\nthe space is exhausted after {trained} trained trials of {result.budget}")
+    if result.started is not None:
+        click.echo(f"\n{start_text(result.started)}")
+    if result.ended_by not in (None, "budget"):
+        trained = result.count("complete", rung=0) + result.count("failed", rung=0)
+        click.echo(
+            f"\n{ENDED_BY[str(result.ended_by)]} after {trained} trained candidates (budget: "
+            f"{result.budget})"
+        )
     path = write_report_file(result, report)
     click.echo(f"\nreport: {path}")
     if not result.count("complete"):

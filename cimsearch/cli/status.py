@@ -111,6 +111,7 @@ def _facts(found: "StudyStatus") -> dict[str, Any]:
             for each in found.at_work
         ],
         "imported_from": found.imported_from,
+        "ended_by": found.ended_by,
     }
 
 
@@ -120,6 +121,10 @@ def _print(found: "StudyStatus") -> None:
         click.echo(f"{'imported':12} from {found.imported_from}, to read only")
     else:
         click.echo(f"{'run by':12} {_runner(found.lease)}")
+    if found.ended_by is not None:
+        from cimsearch.orchestrate.stalling import ENDED_BY
+
+        click.echo(f"{'search':12} over: {ENDED_BY[found.ended_by]}")
     for key, count in _counts(found).items():
         click.echo(f"{key:12} {count}")
     shown = ", ".join(with_unit(name, value) for name, value in found.reference.items())

@@ -1,17 +1,18 @@
-"""Verbs that bring a whole study into a database, out of one, or to other hardware."""
+"""Verbs that steer a whole study, bring it into a database, out of one, or to other hardware."""
 
 from contextlib import closing
 
 import click
 
 from cimsearch.cli.archive import export_study, import_study
+from cimsearch.cli.enqueue import enqueue
 from cimsearch.cli.output import storage_option
 from cimsearch.cli.reprice import reprice, rescore
 
 
 @click.group()
 def study() -> None:
-    """Share studies, take over those of others, and take one to other hardware."""
+    """Steer and share studies, take over those of others, take one to other hardware."""
 
 
 @study.command("import-optuna")
@@ -36,6 +37,7 @@ def import_optuna(source: str, name: str, rename: str | None, storage: str | Non
     click.echo(f"imported {done.name}: {done.trials} trials{left}")
 
 
+study.add_command(enqueue)
 study.add_command(export_study)
 study.add_command(import_study)
 study.add_command(reprice)

@@ -1,6 +1,7 @@
 """What is sent to workers: trials, baselines, and the final scoring on test images."""
 
 import json
+from collections.abc import Iterator
 
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.known import Known
@@ -55,8 +56,21 @@ def new_evaluation(
 
 
 def add_baselines(context: Context) -> None:
-    """Add the uniform baselines that the study does not have yet."""
-    _add_missing(context, "baseline", baselines(context.plan.study))
+    """Add the uniform baselines that the study does not have yet.
+
+    One that a trial is about to train as well is left to ``add_trained_baselines``.
+    """
+    unfinished = db.unfinished(context.storage, context.study_id)
+    for new in _missing(context, "baseline", baselines(context.plan.study)):
+        if new.key not in {row.key for row in unfinished}:
+            db.add_evaluation(context.storage, context.study_id, new)
+
+
+def add_trained_baselines(context: Context) -> None:
+    """Add the missing baselines that some trial has trained, with its score."""
+    for new in _missing(context, "baseline", baselines(context.plan.study)):
+        if new.score is not None:
+            db.add_evaluation(context.storage, context.study_id, new)
 
 
 def add_test_scorings(context: Context) -> None:
@@ -74,7 +88,8 @@ def add_test_scorings(context: Context) -> None:
     done = {row.label for row in context.evaluations("baseline") if row.state == "done"}
     uniform = baselines(context.plan.study)
     wanted |= {name: candidate for name, candidate in uniform.items() if name in done}
-    _add_missing(context, "test", wanted)
+    for new in _missing(context, "test", wanted):
+        db.add_evaluation(context.storage, context.study_id, new)
 
 
 def label_of(known: Known, row: db.EvaluationRow) -> str:
@@ -89,11 +104,13 @@ def _name_of(trial: db.TrialRow) -> str:
     return f"trial {trial.number}"
 
 
-def _add_missing(context: Context, role: db.Role, wanted: dict[str, Candidate]) -> None:
+def _missing(
+    context: Context, role: db.Role, wanted: dict[str, Candidate]
+) -> Iterator[db.NewEvaluation]:
+    """Yield the rows to add of those that the study does not have yet."""
     # One that failed is tried again by the next launch or resume, as a row of its own.
     known = {row.label for row in context.evaluations(role) if row.state != "failed"}
     for label, candidate in wanted.items():
         if label not in known:
             priced = context.price(candidate)
-            new = new_evaluation(context, priced, role=role, label=label)
-            db.add_evaluation(context.storage, context.study_id, new)
+            yield new_evaluation(context, priced, role=role, label=label)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cimsearch.orchestrate.state import Front, front_of, is_scored, seen
+from cimsearch.orchestrate.state import Front, counts_in_budget, front_of, is_scored, seen
 from cimsearch.search.history import Seen
 from cimsearch.space import Space
 from cimsearch.store import CimStorage
@@ -29,7 +29,9 @@ class Known:
     Attributes:
         trials: Its trials, in order of number.
         seen: The same as samplers see them.
-        trained: Candidates that were sent to a worker; promotions do not count again.
+        trained: Candidates that count in the budget: sent to a worker, or with a score that was
+            known; neither promotions nor what a warm start brought with its score.
+        inherited: Candidates that a warm start brought with their scores.
         promoted: Trials of candidates that were promoted, at any rung.
         infeasible: Candidates priced and never trained.
         failed: Trials that failed, at any rung.
@@ -52,7 +54,7 @@ class Known:
         self._fronts = [Front((), 0.0)] * rungs
         self.trials: list[db.TrialRow] = []
         self.seen: list[Seen] = []
-        self.trained = self.promoted = self.infeasible = self.failed = 0
+        self.trained = self.inherited = self.promoted = self.infeasible = self.failed = 0
         self.scored_by_rung = [0] * rungs
         self.best_accuracy: float | None = None
 
@@ -107,7 +109,8 @@ class Known:
 
     def _count(self, row: db.TrialRow, sign: int) -> None:
         rung, trained = row.rung or 0, row.evaluation_id is not None
-        self.trained += sign * (trained and not rung)
+        self.trained += sign * counts_in_budget(row)
+        self.inherited += sign * (trained and not rung and not counts_in_budget(row))
         self.promoted += sign * (trained and rung > 0)
         self.infeasible += sign * (not trained)
         self.failed += sign * (row.state == "fail")

@@ -12,8 +12,12 @@ from cimsearch.orchestrate.loop import run_study
 from cimsearch.orchestrate.plan import Plan, check_feasible
 from cimsearch.orchestrate.progress import OnProgress, Phase, silent, snapshot
 from cimsearch.orchestrate.results import StudyResult, TrialResult, read_result
-from cimsearch.orchestrate.state import differing
+from cimsearch.orchestrate.stalling import ENDED
+from cimsearch.orchestrate.starting import NOTHING, Start, begin, check_start
+from cimsearch.orchestrate.state import counts_in_budget, differing
 from cimsearch.orchestrate.stopping import stop_on_signals
+from cimsearch.orchestrate.stored import require_study, stored_study
+from cimsearch.search.algorithms import check_installed
 from cimsearch.spec import Study
 from cimsearch.spec.study import StudySpec
 from cimsearch.store import CimStorage, open_storage
@@ -23,6 +27,19 @@ from cimsearch.training.fingerprint import fingerprint
 from cimsearch.training.paths import resolve_path
 from cimsearch.workers import Executor, connect
 from cimsearch.workers.executor import Demands
+
+__all__ = [
+    "DEFAULT_STORAGE",
+    "Start",
+    "check_equal",
+    "check_own",
+    "launch",
+    "pareto_front",
+    "require_study",
+    "resume",
+    "storage_url",
+    "stored_study",
+]
 
 DEFAULT_STORAGE = "sqlite:///cimsearch.db"
 
@@ -41,6 +58,7 @@ def launch(
     data: str | None = None,
     executor: Executor | None = None,
     on_progress: OnProgress = silent,
+    start: Start = NOTHING,
 ) -> StudyResult:
     """Run a study to its end and return its result; an equal study that exists goes on.
 
@@ -54,13 +72,16 @@ def launch(
         data: Where the data lies, before what the study says.
         executor: Where evaluations run, instead of dask.
         on_progress: Called with a snapshot after every step.
+        start: What its first trials are; nothing for a study that goes on.
 
     Raises:
-        StudyError: A study of that name exists with another spec; says what differs.
+        StudyError: A study of that name exists with another spec, or was begun from something
+            else; says what differs. Or the one to start from is not there.
         SpaceError: No candidate of the space is feasible.
         DataError: The data is missing or not as declared.
         StorageError: The database cannot be opened.
         WorkerError: The cluster cannot be reached.
+        UsageError: Its sampler needs what is not installed.
     """
     plan = _plan(study, data)
     check_readable(study.spec.data, plan.data_path)
@@ -68,10 +89,13 @@ def launch(
         row = db.find_study(database, study.name)
         if row is None:
             check_feasible(study)
-            study_id = _create(database, plan)
+            if start.study is not None:
+                require_study(database, start.study)
+            study_id = _create(database, plan, start)
         else:
-            _check_own(row)
-            _check_equal(database, row, plan)
+            check_start(row, start)
+            check_own(row)
+            check_equal(database, row, plan)
             plan = replace(plan, trials=max(plan.trials, row.user_attrs["trials"]))
             study_id = row.id
         return _run(Context(plan, database, study_id), executor, workers, cluster, on_progress)
@@ -105,32 +129,17 @@ def resume(
     """
     with closing(open_storage(storage_url(storage), create=False)) as database:
         row = require_study(database, name)
-        _check_own(row)
+        check_own(row)
         moved = data or os.environ.get("CIMSEARCH_DATA")
         plan = _plan(stored_study(database, row), data if moved else row.user_attrs["data_path"])
-        _check_equal(database, row, plan)
+        check_equal(database, row, plan)
         check_readable(plan.study.spec.data, plan.data_path)
         rows = db.trial_rows(database, row.id)
-        trained = sum(t.evaluation_id is not None and not t.rung for t in rows)
+        trained = sum(counts_in_budget(trial) for trial in rows)
         if trials is not None and trials < trained:
             raise UsageError(f"--trials: found {trials}; {name!r} has {trained} already")
         plan = replace(plan, trials=trials or row.user_attrs["trials"])
         return _run(Context(plan, database, row.id), executor, workers, cluster, on_progress)
-
-
-def require_study(database: CimStorage, name: str) -> db.StudyRow:
-    """Return the study of that name.
-
-    Raises:
-        StudyError: There is none; lists those that there are.
-    """
-    row = db.find_study(database, name)
-    if row is None:
-        known = ", ".join(study.name for study in db.list_studies(database)) or "none"
-        raise StudyError(f"no study {name!r} in the database", f"studies there: {known}")
-    if row.spec_hash is None:
-        raise StudyError(f"study {name!r} was not made by cimsearch, it has no spec")
-    return row
 
 
 def pareto_front(name: str, *, storage: str | None = None) -> list[TrialResult]:
@@ -147,18 +156,14 @@ def pareto_front(name: str, *, storage: str | None = None) -> list[TrialResult]:
         return list(read_result(database, require_study(database, name).id).front)
 
 
-def stored_study(database: CimStorage, row: db.StudyRow) -> Study:
-    """Return the study as the database keeps it."""
-    return Study.from_json(db.load_spec(database, row.spec_hash or ""))
-
-
 def _plan(study: Study, data: str | None) -> Plan:
+    check_installed(study.spec.sampler.name)
     path = resolve_path(study.spec.data, data, beside=study.path)
     known = fingerprint(study.spec.data, path)
     return Plan(study, path, known, study.spec.budget.trials)
 
 
-def _create(database: CimStorage, plan: Plan) -> int:
+def _create(database: CimStorage, plan: Plan, start: Start) -> int:
     spec_hash = db.save_spec(database, "study", plan.study.to_json())
     return db.create_study(
         database,
@@ -174,11 +179,12 @@ def _create(database: CimStorage, plan: Plan) -> int:
             "version": cimsearch.__version__,
             "trials": plan.trials,
             "data_path": plan.data_path,
+            **start.as_attrs(),
         },
     )
 
 
-def _check_own(row: db.StudyRow) -> None:
+def check_own(row: db.StudyRow) -> None:
     """Check that the study was not imported.
 
     Raises:
@@ -192,7 +198,7 @@ def _check_own(row: db.StudyRow) -> None:
         )
 
 
-def _check_equal(database: CimStorage, row: db.StudyRow, plan: Plan) -> None:
+def check_equal(database: CimStorage, row: db.StudyRow, plan: Plan) -> None:
     """Check that the study in the database is this one, on this data.
 
     Raises:
@@ -227,6 +233,8 @@ def _run(
         # Not part of the study's identity, but a resume from the database alone needs them.
         context.storage.set_study_user_attr(context.study_id, "trials", context.plan.trials)
         context.storage.set_study_user_attr(context.study_id, "data_path", context.plan.data_path)
+        context.storage.set_study_user_attr(context.study_id, ENDED, None)
+        begin(context, stopping)
         spec = context.plan.study.spec
         used = executor or connect(
             workers=workers or spec.workers,

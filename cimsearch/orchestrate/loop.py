@@ -12,11 +12,17 @@ from uuid import uuid4
 
 from cimsearch.errors import LeaseLostError, StorageError, StorageUnreachableError
 from cimsearch.orchestrate.context import Context
-from cimsearch.orchestrate.evaluations import add_baselines, add_test_scorings, label_of
+from cimsearch.orchestrate.evaluations import (
+    add_baselines,
+    add_test_scorings,
+    add_trained_baselines,
+    label_of,
+)
 from cimsearch.orchestrate.outcome import record, times_lost
 from cimsearch.orchestrate.progress import OnProgress, Phase, Progress, snapshot, to_come
 from cimsearch.orchestrate.proposing import next_trial
 from cimsearch.orchestrate.running import Attempt, Running
+from cimsearch.orchestrate.stalling import ENDED, EndedBy
 from cimsearch.orchestrate.stopping import Stopping
 from cimsearch.orchestrate.waiting import Waiting, delay_s
 from cimsearch.store import records as db
@@ -32,7 +38,7 @@ _LONGEST_AWAY_S = 120.0
 def run_study(
     context: Context, executor: Executor, on_progress: OnProgress, stopping: Stopping
 ) -> None:
-    """Run a study from wherever it stands to the end of its budget.
+    """Run a study from wherever it stands to the end of its search; note what ended that.
 
     First what a dead orchestrator left, then the baselines and the trials, at last the scoring
     of the front on test images. Running it again goes on where it stopped.
@@ -74,6 +80,7 @@ class _Loop:
         self.running = Running(context)
         self.phase: Phase = "searching"
         self.more = True
+        self.ended_by: EndedBy | None = None
         self.issued: dict[str, int] = {}
         self.unrecorded: deque[Event] = deque()
         self.ended_here = 0
@@ -114,19 +121,29 @@ class _Loop:
 
     def _add_evaluations(self) -> None:
         """Queue the evaluations of this phase that the database has and nobody is at."""
-        searching = self.phase == "searching"
-        (add_baselines if searching else add_test_scorings)(self.context)
+        if self.phase == "searching":
+            add_baselines(self.context)
+        else:
+            add_trained_baselines(self.context)
+            add_test_scorings(self.context)
         unfinished = db.unfinished(self.context.storage, self.context.study_id)
-        at_work = {attempt.evaluation_id for attempt in self.running}
-        self.waiting.add(row.id for row in unfinished if row.id not in at_work)
+        skipped = {attempt.evaluation_id for attempt in self.running}
+        if self.ended_by == "time":
+            skipped |= {row.id for row in unfinished if row.role != "test"}
+        self.waiting.add(row.id for row in unfinished if row.id not in skipped)
 
     def _step(self) -> bool:
         """Dispatch, wait for events, record them; return whether the phase has ended."""
         if self.draining_since is None:
+            self._look_at_clock()
             self._fill_slots()
         self.running.note()
         self.show()
         if not (self.waiting or self.running or self.unrecorded or self._may_add()):
+            if self.phase == "searching":
+                self.context.storage.set_study_user_attr(
+                    self.context.study_id, ENDED, self.ended_by
+                )
             return True
         if not self.unrecorded:
             self.unrecorded.extend(self.executor.events(_POLL_S))
@@ -151,6 +168,15 @@ class _Loop:
             wait_s = delay_s(times_lost(self.context, evaluation_id))
             self.waiting.delay(evaluation_id, until_s=time.monotonic() + wait_s)
 
+    def _look_at_clock(self) -> None:
+        """Once the time is up, leave what waits to a resume, and add nothing."""
+        time_s = self.context.plan.study.spec.budget.time_s
+        if self.phase != "searching" or time_s is None:
+            return
+        if time.monotonic() - self.started >= time_s and (self.waiting or self.more):
+            self.waiting, self.more = Waiting(), False
+            self.ended_by = "time"
+
     def _may_add(self) -> bool:
         return self.phase == "searching" and self.more
 
@@ -169,6 +195,7 @@ class _Loop:
                 self.waiting.add([following.evaluation_id])
             if following.kind != "added":
                 self.more = following.kind == "wait"
+                self.ended_by = following.ended_by
                 return
 
     def _dispatch(self, evaluation_id: int) -> None:
@@ -222,7 +249,7 @@ class _Loop:
     def show(self) -> None:
         """Give a snapshot to whoever watches."""
         to_do = len(self.waiting) + len(self.running)
-        if self.phase == "searching":
+        if self.phase == "searching" and self.more:
             to_do += to_come(self.context)
         idle = to_do > 0 and not self.running and not self.executor.free_slots()
         elapsed_s = time.monotonic() - self.started
@@ -233,5 +260,6 @@ class _Loop:
             running=self.running,
             elapsed_s=elapsed_s,
             left_s=elapsed_s / self.ended_here * to_do if self.ended_here else None,
+            ended_by=self.ended_by,
         )
         self.on_progress(self.shown)

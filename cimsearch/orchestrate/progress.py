@@ -7,6 +7,7 @@ from typing import Literal
 from cimsearch.evaluate.report import Report
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.running import Attempt
+from cimsearch.orchestrate.stalling import EndedBy
 
 Phase = Literal[
     "waiting for another orchestrator's lease to end",
@@ -46,6 +47,7 @@ class Progress:
         elapsed_s: Seconds since this orchestrator started.
         left_s: Estimated seconds to the end of the phase, or None while unknown.
         now: What the workers have told of what they are at.
+        ended_by: What ended the search, once it has ended.
     """
 
     phase: Phase
@@ -62,6 +64,7 @@ class Progress:
     left_s: float | None
     by_rung: tuple[int, ...] = ()
     now: tuple[Now, ...] = ()
+    ended_by: EndedBy | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -75,6 +78,7 @@ def snapshot(
     running: Iterable[Attempt] = (),
     elapsed_s: float = 0.0,
     left_s: float | None = None,
+    ended_by: EndedBy | None = None,
 ) -> Progress:
     """Return a snapshot of a study; the arguments are those of ``Progress``."""
     known, running = context.known(), tuple(running)
@@ -93,6 +97,7 @@ def snapshot(
         elapsed_s=elapsed_s,
         left_s=left_s,
         now=tuple(Now(each.label, each.report) for each in running if each.report),
+        ended_by=ended_by,
     )
 
 
@@ -102,7 +107,8 @@ def to_come(context: Context) -> int:
     candidates = max(0, plan.trials - known.trained)
     if plan.ladder is None:
         return candidates
-    promotions = plan.ladder.promotions(max(plan.trials, known.trained)) - known.promoted
+    at_first_rung = max(plan.trials, known.trained) + known.inherited
+    promotions = plan.ladder.promotions(at_first_rung) - known.promoted
     return candidates + max(0, promotions)
 
 

@@ -10,6 +10,7 @@ from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.evaluations import new_evaluation
 from cimsearch.orchestrate.halving import next_promotion, of_one_rung
 from cimsearch.orchestrate.outcome import tell_of
+from cimsearch.orchestrate.stalling import EndedBy, has_stalled
 from cimsearch.search.history import Seen, visible
 from cimsearch.search.problem import Draws
 from cimsearch.search.samplers import Proposal, distributions, params_of, propose
@@ -23,26 +24,30 @@ class Next:
     """What came of asking for the next trial.
 
     Attributes:
-        kind: ``added``; ``wait`` for a result that the proposal needs; or ``ended``: the budget
-            is used up or the space is exhausted, and nothing is left to promote.
+        kind: ``added``; ``wait`` for a result that the proposal needs; or ``ended``: no candidate
+            is to come any more, and nothing is left to promote.
         evaluation_id: What is to be run for it; None if it is infeasible or already scored.
+        ended_by: Why it has ended.
     """
 
     kind: Literal["added", "wait", "ended"]
     evaluation_id: int | None = None
+    ended_by: EndedBy | None = None
 
 
 def next_trial(context: Context) -> Next:
     """Add the next trial of the search, if its budget and its lag allow one now.
 
     A promotion that is due goes first. Once no candidate is to come any more, as the budget is
-    used up or the space exhausted, what is left to promote follows.
+    used up, the hypervolume has stalled or the space is exhausted, what is left to promote
+    follows.
 
     Raises:
         SpaceError: Too many proposals in a row were infeasible.
     """
     known, plan = context.known(), context.plan
     spec, ladder = plan.study.spec, plan.ladder
+    ended_by: EndedBy = "budget"
     if known.trained < plan.trials:
         history = visible(known.seen, spec.sampler.lag)
         if history is None:
@@ -50,14 +55,18 @@ def next_trial(context: Context) -> Next:
         due = next_promotion(ladder, history, closed=False) if ladder else None
         if isinstance(due, Seen):
             return Next("added", _promote(context, due))
-        _check_streak(context, known.trials)
-        proposal = _proposal(context, history)
-        if proposal is not None:
-            return Next("added", _add(context, proposal))
+        if has_stalled(spec.budget.stalled, plan, history):
+            ended_by = "stalled"
+        else:
+            _check_streak(context, known.trials)
+            proposal = _proposal(context, history)
+            if proposal is not None:
+                return Next("added", add_proposal(context, proposal))
+            ended_by = "space"
     due = next_promotion(ladder, known.seen, closed=True) if ladder else None
     if isinstance(due, Seen):
         return Next("added", _promote(context, due))
-    return Next("ended" if due is None else "wait")
+    return Next("wait") if due == "wait" else Next("ended", ended_by=ended_by)
 
 
 def _proposal(context: Context, history: Sequence[Seen]) -> Proposal | None:
@@ -76,7 +85,7 @@ def _promote(context: Context, trial: Seen) -> int | None:
     genes = tuple(map(int, trial.genes))
     proposal = Proposal(genes, context.plan.space.decode(genes), trial.attrs)
     below = context.known().trials[trial.number].trial_id
-    return _add(context, proposal, rung=trial.rung + 1, promoted_from=below)
+    return add_proposal(context, proposal, rung=trial.rung + 1, promoted_from=below)
 
 
 def _check_streak(context: Context, trials: list[db.TrialRow]) -> None:
@@ -88,7 +97,7 @@ def _check_streak(context: Context, trials: list[db.TrialRow]) -> None:
         )
 
 
-def _add(
+def add_proposal(
     context: Context, proposal: Proposal, *, rung: int = 0, promoted_from: int | None = None
 ) -> int | None:
     """Price a proposal and add its trial; return the evaluation to run for it, if any."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from cimsearch.evaluate import Score
 from cimsearch.orchestrate.agreement import Agreement, agreements
-from cimsearch.orchestrate.state import front_of, is_scored
+from cimsearch.orchestrate.stalling import ENDED, EndedBy
+from cimsearch.orchestrate.state import STARTED, front_of, is_scored
 from cimsearch.search.samplers import genes_of
 from cimsearch.space import Candidate, Space
 from cimsearch.spec import Study
@@ -102,6 +103,9 @@ class StudyResult:
         trials: Every trial, in order of number.
         baselines: The uniform baselines that were scored.
         evaluations: Every training that ended, trials, baselines and test scorings.
+        ended_by: What ended the search; None before it ended.
+        started: What it began with, if it began with anything: ``study``, ``baselines`` and how
+            many candidates had each of the ``fates`` of ``orchestrate.starting``.
     """
 
     study: Study
@@ -113,6 +117,8 @@ class StudyResult:
     trials: tuple[TrialResult, ...]
     baselines: tuple[BaselineResult, ...]
     evaluations: tuple[db.EvaluationRow, ...]
+    ended_by: EndedBy | None
+    started: Mapping[str, Any] | None
 
     @property
     def name(self) -> str:
@@ -173,6 +179,8 @@ def read_result(storage: CimStorage, study_id: int) -> StudyResult:
         trials=tuple(map(reader.trial, trials)),
         baselines=tuple(reader.baselines()),
         evaluations=tuple(evaluations),
+        ended_by=row.user_attrs.get(ENDED),
+        started=row.user_attrs.get(STARTED),
     )
 
 

@@ -10,6 +10,12 @@ from cimsearch.search.samplers import genes_of
 from cimsearch.space import Space
 from cimsearch.store.rows import FrontChange, TrialRow
 
+STARTED = "started"
+"""The name under which a study's row says what it began with; missing until all of it is added."""
+
+INHERITED = "inherited"
+"""What is noted with a trial that a warm start brought with its score."""
+
 _SEEN_STATES: Mapping[str, State] = {"complete": "complete", "fail": "failed"}
 
 
@@ -31,6 +37,20 @@ def seen(space: Space, trial: TrialRow) -> Seen:
 def is_scored(trial: TrialRow) -> bool:
     """Whether a trial was trained and has its accuracy: only such trials can be on a front."""
     return trial.state == "complete" and trial.evaluation_id is not None
+
+
+def is_inherited(attrs: Mapping[str, Any]) -> bool:
+    """Whether a trial, given what was noted with its proposal, came with a score from elsewhere.
+
+    Such a trial is history, but no part of its study's budget.
+    """
+    return attrs.get(INHERITED) is True
+
+
+def counts_in_budget(trial: TrialRow) -> bool:
+    """Whether a trial is a candidate that was trained for this study: no promotion of one."""
+    inherited = is_inherited(trial.user_attrs.get("sampler", {}))
+    return trial.evaluation_id is not None and not trial.rung and not inherited
 
 
 @dataclass(frozen=True)

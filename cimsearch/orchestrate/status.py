@@ -9,6 +9,7 @@ from cimsearch.orchestrate.agreement import Agreement, agreements
 from cimsearch.orchestrate.evaluations import label_of
 from cimsearch.orchestrate.known import Known
 from cimsearch.orchestrate.launch import require_study, stored_study
+from cimsearch.orchestrate.stalling import ENDED, EndedBy
 from cimsearch.space import Space
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
@@ -52,6 +53,7 @@ class StudyStatus:
         lease: Who runs it, or ran it last and did not end well; None if nobody does.
         at_work: What runs now.
         imported_from: The file it was imported from, if it was.
+        ended_by: What ended the search; None before it ended.
     """
 
     name: str
@@ -68,6 +70,7 @@ class StudyStatus:
     lease: db.LeaseRow | None
     at_work: tuple[AtWork, ...]
     imported_from: str | None
+    ended_by: EndedBy | None
 
 
 def read_status(storage: CimStorage, name: str) -> StudyStatus:
@@ -99,6 +102,7 @@ def read_status(storage: CimStorage, name: str) -> StudyStatus:
         lease=lease.current(storage, row.id),
         at_work=tuple(_at_work(storage, known, each) for each in running),
         imported_from=db.imported_from(row),
+        ended_by=row.user_attrs.get(ENDED),
     )
 
 

@@ -22,6 +22,7 @@ from cimsearch.figures.view import (
     StudyView,
 )
 from cimsearch.orchestrate.results import BaselineResult, StudyResult, TrialResult
+from cimsearch.orchestrate.stalling import ENDED_BY
 from cimsearch.orchestrate.state import front_of
 from cimsearch.space import Candidate, Space
 from cimsearch.spec.study import Bound
@@ -47,7 +48,8 @@ def study_view(result: StudyResult) -> StudyView:
         data=_data_line(result),
         search=(
             f"{spec.sampler.name}, population {spec.sampler.population}, lag {spec.sampler.lag}, "
-            f"seed {spec.seed}, {result.budget} trained candidates{_halving(result)}"
+            f"seed {spec.seed}, {result.budget} trained candidates"
+            f"{_halving(result)}{_ended(result)}"
         ),
         rungs=_rungs(result),
         level=spec.rung.score_level,
@@ -81,6 +83,12 @@ def study_view(result: StudyResult) -> StudyView:
             ("machine", scores[0].fingerprint if scores else "none yet"),
         ),
     )
+
+
+def _ended(result: StudyResult) -> str:
+    """Return what ended the search, where that was not its budget."""
+    known = result.ended_by not in (None, "budget")
+    return f"; ended as {ENDED_BY[str(result.ended_by)]}" if known else ""
 
 
 def _halving(result: StudyResult) -> str:

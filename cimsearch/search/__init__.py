@@ -18,7 +18,7 @@ def make_sampler(name: str, seed: int = 0) -> "BaseSampler":
         seed: Seed of all draws.
 
     Raises:
-        UsageError: There is no sampler of that name.
+        UsageError: There is no sampler of that name, or it needs what is not installed.
     """
     from cimsearch.search.optuna_sampler import CimSampler
 

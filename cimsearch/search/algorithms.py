@@ -1,9 +1,13 @@
 """The algorithms by name. Each is imported when it is first used: some bring large libraries."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import count
+from importlib.util import find_spec
+from itertools import count, islice
+from typing import Any
 
+from cimsearch.errors import UsageError
+from cimsearch.search.domain import Domain
 from cimsearch.search.history import Seen
 from cimsearch.search.problem import Algorithm, Child, Draws, Problem
 from cimsearch.spec.study import Sampler, SamplerName
@@ -23,6 +27,23 @@ _HOMES: dict[SamplerName, str] = {
 }
 
 
+# After so many repeats of what is known an algorithm gives way to uniform draws.
+_TRIES = 50
+
+
+def check_installed(name: SamplerName) -> None:
+    """Check that what an algorithm needs is installed where proposals are made.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if name == "gp" and find_spec("torch") is None:
+        raise UsageError(
+            "the sampler gp needs torch, which is not installed here",
+            hint="install cimsearch[train] where proposals are made, or choose tpe or auto",
+        )
+
+
 def algorithm_of(name: SamplerName) -> Algorithm:
     """Return the algorithm of that name."""
     if name == "random":
@@ -40,3 +61,18 @@ def uniform(
     """Yield uniform draws."""
     for attempt in count():
         yield Child(tuple(problem.domain.sample(1, draws.stream(attempt))[0].tolist()))
+
+
+def then_uniform(
+    children: Iterator[Child], domain: Domain, draws: Draws, n: int
+) -> Iterator[Child]:
+    """Yield an algorithm's first children, then ``n`` uniform draws.
+
+    What the algorithm notes stays with a uniform draw, so that this can become a parent.
+    """
+    attrs: Mapping[str, Any] = {}
+    for child in islice(children, _TRIES):
+        attrs = child.attrs
+        yield child
+    for attempt in range(_TRIES, _TRIES + n):
+        yield Child(tuple(domain.sample(1, draws.stream(attempt))[0].tolist()), attrs)

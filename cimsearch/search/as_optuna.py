@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalChoiceType,
@@ -11,6 +12,10 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from cimsearch.search.domain import Variable
 
@@ -45,6 +50,36 @@ def vector_of_params(
     return tuple(float(params[variable.name]) for variable in variables)
 
 
-def quiet() -> None:
-    """Keep Optuna from announcing studies in memory: one that lives for a proposal is no news."""
+def frozen_trial(
+    number: int,
+    params: Mapping[str, CategoricalChoiceType],
+    *,
+    values: Sequence[float] | None = None,
+    constraints: Sequence[float] = (),
+    dists: Mapping[str, BaseDistribution] | None = None,
+) -> FrozenTrial:
+    """Return a trial as Optuna's samplers look at it: complete if it has values, else running."""
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState.RUNNING if values is None else TrialState.COMPLETE,
+        value=None,
+        values=values,
+        datetime_start=None,
+        datetime_complete=None,
+        params=dict(params),
+        distributions=dict(dists or {}),
+        user_attrs={},
+        system_attrs={f"constraints:c{i}": value for i, value in enumerate(constraints)},
+        intermediate_values={},
+    )
+
+
+def study_in(
+    storage: InMemoryStorage, directions: Sequence[str], sampler: BaseSampler
+) -> optuna.Study:
+    """Return a new study, which lives for one proposal, in a storage of its own."""
+    # That is no news; Optuna would announce each.
     logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)
+    storage.create_new_study([StudyDirection[name.upper()] for name in directions], "shown")
+    return optuna.Study("shown", storage, sampler)

@@ -10,8 +10,8 @@ from itertools import chain
 
 from cimsearch.search.algorithms import uniform
 from cimsearch.search.evolution import nsga2, nsga3
-from cimsearch.search.history import Seen
-from cimsearch.search.population import Group
+from cimsearch.search.features import vectors_of
+from cimsearch.search.history import Group, Seen
 from cimsearch.search.problem import Child, Draws, Problem
 from cimsearch.search.screening import screened, usable_results
 from cimsearch.spec.study import Sampler
@@ -51,7 +51,8 @@ def _new(
 ) -> Iterator[Child]:
     """Yield the screened vectors that no trial has."""
     running = [trial for trial in history if trial.state == "running"]
-    known = {trial.genes for trial in history}
+    # Draws may have been given variables that do not count; what is screened is repaired.
+    known = set(map(tuple, vectors_of(problem, history).tolist()))
     for vector in screened(problem, results, running, draws.stream(0)).tolist():
         if tuple(vector) not in known:
             yield Child(tuple(vector))

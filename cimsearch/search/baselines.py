@@ -1,8 +1,10 @@
 """The uniform baselines that a search is measured against."""
 
+from collections.abc import Mapping
+from itertools import product
 from typing import Literal
 
-from cimsearch.space import Candidate, Space
+from cimsearch.space import Candidate, Gene, Space
 from cimsearch.spec import Hardware, Study
 from cimsearch.spec.hardware import RangePolicy
 
@@ -53,3 +55,31 @@ def baselines(study: Study) -> dict[str, Candidate]:
                 suffix = f", {policy.replace('_', ' ')} range" if policy else ""
                 found[name + suffix] = candidate
     return found
+
+
+def uniform_genes(study: Study) -> list[tuple[int, ...]]:
+    """Return genes of what a space has nearest to the uniform baselines, in their order.
+
+    Not every space has a baseline: compare the hashes of what they decode to.
+    """
+    space, macro = Space(study.space), study.hardware.macro
+    policies: tuple[str, ...] = study.space.genes.range_policy or ("",)
+    found = []
+    for bits, policy in product((8, 4), policies):
+        weight_bits, activation_bits = uniform_bits(study.hardware, bits)
+        fixed: dict[str, int | float | str] = {
+            "weight_bits": weight_bits,
+            "activation_bits": activation_bits,
+            "adc_bits": max(map(int, macro.choices("adc_bits"))),
+            "range_policy": policy,
+            "encoding": "",
+            "prune_ratio": 0.0,
+        }
+        found.append(tuple(_index(gene, fixed) for gene in space.genes))
+    return found
+
+
+def _index(gene: Gene, fixed: Mapping[str, int | float | str]) -> int:
+    kind = gene.name.rsplit(".", 1)[-1]
+    wanted = fixed[kind] if kind in fixed else max(gene.choices, key=float)
+    return gene.choices.index(wanted) if wanted in gene.choices else 0

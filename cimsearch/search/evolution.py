@@ -12,9 +12,9 @@ from itertools import count
 import numpy as np
 
 from cimsearch.search.domain import Vectors
-from cimsearch.search.history import Seen
+from cimsearch.search.history import Group, Seen
 from cimsearch.search.operators import Parents, children_of
-from cimsearch.search.population import Group, Rule, Survival, order_of, population_of, survivors
+from cimsearch.search.population import Rule, Survival, order_of, population_of, survivors
 from cimsearch.search.problem import Algorithm, Child, Draws, Problem
 from cimsearch.spec.study import Sampler
 
@@ -28,7 +28,7 @@ _CHUNK = 10
 
 # Of those alive they breed who would survive if fewer did: this share, but not fewer than _FEWEST.
 # The others are what the front is spread over later. (Likewise, by rank and crowding: 53.9 if all
-# breed, 56.2 half, 57.6 this share, 57.0 a fifth, which is worst where variables are coupled.)
+# breed, 56.2 half, 57.6 this share, 57.0 a fifth; where variables are coupled too this share led.)
 _BREEDING = 0.3
 _FEWEST = 10
 

@@ -5,23 +5,26 @@ Here it is told, and a selection is remembered by all that it was made from: a p
 only where results have come since the last. Remembering saves time and changes no answer.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalChoiceType
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from cimsearch.search.as_optuna import distributions_of, params_of_vector, vector_of_params
-from cimsearch.search.history import Seen
+from cimsearch.search.as_optuna import (
+    distributions_of,
+    frozen_trial,
+    params_of_vector,
+    study_in,
+    vector_of_params,
+)
+from cimsearch.search.history import Group, Seen
 from cimsearch.search.problem import Child, Draws, Problem
 from cimsearch.spec.study import Sampler
 
@@ -30,15 +33,6 @@ GENERATION = "NSGAIISampler:generation"
 
 # At least the generations of a study, else remembering is in vain; each is a few kilobytes.
 SELECTIONS = 4096
-
-
-class Group(tuple[Seen, ...]):
-    """Trials as a key: equal if all they hold is equal, hashed by next to nothing of it."""
-
-    __slots__ = ()
-
-    def __hash__(self) -> int:
-        return hash((len(self), self[-1].number if self else -1))
 
 
 Select = Callable[[int, Group, Group], Group]
@@ -181,27 +175,9 @@ def _select(population: int, directions: tuple[str, ...], parents: Group, born: 
 
 def empty_study(directions: Sequence[str], sampler: BaseSampler) -> optuna.Study:
     """Return a study in memory without trials."""
-    # A study that lives for one proposal is no news; Optuna would announce each.
-    logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)
-    storage = InMemoryStorage()
-    storage.create_new_study([StudyDirection[name.upper()] for name in directions], "empty")
-    return optuna.Study("empty", storage, sampler)
+    return study_in(InMemoryStorage(), directions, sampler)
 
 
-def frozen(trial: Seen, params: dict[str, CategoricalChoiceType]) -> FrozenTrial:
+def frozen(trial: Seen, params: Mapping[str, CategoricalChoiceType]) -> FrozenTrial:
     """Return a complete trial as NSGA-II looks at it."""
-    attrs: dict[str, Any] = {f"constraints:c{i}": v for i, v in enumerate(trial.constraints)}
-    return FrozenTrial(
-        number=trial.number,
-        trial_id=trial.number,
-        state=TrialState.COMPLETE,
-        value=None,
-        values=trial.values,
-        datetime_start=None,
-        datetime_complete=None,
-        params=params,
-        distributions={},
-        user_attrs={},
-        system_attrs=attrs,
-        intermediate_values={},
-    )
+    return frozen_trial(trial.number, params, values=trial.values, constraints=trial.constraints)

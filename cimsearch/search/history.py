@@ -39,6 +39,15 @@ class Seen:
     rung: int = 0
 
 
+class Group(tuple[Seen, ...]):
+    """Trials as a key: equal if all they hold is equal, hashed by next to nothing of it."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash((len(self), self[-1].number if self else -1))
+
+
 def visible(trials: Sequence[Seen], lag: int) -> tuple[Seen, ...] | None:
     """Return what the next proposal may know, or None if it must wait for a result first.
 

@@ -13,8 +13,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import NSGAIIISampler
 from optuna.trial import FrozenTrial
 
-from cimsearch.search.generations import SELECTIONS, Group, bred, empty_study, frozen, lineage
-from cimsearch.search.history import Seen
+from cimsearch.search.generations import SELECTIONS, bred, empty_study, frozen, lineage
+from cimsearch.search.history import Group, Seen
 from cimsearch.search.problem import Child, Draws, Problem
 from cimsearch.seeds import torch_seed
 from cimsearch.spec.study import Sampler

@@ -6,7 +6,6 @@ fresh one, seeded from the proposal's draws, that is shown the visible history a
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from itertools import count
 from typing import Any
 
@@ -15,15 +14,15 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats.qmc import Sobol
 
-from cimsearch.errors import UsageError
+from cimsearch.search.algorithms import check_installed
 from cimsearch.search.as_optuna import (
     distributions_of,
+    frozen_trial,
     params_of_vector,
-    quiet,
+    study_in,
     vector_of_params,
 )
 from cimsearch.search.domain import Variable
@@ -59,11 +58,7 @@ def gp(
     Raises:
         UsageError: torch is not installed.
     """
-    if find_spec("torch") is None:
-        raise UsageError(
-            "the sampler gp needs torch, which is not installed here",
-            hint="install cimsearch[train] where proposals are made, or choose tpe or auto",
-        )
+    check_installed("gp")
     return _children(problem, history, draws, lambda seed: GPSampler(seed=seed))
 
 
@@ -103,11 +98,11 @@ def _children(
     trials = [show(trial) for trial in history if trial.state != "failed"]
     for attempt in count():
         sampler = sampler_of(draws.number(attempt))
-        study = _study_of(trials, problem.directions, sampler)
+        study = study_in(_Shown(trials), problem.directions, sampler)
         params = _suggested(sampler, study, dists, draws.k)
         yield Child(vector_of_params(variables, params))
         number = draws.k + 1 + attempt
-        trials.append(_frozen(number, TrialState.RUNNING, params, {}, dists=dists))
+        trials.append(frozen_trial(number, params, dists=dists))
 
 
 class _Shown(InMemoryStorage):
@@ -130,20 +125,11 @@ class _Shown(InMemoryStorage):
         """Do nothing."""
 
 
-def _study_of(
-    trials: Sequence[FrozenTrial], directions: Sequence[str], sampler: BaseSampler
-) -> optuna.Study:
-    quiet()
-    storage = _Shown(trials)
-    storage.create_new_study([StudyDirection[name.upper()] for name in directions], "shown")
-    return optuna.Study("shown", storage, sampler)
-
-
 def _suggested(
     sampler: BaseSampler, study: optuna.Study, dists: Mapping[str, BaseDistribution], number: int
 ) -> dict[str, Any]:
     """Return parameters as a trial of that number gets them: together, the others one by one."""
-    trial = _frozen(number, TrialState.RUNNING, {}, {})
+    trial = frozen_trial(number, {})
     sampler.before_trial(study, trial)
     space = sampler.infer_relative_search_space(study, trial)
     params = dict(sampler.sample_relative(study, trial, space))
@@ -167,34 +153,7 @@ def _shower(variables: tuple[Variable, ...]) -> _Show:
         values: tuple[float, ...] | None,
         constraints: tuple[float, ...],
     ) -> FrozenTrial:
-        state = TrialState.RUNNING if values is None else TrialState.COMPLETE
-        attrs = {f"constraints:c{i}": bound for i, bound in enumerate(constraints)}
         params = params_of_vector(variables, genes)
-        return _frozen(number, state, params, attrs, values=values, dists=dists)
+        return frozen_trial(number, params, values=values, constraints=constraints, dists=dists)
 
     return lambda trial: shown(trial.number, trial.genes, trial.values, trial.constraints)
-
-
-def _frozen(
-    number: int,
-    state: TrialState,
-    params: dict[str, Any],
-    attrs: dict[str, Any],
-    *,
-    values: Sequence[float] | None = None,
-    dists: dict[str, BaseDistribution] | None = None,
-) -> FrozenTrial:
-    return FrozenTrial(
-        number=number,
-        trial_id=number,
-        state=state,
-        value=None,
-        values=values,
-        datetime_start=None,
-        datetime_complete=None,
-        params=params,
-        distributions=dists or {},
-        user_attrs={},
-        system_attrs=attrs,
-        intermediate_values={},
-    )

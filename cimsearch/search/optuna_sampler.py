@@ -5,8 +5,8 @@ are proposed together for every parameter that a trial so far has had: those of 
 objective does not take are not used. A parameter that no trial has had is drawn uniformly.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Sequence
+from itertools import chain
 from threading import Lock
 from typing import Any, cast, get_args
 from weakref import WeakKeyDictionary
@@ -18,17 +18,15 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from cimsearch.errors import UsageError
-from cimsearch.search.algorithms import algorithm_of
-from cimsearch.search.domain import Domain
+from cimsearch.search.algorithms import algorithm_of, check_installed, then_uniform
 from cimsearch.search.from_optuna import domain_of_params, value_at
 from cimsearch.search.problem import Child, Draws, Problem
 from cimsearch.search.recall import NOTED, Recall, Union
 from cimsearch.seeds import stream
 from cimsearch.spec.study import Sampler, SamplerName
 
-# After so many repeats of known parameters the sampler gives way to uniform draws, and after as
-# many of those repeats are taken.
-_TRIES = 50
+# After so many uniform draws of known parameters repeats are taken.
+_RANDOM_TRIES = 50
 
 
 class CimSampler(BaseSampler):
@@ -41,7 +39,7 @@ class CimSampler(BaseSampler):
         seed: Seed of all draws.
 
     Raises:
-        UsageError: There is no sampler of that name.
+        UsageError: There is no sampler of that name, or it needs what is not installed.
     """
 
     def __init__(self, name: str, seed: int) -> None:
@@ -49,6 +47,7 @@ class CimSampler(BaseSampler):
             known = ", ".join(get_args(SamplerName))
             raise UsageError(f'found the sampler name "{name}"; allowed is {known}')
         self._settings = Sampler(name=cast(SamplerName, name))
+        check_installed(self._settings.name)
         self._seed = seed
         self._unions: WeakKeyDictionary[optuna.Study, Union] = WeakKeyDictionary()
         self._recalls: WeakKeyDictionary[optuna.Study, Recall] = WeakKeyDictionary()
@@ -73,11 +72,7 @@ class CimSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the parameters that the algorithm proposes.
-
-        Raises:
-            UsageError: The algorithm needs what is not installed.
-        """
+        """Return the parameters that the algorithm proposes."""
         if not search_space:
             return {}
         trials = study.get_trials(deepcopy=False)
@@ -105,7 +100,7 @@ class CimSampler(BaseSampler):
         problem = Problem(recall.domain, tuple(way.name.lower() for way in ways))
         draws = Draws(self._seed, number)
         children = algorithm_of(self._settings.name)(problem, self._settings, history, draws)
-        candidates = _candidates(children, recall.domain, draws)
+        candidates = then_uniform(children, recall.domain, draws, _RANDOM_TRIES)
         first = next(candidates)
         if recall.exhausted:
             return first
@@ -123,14 +118,3 @@ class CimSampler(BaseSampler):
         domain = domain_of_params({param_name: param_distribution})
         draw = domain.sample(1, stream("independent", self._seed, trial.number, param_name))
         return value_at(param_distribution, float(draw[0, 0]))
-
-
-def _candidates(children: Iterator[Child], domain: Domain, draws: Draws) -> Iterator[Child]:
-    """Yield some children, then some uniform draws with what the last child noted."""
-    attrs: Mapping[str, Any] = {}
-    for child in islice(children, _TRIES):
-        attrs = child.attrs
-        yield child
-    for attempt in range(_TRIES, 2 * _TRIES):
-        vector = domain.sample(1, draws.stream(attempt))[0]
-        yield Child(tuple(vector.tolist()), attrs)

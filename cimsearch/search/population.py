@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.pareto import Points, signed
-from cimsearch.search.history import Seen
+from cimsearch.search.history import Group, Seen
 from cimsearch.seeds import stream
 
 Survival = Literal["nsga2", "nsga3", "sms_emoa", "age_moea2"]
@@ -30,15 +30,6 @@ _CHUNKS = 32
 _REMEMBERED = 1024
 
 _in_pymoo = Lock()
-
-
-class Group(tuple[Seen, ...]):
-    """Trials as a key: equal if all they hold is equal, hashed by next to nothing of it."""
-
-    __slots__ = ()
-
-    def __hash__(self) -> int:
-        return hash((len(self), self[-1].number if self else -1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,10 +133,10 @@ def problem_of(study: Study, space: Space, reference: tuple[float, ...]) -> Prob
         costs = estimate_batch(space, genes, study.hardware, study.spec.statistics)
         named = [getattr(costs, name) for name in study.spec.objectives[1:]]
         unknown = np.full(len(genes), np.nan)
-        violations = [_violation(getattr(costs, name), b) for name, b in study.bounds.items()]
+        missed = [_violation(getattr(costs, name), b) for name, b in study.bounds.items()]
         return Prices(
             objectives=signed(np.column_stack([unknown, *named]), ways),
-            violations=np.array(violations, dtype=np.float64).reshape(-1, len(genes)).T,
+            violations=np.array(missed, dtype=np.float64).reshape(len(missed), len(genes)).T,
             features=np.log(np.column_stack([costs.energy_pj, costs.latency_ns, costs.area_um2])),
         )
 

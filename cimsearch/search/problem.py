@@ -92,5 +92,5 @@ class Algorithm(Protocol):
             problem: What is searched.
             settings: Population, screening and the like.
             history: What may be known: trials in order of number; values only of ended ones.
-            draws: The proposal's randomness; the n-th child comes of attempt n.
+            draws: The proposal's randomness; streams of the first 50 attempts are the algorithm's.
         """

@@ -13,6 +13,9 @@ from cimsearch.seeds import stream
 # The name under which is noted with a trial what its algorithm notes.
 NOTED = "cimsearch:noted"
 
+# A larger value stands for none: next to it all others are the same.
+_HUGE = 1e100
+
 
 class Endings:
     """Which trials of one study have ended since it was asked last.
@@ -83,7 +86,8 @@ class Recall:
         """Return the trials that trial ``number`` may descend from, as a sampler sees them.
 
         Those without parameters are left out. A trial is feasible in a constraint that it has
-        not. One with an infinite value counts as failed: no front could be told with it.
+        not. One with a value that is infinite, or as good as, counts as failed: no front could be
+        told with it.
         """
         ended = self._endings.new(trials)
         self._seen += [None] * (len(trials) - len(self._seen))
@@ -137,7 +141,7 @@ class Recall:
         if not trial.params:
             return None
         values = tuple(trial.values) if trial.state == TrialState.COMPLETE else None
-        if values is not None and not all(map(math.isfinite, values)):
+        if values is not None and not all(abs(value) < _HUGE for value in values):
             values = None
         ended: State = "complete" if values is not None else "failed"
         constraints = trial.constraints

@@ -4,9 +4,9 @@ Nothing of a sampler is kept between proposals: what an algorithm notes with a t
 the history, and its randomness comes from the study's seed and the trial's number.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from optuna.distributions import (
@@ -16,15 +16,13 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from cimsearch.search.algorithms import algorithm_of
+from cimsearch.search.algorithms import algorithm_of, then_uniform
 from cimsearch.search.history import Seen
 from cimsearch.search.problem import Draws, Problem
 from cimsearch.space import Candidate, Gene, Space
 from cimsearch.spec.study import Sampler
 
-# After so many repeats of known candidates the sampler gives way to uniform draws, and after so
-# many more of those the space counts as exhausted.
-_SAMPLER_TRIES = 50
+# After so many uniform draws of known candidates the space counts as exhausted.
 _RANDOM_TRIES = 1000
 
 
@@ -85,22 +83,15 @@ def propose(
         history: What the proposal may know, from ``visible``: results of one rung.
         taken: Hashes of more candidates that are not to be proposed.
     """
-    known = {*taken, *(trial.candidate_hash for trial in history)}
+    known = {*taken, *map(attrgetter("candidate_hash"), history)}
     children = algorithm_of(settings.name)(problem, settings, history, draws)
-    attrs: Mapping[str, Any] = {}
-    for child in islice(children, _SAMPLER_TRIES):
-        attrs = child.attrs
-        proposal = _decoded(space, child.vector, attrs)
-        if proposal.candidate.hash not in known:
-            return proposal
-    for attempt in range(_SAMPLER_TRIES, _SAMPLER_TRIES + _RANDOM_TRIES):
-        # What the sampler notes stays with a uniform draw, so that this can become a parent.
-        proposal = _decoded(space, problem.domain.sample(1, draws.stream(attempt))[0], attrs)
-        if proposal.candidate.hash not in known:
-            return proposal
+    tried: set[tuple[int, ...]] = set()
+    for child in then_uniform(children, problem.domain, draws, _RANDOM_TRIES):
+        genes = tuple(map(int, child.vector))
+        if genes in tried:
+            continue
+        tried.add(genes)
+        candidate = space.decode(genes)
+        if candidate.hash not in known:
+            return Proposal(genes, candidate, child.attrs)
     return None
-
-
-def _decoded(space: Space, vector: Iterable[float], attrs: Mapping[str, Any]) -> Proposal:
-    genes = tuple(int(index) for index in vector)
-    return Proposal(genes, space.decode(genes), attrs)

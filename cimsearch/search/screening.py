@@ -22,9 +22,9 @@ from cimsearch.pareto import Points, front_mask, signed
 from cimsearch.search.acquisition import Array, Belief, Boxes, boxes, expected_gain, known
 from cimsearch.search.domain import Domain, Vectors
 from cimsearch.search.features import Lesson, lesson_of, prices_of, vectors_of
-from cimsearch.search.history import Seen
+from cimsearch.search.history import Group, Seen
 from cimsearch.search.operators import Parents, children_of
-from cimsearch.search.population import Group, order_of
+from cimsearch.search.population import order_of
 from cimsearch.search.problem import Prices, Problem
 from cimsearch.search.surrogate import Posterior, Scales, conditioned, fitted, prior_scales
 
@@ -184,7 +184,10 @@ def _free(problem: Problem, front: Points, values: Points) -> Boxes:
     """Return what a front leaves of what is worth gaining."""
     front = front[front_mask(front)]
     ends = front if len(front) > 1 else values
-    reference = ends.max(axis=0) + _BEYOND * np.ptp(ends, axis=0)
+    span = np.ptp(ends, axis=0)
+    # An objective may be the same all along the front, or in every result there is.
+    span = np.where(span > 0, span, np.ptp(values, axis=0))
+    reference = ends.max(axis=0) + _BEYOND * np.where(span > 0, span, 1.0)
     if problem.reference is not None:
         reference = np.minimum(reference, signed(problem.reference, problem.directions)[0])
     most = _MOST if len(reference) <= 3 else _MOST_OF_MANY

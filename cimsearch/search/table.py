@@ -2,11 +2,13 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,19 @@ PRICES = ("energy_pj", "latency_ns", "interval_ns", "area_um2")
 MOST_CANDIDATES = 5000
 
 Array = NDArray[np.float64]
+
+# What NumPy and its helpers raise where a file is damaged or of something else.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    NotImplementedError,
+    TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -201,9 +216,9 @@ def load_table(path: Path) -> Table:
         UsageError: The file cannot be read, or holds no table of this version.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return _table_of(dict(arrays), path)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise UsageError(
             f"{path} cannot be read as a table: {' '.join(str(error).split())}",
             "build it with: cimsearch bench build-table STUDY --out FILE",

@@ -10,6 +10,7 @@ from cimsearch.spec.base import (
     FileSpec,
     Fraction,
     NonNegative,
+    Positive,
     Spec,
     WeightBits,
 )
@@ -145,20 +146,34 @@ class Sampler(Spec):
     ``unscreened_frac`` of these trials ignore the surrogate.
     """
 
-    name: SamplerName
+    name: SamplerName = "auto"
     population: Annotated[int, Field(ge=2)] = 50
     lag: Annotated[int, Field(ge=1)] = 8
     screening: bool = True
     unscreened_frac: Fraction = 0.1
 
 
-class Budget(Spec):
-    """When the search ends: after so many trained candidates.
+class Stalled(Spec):
+    """No more is gained: the last ``trials`` results add less than ``gain`` of hypervolume.
 
-    Trials of promoted candidates come on top.
+    Results are those of the last rung that proposals may know; the hypervolume is the share of
+    the box up to the reference point.
     """
 
     trials: Count
+    gain: Annotated[float, Field(gt=0, le=1)] = 0.001
+
+
+class Budget(Spec):
+    """When the search ends: by whichever comes first.
+
+    ``trials`` counts trained candidates; trials of promoted candidates come on top. ``time_s`` is
+    of one launch or resume: after it no new trial is begun, and the study can be resumed.
+    """
+
+    trials: Count
+    time_s: Positive | None = None
+    stalled: Stalled | None = None
 
 
 class StudySpec(FileSpec):
@@ -188,7 +203,7 @@ class StudySpec(FileSpec):
     accuracy_statistic: AccuracyStatistic = "mean"
     calibration: Calibration = "shared"
     constraints: dict[ConstraintName, Bound] = Field(default_factory=dict)
-    sampler: Sampler
+    sampler: Sampler = Sampler()
     seed: Annotated[int, Field(ge=0)] = 0
     statistics: Statistics = Statistics()
     recipe: Recipe

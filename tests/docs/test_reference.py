@@ -28,7 +28,7 @@ def test_every_verb_is_documented_and_no_other() -> None:
 
 
 def test_every_option_is_documented_with_its_verbs() -> None:
-    rows = re.findall(r"^\| `(--[a-z]+)[^|]*\| ([^|]+) \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `(--[a-z-]+)[^|]*\| ([^|]+) \|", PAGE, re.MULTILINE)
     documented = {option: set(verbs.split(", ")) for option, verbs in rows}
     actual: dict[str, set[str]] = {}
     for verb, command in commands(cli).items():

@@ -240,6 +240,17 @@ def test_arrays_of_something_else_are_refused(tmp_path: Path) -> None:
         load_table(path)
 
 
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.npz"
+    rng = np.random.default_rng(0)
+    np.savez_compressed(path, about=str(list(range(300))), genes=rng.integers(0, 5, (400, 9)))
+    whole = path.read_bytes()
+    for place in rng.integers(0, len(whole), 200):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        with pytest.raises(UsageError, match="damaged"):
+            load_table(path)
+
+
 def test_an_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(UsageError, match="cannot be read as a table"):

@@ -17,7 +17,7 @@ from cimsearch.search.algorithms import uniform
 from cimsearch.search.auto import FIRST, MOST, auto
 from cimsearch.search.domain import Domain, Kind, Variable, Vectors
 from cimsearch.search.evolution import nsga2, nsga3
-from cimsearch.search.history import Seen, State
+from cimsearch.search.history import Group, Seen, State
 from cimsearch.search.problem import Algorithm, Child, Draws, Prices, Problem
 from cimsearch.spec.study import Sampler
 
@@ -161,6 +161,38 @@ def test_screened_children_are_feasible_new_and_able_to_gain() -> None:
     assert not known & {child.vector for child in children[:10]}
 
 
+@pytest.mark.parametrize("problem", [PRICED, PLAIN])
+@pytest.mark.parametrize("same", [2.0, 0.3, 0.0])
+def test_an_objective_that_is_the_same_for_all_is_no_obstacle(
+    problem: Problem, same: float
+) -> None:
+    def price_same(vectors: Vectors) -> Prices:
+        prices = price(vectors)
+        objectives = prices.objectives.copy()
+        objectives[:, 2] = same
+        return replace(prices, objectives=objectives)
+
+    if problem.price is not None:
+        problem = replace(problem, price=price_same, reference=(0.1, 2.0, 2.2))
+    results = screening.usable_results(random_history(problem, 60), MOST)
+    equal = Group(replace(t, values=(*(t.values or ())[:2], same)) for t in results)
+    assert len(screening.screened(problem, equal, [], np.random.default_rng(0))) > 20
+
+
+def test_a_draw_with_variables_that_do_not_count_is_not_proposed_again() -> None:
+    def repaired(vectors: Vectors) -> Vectors:
+        return np.where(PLAIN.domain.is_kind("categorical") & (vectors[:, :1] > 0), 0, vectors)
+
+    problem = replace(PLAIN, domain=replace(PLAIN.domain, repaired=repaired))
+    history = random_history(problem, 60)
+    known = {tuple(v) for v in repaired(np.array([t.genes for t in history])).tolist()}
+    assert known != {t.genes for t in history}
+    results = screening.usable_results(history, MOST)
+    children = {child.vector for child in module._new(problem, history, results, Draws(0, 60))}
+    assert children
+    assert not known & children
+
+
 def test_where_nothing_can_gain_evolution_goes_on() -> None:
     perfect = replace(trial(0, (0.0,) * 5), values=(1.0, 0.0, 0.0), trained=True)
     history = [
@@ -220,11 +252,11 @@ def test_screening_needs_half_of_the_trainings(seed: int) -> None:
 
 def test_the_number_of_blas_threads_changes_no_answer() -> None:
     history = random_history(PLAIN, 120)
-    controller = ThreadpoolController()
+    controller = ThreadpoolController().select(user_api="blas")
     found = []
     for threads in (1, 2):
         screening._fitted.cache_clear()
-        with controller.limit(limits=threads, user_api="blas"):
+        with controller.limit(limits=threads):
             found.append(first(auto, PLAIN, history, 120))
             assert {library["num_threads"] for library in controller.info()} == {threads}
     assert found[0] == found[1]
