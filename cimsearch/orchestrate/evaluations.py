@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from cimsearch.cost import CostReport
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.known import Known
 from cimsearch.search.baselines import baselines
@@ -30,7 +31,21 @@ def new_evaluation(
         rung: At which rung, counted from 0; the last if left out.
     """
     job = context.plan.job(priced.candidate, test=role == "test", rung=rung)
-    layers = tuple(
+    return db.NewEvaluation(
+        role=role,
+        label=label,
+        key=job.key,
+        candidate=priced.candidate.to_json(),
+        cost=json.dumps(priced.report.to_dict()),
+        job=job.to_json(),
+        layers=layer_rows(priced.report),
+        score=db.find_score(context.storage, job.key),
+    )
+
+
+def layer_rows(report: CostReport) -> tuple[db.LayerCost, ...]:
+    """Return what each layer costs, as it is stored with an evaluation."""
+    return tuple(
         db.LayerCost(
             index,
             layer.name,
@@ -41,17 +56,7 @@ def new_evaluation(
             layer.utilization,
             layer.components,
         )
-        for index, layer in enumerate(priced.report.layers)
-    )
-    return db.NewEvaluation(
-        role=role,
-        label=label,
-        key=job.key,
-        candidate=priced.candidate.to_json(),
-        cost=json.dumps(priced.report.to_dict()),
-        job=job.to_json(),
-        layers=layers,
-        score=db.find_score(context.storage, job.key),
+        for index, layer in enumerate(report.layers)
     )
 
 

@@ -8,7 +8,7 @@ asynchronous successive halving", arXiv 2106.12639, but in cohorts). All of it f
 may be known, so a study promotes the same trials with one worker or eight.
 
 A cohort's quota is not its own: a sampler that has learned proposes cohorts of which most belong
-on the front, and would lose two thirds of them for ever (docs/benchmarks.md).
+on the front, and would lose two thirds of them for ever (docs/architecture.md).
 """
 
 from collections.abc import Sequence

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import cimsearch
-from cimsearch.cost import CostReport
 from cimsearch.errors import HardwareError, StudyError
 from cimsearch.evaluate import Score
+from cimsearch.orchestrate.evaluations import layer_rows
 from cimsearch.orchestrate.fronts import fronts_of, last_front
 from cimsearch.orchestrate.plan import Plan
 from cimsearch.orchestrate.stale import differences
@@ -254,23 +254,7 @@ def _kept(row: db.EvaluationRow, priced: Priced, trial: int | None) -> DerivedEv
         candidate=row.candidate,
         cost=json.dumps(priced.report.to_dict()),
         job=row.job,
-        layers=_layers(priced.report),
+        layers=layer_rows(priced.report),
         score=row.score,
     )
     return DerivedEvaluation(new, row.created, row.ended or row.created, trial)
-
-
-def _layers(report: CostReport) -> tuple[db.LayerCost, ...]:
-    return tuple(
-        db.LayerCost(
-            index,
-            layer.name,
-            layer.op,
-            layer.energy_pj,
-            layer.latency_ns,
-            layer.area_um2,
-            layer.utilization,
-            layer.components,
-        )
-        for index, layer in enumerate(report.layers)
-    )

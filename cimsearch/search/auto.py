@@ -2,7 +2,7 @@
 
 Screening gains most while there are few results, and costs more with each. So it ends after some
 hundred, and NSGA-II (from 4 objectives NSGA-III) goes on from everything that was seen, at a cost
-that does not grow. Chosen by ``benchmarks/surrogates.py`` and ``benchmarks/search_quality.py``.
+that hardly grows. ``benchmarks/search_quality.py`` compares it with others.
 """
 
 from collections.abc import Iterator, Sequence

@@ -51,6 +51,21 @@ def kill(process: psutil.Process) -> None:
         process.kill()
 
 
+def run_and_kill_orchestrator(study: Disturbed, moments: random.Random, *, after: int) -> None:
+    """Run a study until so many evaluations have ended, kill it, and check what is left."""
+    before = study.done()
+    running = study.start()
+    running.wait_until(study.has_ended(after, at_work=True))
+    wait_a_moment(moments)
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.kill()
+    running.process.wait()
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert not left, "processes outlived the orchestrator"
+    now = {trial.number: trial for trial in study.done()}
+    assert all(now[t.number] == t for t in before), "a recorded trial was touched"
+
+
 def is_locked(file: Path) -> bool:
     """Return whether a process is in the middle of writing to a SQLite file."""
     with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
@@ -116,17 +131,7 @@ def test_a_killed_orchestrator_loses_nothing_and_leaves_no_process(
     study: Disturbed, undisturbed: Table, moments: random.Random
 ) -> None:
     for n in range(ORCHESTRATOR_KILLS):
-        before = study.done()
-        running = study.start()
-        running.wait_until(study.has_ended(2 * n, at_work=True))
-        wait_a_moment(moments)
-        family = psutil.Process(running.process.pid).children(recursive=True)
-        running.process.kill()
-        running.process.wait()
-        _, left = psutil.wait_procs(family, timeout=30)
-        assert not left, "processes outlived the orchestrator"
-        after = {trial.number: trial for trial in study.done()}
-        assert all(after[t.number] == t for t in before), "a recorded trial was touched"
+        run_and_kill_orchestrator(study, moments, after=2 * n)
     study.run()
     study.check_sound(undisturbed)
     ended = [attempt.state for attempts in study.attempts() for attempt in attempts]

@@ -2,11 +2,10 @@
 
 import random
 
-import psutil
 import pytest
 
 from tests.faults.studies import OF_TWO_RUNGS, Disturbed, Table
-from tests.faults.test_kill import kill, wait_a_moment, workers_at_work
+from tests.faults.test_kill import kill, run_and_kill_orchestrator, workers_at_work
 
 pytestmark = pytest.mark.slow
 
@@ -36,17 +35,7 @@ def test_processes_killed_at_any_moment_change_no_promotion(
 ) -> None:
     moments = random.Random("rungs")
     for n in range(ORCHESTRATOR_KILLS):
-        before = study.done()
-        running = study.start()
-        running.wait_until(study.has_ended(3 * n, at_work=True))
-        wait_a_moment(moments)
-        family = psutil.Process(running.process.pid).children(recursive=True)
-        running.process.kill()
-        running.process.wait()
-        _, left = psutil.wait_procs(family, timeout=30)
-        assert not left, "processes outlived the orchestrator"
-        after = {trial.number: trial for trial in study.done()}
-        assert all(after[t.number] == t for t in before), "a recorded trial was touched"
+        run_and_kill_orchestrator(study, moments, after=3 * n)
     study.run()
     study.check_sound(undisturbed)
 
