@@ -10,6 +10,7 @@ from cimsearch.cost import fidelity as _fidelity_of_blueprint
 from cimsearch.cost.given import check_hardware
 from cimsearch.space import Candidate, Space
 from cimsearch.spec import Hardware, load_space_spec
+from cimsearch.spec.settings import with_settings
 from cimsearch.spec.study import Statistics
 
 
@@ -31,7 +32,7 @@ def estimate(
     layer has in a network.
 
     Args:
-        what: What to price.
+        what: What to price; a candidate with its settings of the hardware.
         hardware: From ``load_hardware``.
         statistics: Declared data statistics; the defaults if left out.
 
@@ -41,7 +42,7 @@ def estimate(
     """
     check_hardware(hardware)
     if isinstance(what, Candidate):
-        what = what.blueprint
+        hardware, what = with_settings(hardware, what.settings), what.blueprint
     if isinstance(what, Node):
         what = Blueprint(what.in_shape, what.out_shape[0], (what,))
     return _estimate_blueprint(what, hardware, statistics)
@@ -64,5 +65,6 @@ def fidelity(
         UsageError: ``hardware`` is not loaded.
     """
     check_hardware(hardware)
-    blueprint = what.blueprint if isinstance(what, Candidate) else what
-    return _fidelity_of_blueprint(blueprint, hardware, statistics)
+    if isinstance(what, Candidate):
+        hardware, what = with_settings(hardware, what.settings), what.blueprint
+    return _fidelity_of_blueprint(what, hardware, statistics)

@@ -80,10 +80,13 @@ def _of_trial(study: str, number: int, hardware: str | None, storage: str | None
         raise StudyError(
             f"{study}: no trial {number}", f"it has trials 0 to {len(result.trials) - 1}"
         )
-    network, data = result.trials[number].candidate.blueprint, result.study.spec.statistics
+    candidate, data = result.trials[number].candidate, result.study.spec.statistics
+    network = candidate.blueprint
     if hardware is not None:
         return network, load_hardware(hardware), data, load_basis(hardware)
-    return network, result.study.hardware, data, _origins_of(result.study)
+    # What follows from a setting is in no file.
+    origins = {} if candidate.settings else _origins_of(result.study)
+    return network, result.study.machine(candidate.settings), data, origins
 
 
 def _origins_of(study: Any) -> Mapping[str, "Origin"]:

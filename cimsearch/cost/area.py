@@ -19,6 +19,8 @@ def array_um2(macro: Macro) -> float:
     array, technology = macro.array, macro.technology
     cells = array.rows * array.cols * array.cell_area_um2
     drivers = array.rows * macro.input.driver_area_um2
+    if macro.input.dac_bits > 1 and macro.input.dac_area_um2_per_bit is not None:
+        drivers += array.rows * macro.input.dac_bits * macro.input.dac_area_um2_per_bit
     if macro.input.zero_skipping == "planes":
         gates = array.active_rows - 1 + index_bits(macro) * REGISTER_AREAS
         drivers += gates * technology.nand2_area_um2

@@ -70,6 +70,9 @@ def _array_area(hardware: Hardware) -> Term:
         cells.named("cells area", "um2"),
         (rows * given("macro.input.driver_area_um2")).named("drivers area", "um2"),
     ]
+    if macro.input.dac_bits > 1 and macro.input.dac_area_um2_per_bit is not None:
+        dacs = rows * given("macro.input.dac_bits") * given("macro.input.dac_area_um2_per_bit")
+        parts.append(dacs.named("DAC area", "um2"))
     if macro.input.zero_skipping == "planes":
         gates = active - 1 + index_bits(hardware) * _REGISTER
         parts.append((gates * nand).named("detector area", "um2"))

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from cimsearch.cost.credibility import CallCheck, check_calibration
 from cimsearch.cost.measured_points import MeasuredPoint, measured_points
-from cimsearch.cost.measured_supply import at_supply
 from cimsearch.cost.measured_table import MeasuredTable
 from cimsearch.errors import SpecError
 from cimsearch.spec.hardware import Calibration, CallComponent, Hardware, Macro
+from cimsearch.spec.supply import at_supply
 
 TOLERANCE_FRAC = 0.1
 """How far the model may be off at a measured point of an imported macro that is `calibrated`."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cimsearch.orchestrate.state import Front, counts_in_budget, front_of, is_scored, seen
 from cimsearch.search.history import Seen
-from cimsearch.space import Space
+from cimsearch.space import AnySpace
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
 
@@ -43,7 +43,7 @@ class Known:
         self,
         storage: CimStorage,
         study_id: int,
-        space: Space,
+        space: AnySpace,
         directions: Sequence[str],
         reference: Sequence[float],
         rungs: int = 1,

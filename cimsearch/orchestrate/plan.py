@@ -16,7 +16,7 @@ from cimsearch.search.pricing import (
 )
 from cimsearch.search.problem import Problem
 from cimsearch.seeds import stream
-from cimsearch.space import Candidate, Space
+from cimsearch.space import AnySpace, Candidate, space_of
 from cimsearch.spec import Study
 from cimsearch.spec.study import MAX_CHIPS
 
@@ -46,9 +46,9 @@ class Plan:
     trials: int
 
     @cached_property
-    def space(self) -> Space:
+    def space(self) -> AnySpace:
         """The space that genes are drawn from."""
-        return Space(self.study.space)
+        return space_of(self.study)
 
     @cached_property
     def directions(self) -> list[Direction]:
@@ -92,7 +92,7 @@ class Plan:
             candidate_hash=candidate.hash,
             blueprint=candidate.blueprint,
             parent=candidate.parent,
-            hardware=self.study.hardware,
+            hardware=self.study.machine(candidate.settings),
             data=self.study.spec.data,
             data_path=self.data_path,
             data_fingerprint=self.data_fingerprint,
@@ -123,7 +123,7 @@ def check_feasible(study: Study) -> None:
     total = 0
     failed: dict[str, int] = dict.fromkeys(study.bounds, 0)
     for n in _FEASIBILITY_SAMPLES:
-        genes = Space(study.space).sample_genes(n, stream("feasible", study.spec.seed, n))
+        genes = space_of(study).sample_genes(n, stream("feasible", study.spec.seed, n))
         feasible, fails = failing_constraints(study, genes)
         if feasible:
             return

@@ -35,12 +35,18 @@ def reprice(
         SpecError: The hardware is not found or not valid.
         HardwareError: No trained network can run there, or not the largest uniform one, which
             the reference point is of.
-        UsageError: The new name is none that a study may have.
+        UsageError: The study searches fields of its hardware, or the new name is none that a
+            study may have.
     """
     machine = load_hardware(hardware)
     with closing(open_storage(storage_url(storage), create=False)) as database:
         row = require_study(database, name)
         old = stored_study(database, row)
+        if old.machines is not None:
+            raise UsageError(
+                f"{name} searches fields of its hardware: a candidate is a network on a machine",
+                "reprice takes studies of one machine; launch this one on the other hardware",
+            )
         new = _study_on(old, machine, hardware, new_name or f"{name}.{machine.name}")
         if db.find_study(database, new.name) is not None:
             raise name_taken(new.name)

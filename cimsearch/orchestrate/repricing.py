@@ -15,7 +15,7 @@ from cimsearch.orchestrate.plan import Plan
 from cimsearch.orchestrate.stale import differences
 from cimsearch.search.pricing import Priced, energy_measured_pj, price
 from cimsearch.search.samplers import distributions, genes_of
-from cimsearch.space import Candidate, Space
+from cimsearch.space import Candidate, space_of
 from cimsearch.spec import Study
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
@@ -74,7 +74,7 @@ class Repricing:
 
     def __init__(self, database: CimStorage, row: db.StudyRow, old: Study, new: Study) -> None:
         self.row, self.old, self.new = row, old, new
-        self.space = Space(old.space)
+        self.space = space_of(old)
         self.distributions = distributions(self.space)
         self.source = db.trial_rows(database, row.id)
         self.numbers = {trial.trial_id: trial.number for trial in self.source}

@@ -11,7 +11,7 @@ from cimsearch.orchestrate.agreement import Agreement, agreements
 from cimsearch.orchestrate.stalling import ENDED, EndedBy
 from cimsearch.orchestrate.state import STARTED, front_of, is_scored
 from cimsearch.search.samplers import genes_of
-from cimsearch.space import Candidate, Space
+from cimsearch.space import Candidate, space_of
 from cimsearch.spec import Study
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
@@ -196,7 +196,7 @@ class _Reader:
     ) -> None:
         self.study = study
         self.numbers = {row.trial_id: row.number for row in trials}
-        self.space = Space(study.space)
+        self.space = space_of(study)
         self.rows = {row.id: row for row in evaluations}
         self.tests = {
             row.label: _score(row) for row in evaluations if row.role == "test" and row.score

@@ -1,22 +1,28 @@
 """Which scores of a repriced study were found on hardware that scores otherwise."""
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 
 from cimsearch.evaluate.scored import scored_differences
 from cimsearch.orchestrate.results import StudyResult
+from cimsearch.spec import Study
 from cimsearch.spec.base import canonical_json
 from cimsearch.spec.hardware import Hardware
 from cimsearch.store import records as db
 from cimsearch.store.archive import KEY_PREFIX
 
 
-def is_stale(row: db.EvaluationRow, hardware: Hardware) -> bool:
-    """Tell whether a score was found on hardware that scores otherwise than ``hardware``.
+def stale_rows(rows: Iterable[db.EvaluationRow], study: Study) -> dict[int, db.EvaluationRow]:
+    """Return by id the scores that were found on hardware that scores otherwise than the study's.
 
-    Only scores taken over from another study can be: others are of the study's own hardware.
+    Only scores taken over from another study can be: others are of the study's own hardware. A
+    study that searches its hardware's fields cannot be repriced.
     """
-    return row.key.startswith(KEY_PREFIX) and bool(differences(row, hardware))
+    if study.machines is not None:
+        return {}
+    taken_over = (row for row in rows if row.key.startswith(KEY_PREFIX))
+    return {row.id: row for row in taken_over if differences(row, study.hardware)}
 
 
 def differences(row: db.EvaluationRow, hardware: Hardware) -> tuple[str, ...]:
@@ -39,8 +45,7 @@ def stale_labels(result: StudyResult) -> dict[str, Hardware]:
 
     Empty for a study that was not repriced, and for one that has been rescored.
     """
-    hardware = result.study.hardware
-    rows = {row.id: row for row in result.evaluations if is_stale(row, hardware)}
+    rows = stale_rows(result.evaluations, result.study)
     found = {
         f"trial {trial.number}": rows[trial.evaluation_id]
         for trial in result.trials

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from cimsearch.evaluate import Job, Score
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.fronts import Fronts, fronts_of, last_front
-from cimsearch.orchestrate.stale import is_stale
+from cimsearch.orchestrate.stale import stale_rows
 from cimsearch.search.pricing import energy_measured_pj
 from cimsearch.space import Candidate
 from cimsearch.store import records as db
@@ -67,8 +67,7 @@ class StaleWork:
         self.changes: list[Change] = []
         self.failed: dict[str, str] = {}
         rows = db.evaluations(context.storage, row.id)
-        hardware = context.plan.study.hardware
-        self.stale = {each.id: each for each in rows if is_stale(each, hardware)}
+        self.stale = stale_rows(rows, context.plan.study)
         self.at_work: set[int] = set()
         self.trials = {
             trial.evaluation_id: trial

@@ -15,7 +15,7 @@ from cimsearch.orchestrate.stored import require_study, stored_study
 from cimsearch.search.baselines import baselines, uniform_genes
 from cimsearch.search.history import Seen
 from cimsearch.search.samplers import Proposal
-from cimsearch.space import Space
+from cimsearch.space import AnySpace, space_of
 from cimsearch.store import records as db
 
 FROM = "from"
@@ -122,7 +122,7 @@ def _trained(context: Context, name: str) -> Iterator[tuple[Fate, Proposal | Non
     """Yield what another study has trained, in order of number, each candidate once."""
     row = require_study(context.storage, name)
     study = stored_study(context.storage, row)
-    space, reference = Space(study.space), row.user_attrs["reference"]
+    space, reference = space_of(study), row.user_attrs["reference"]
     rungs = len(study.spec.rungs)
     known = Known(context.storage, row.id, space, row.directions, reference, rungs).look()
     ids = set(known.front.trial_ids)
@@ -135,7 +135,7 @@ def _trained(context: Context, name: str) -> Iterator[tuple[Fate, Proposal | Non
 
 
 def _taken_over(
-    context: Context, trial: Seen, space: Space, name: str, *, on_front: bool
+    context: Context, trial: Seen, space: AnySpace, name: str, *, on_front: bool
 ) -> tuple[Fate, Proposal | None]:
     own = context.plan.space
     # Genes that are not expressed are not looked at: what they decode to is compared.

@@ -7,7 +7,7 @@ from typing import Any
 from cimsearch import pareto
 from cimsearch.search.history import Seen, State
 from cimsearch.search.samplers import genes_of
-from cimsearch.space import Space
+from cimsearch.space import AnySpace
 from cimsearch.store.rows import FrontChange, TrialRow
 
 STARTED = "started"
@@ -19,7 +19,7 @@ INHERITED = "inherited"
 _SEEN_STATES: Mapping[str, State] = {"complete": "complete", "fail": "failed"}
 
 
-def seen(space: Space, trial: TrialRow) -> Seen:
+def seen(space: AnySpace, trial: TrialRow) -> Seen:
     """Return a trial as a sampler sees it."""
     return Seen(
         number=trial.number,

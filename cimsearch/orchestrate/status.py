@@ -10,7 +10,7 @@ from cimsearch.orchestrate.evaluations import label_of
 from cimsearch.orchestrate.known import Known
 from cimsearch.orchestrate.launch import require_study, stored_study
 from cimsearch.orchestrate.stalling import ENDED, EndedBy
-from cimsearch.space import Space
+from cimsearch.space import space_of
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
 
@@ -85,7 +85,7 @@ def read_status(storage: CimStorage, name: str) -> StudyStatus:
     # Before the trials: one that is added meanwhile is not at work without being known.
     unfinished = db.unfinished(storage, row.id)
     rungs = len(study.spec.rungs)
-    known = Known(storage, row.id, Space(study.space), row.directions, reference, rungs).look()
+    known = Known(storage, row.id, space_of(study), row.directions, reference, rungs).look()
     running = [each for each in unfinished if each.state == "running"]
     return StudyStatus(
         name=row.name,

@@ -17,7 +17,7 @@ from cimsearch.orchestrate.stopping import never
 from cimsearch.orchestrate.stored import require_study, stored_study
 from cimsearch.search.pricing import Priced
 from cimsearch.search.samplers import Proposal
-from cimsearch.space import Genes, Space
+from cimsearch.space import AnySpace, Genes
 from cimsearch.spec import Study
 from cimsearch.store import open_storage
 
@@ -70,13 +70,13 @@ def enqueue(name: str, wanted: Sequence[Wanted], *, storage: str | None = None) 
             return _add(context, proposals)
 
 
-def _proposal(space: Space, wanted: Wanted) -> Proposal:
+def _proposal(space: AnySpace, wanted: Wanted) -> Proposal:
     indices = _encoded(space, wanted) if isinstance(wanted, Mapping) else wanted
     genes = tuple(int(index) for index in indices)
     return Proposal(genes, space.decode(genes), {FROM: "enqueued"})
 
 
-def _encoded(space: Space, wanted: Mapping[str, Any]) -> Genes:
+def _encoded(space: AnySpace, wanted: Mapping[str, Any]) -> Genes:
     """Return choices by gene name as genes; those that are not expressed may be missing."""
     genes = space.encode({gene.name: gene.choices[0] for gene in space.genes} | dict(wanted))
     missing = space.choices(tuple(map(int, genes))).keys() - wanted.keys()

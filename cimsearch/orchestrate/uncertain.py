@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -71,8 +72,9 @@ def front_odds(result: StudyResult, *, draws: int = DRAWS) -> UncertainFront:
     """Return in which share of draws each trial is on the front.
 
     A draw scales the components of the energy, all networks by the same factors
-    (``cost.scales``). Accuracy, latency and area are as they are: a factor that is common to all
-    networks changes no front. The draws follow from the study's seed.
+    (``cost.scales``). Of several machines the widest errors count. Accuracy, latency and area are
+    as they are: a factor that is common to all networks changes no front. The draws follow from
+    the study's seed.
 
     Raises:
         UsageError: Energy is no objective, so no draw changes the front.
@@ -83,8 +85,10 @@ def front_odds(result: StudyResult, *, draws: int = DRAWS) -> UncertainFront:
             f"--uncertain: {result.name} has the objectives {', '.join(spec.objectives)}; needed "
             f"is {_ENERGY}, whose error is known"
         )
-    errors = scale_errors(result.study.hardware)
     trials = comparable(result)
+    asked = {trial.candidate.settings for trial in trials} or {()}
+    machines = map(result.study.machine, asked)
+    errors = max(map(scale_errors, machines), key=attrgetter("spread"))
     on = _counts(result, trials, errors, draws) / draws
     points = [
         UncertainPoint(trial, float(share))

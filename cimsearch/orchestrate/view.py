@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any, Literal
 
 import cimsearch
@@ -24,7 +25,7 @@ from cimsearch.figures.view import (
 from cimsearch.orchestrate.results import BaselineResult, StudyResult, TrialResult
 from cimsearch.orchestrate.stalling import ENDED_BY
 from cimsearch.orchestrate.state import front_of
-from cimsearch.space import Candidate, Space
+from cimsearch.space import Candidate, space_of
 from cimsearch.spec.study import Bound
 
 _STATES: Mapping[str, Literal["complete", "infeasible", "failed"]] = {
@@ -37,7 +38,7 @@ _STATES: Mapping[str, Literal["complete", "infeasible", "failed"]] = {
 def study_view(result: StudyResult) -> StudyView:
     """Return everything a report shows of a study, finished or not."""
     study, spec = result.study, result.study.spec
-    space = Space(study.space)
+    space = space_of(study)
     scores = [t.score for t in result.last_rung if t.score is not None]
     return StudyView(
         name=spec.name,
@@ -63,7 +64,7 @@ def study_view(result: StudyResult) -> StudyView:
         cost=_search_cost(result),
         credibility=_credibility(result),
         points=tuple(
-            _point(trial, spec.objectives, study.hardware.macro.adc_bits)
+            _point(trial, spec.objectives, study.machine(trial.candidate.settings).macro.adc_bits)
             for trial in result.trials
             if trial.state in _STATES
             and (trial.state != "complete" or trial.rung == len(spec.rungs) - 1)
@@ -265,20 +266,21 @@ def _credibility(result: StudyResult) -> Credibility:
     costs += [baseline.cost for baseline in result.baselines]
     if not costs:
         return Credibility(calibrated=False, band_factor=1.0, unvalidated_frac=0.0)
-    first = costs[0]
+    # Of machines that differ from the measured one the band is wider: theirs counts for all.
+    widest = max(costs, key=itemgetter("band_factor"))
     macro = result.study.hardware.macro
-    validated = validated_components(macro, calibrated=first["calibrated"])
+    validated = validated_components(macro, calibrated=widest["calibrated"])
     return Credibility(
-        calibrated=first["calibrated"],
-        band_factor=first["band_factor"],
-        achieved_coverage=first["band_achieved_frac"],
+        calibrated=widest["calibrated"],
+        band_factor=widest["band_factor"],
+        achieved_coverage=widest["band_achieved_frac"],
         unvalidated=tuple(
             name
             for name in COMPONENTS
             if name not in validated and any(cost["components"][name] for cost in costs)
         ),
         unvalidated_frac=sum(cost["unvalidated_frac"] for cost in costs) / len(costs),
-        note=f"The band: {first['band_basis']}.",
+        note=f"The band: {widest['band_basis']}.",
     )
 
 

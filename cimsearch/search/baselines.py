@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Literal
 
-from cimsearch.space import Candidate, Gene, Space
+from cimsearch.space import AnySpace, Candidate, Gene, space_of
 from cimsearch.spec import Hardware, Study
 from cimsearch.spec.hardware import RangePolicy
 
 
 def uniform_candidate(
-    space: Space, hardware: Hardware, bits: int, range_policy: RangePolicy | Literal[""] = ""
+    space: AnySpace, hardware: Hardware, bits: int, range_policy: RangePolicy | Literal[""] = ""
 ) -> Candidate:
     """Return the largest network at uniform ``bits``, or the nearest the macro can, unpruned.
 
@@ -48,7 +48,7 @@ def baselines(study: Study) -> dict[str, Candidate]:
     policies: tuple[RangePolicy | Literal[""], ...] = study.space.genes.range_policy or ("",)
     for bits in (8, 4):
         for policy in policies:
-            candidate = uniform_candidate(Space(study.space), study.hardware, bits, policy)
+            candidate = uniform_candidate(space_of(study), study.hardware, bits, policy)
             if all(candidate.hash != other.hash for other in found.values()):
                 w_bits, x_bits = uniform_bits(study.hardware, bits)
                 name = f"uniform {w_bits if w_bits == x_bits else f'{w_bits}/{x_bits}'} bit"
@@ -62,7 +62,7 @@ def uniform_genes(study: Study) -> list[tuple[int, ...]]:
 
     Not every space has a baseline: compare the hashes of what they decode to.
     """
-    space, macro = Space(study.space), study.hardware.macro
+    space, macro = space_of(study), study.hardware.macro
     policies: tuple[str, ...] = study.space.genes.range_policy or ("",)
     found = []
     for bits, policy in product((8, 4), policies):

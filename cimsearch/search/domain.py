@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.space import Space
+from cimsearch.space import AnySpace
 
 Vectors = NDArray[np.float64]
 """Points to evaluate (n, v). A ``real`` variable is in 0..1, others are an index of a choice."""
@@ -62,7 +62,7 @@ class Domain:
         return np.where(self.sizes > 0, np.floor(uniform * self.sizes), uniform)
 
 
-def domain_of(space: Space) -> Domain:
+def domain_of(space: AnySpace) -> Domain:
     """Return a space's genes as a domain; a gene's group is its stage."""
     variables = tuple(
         Variable(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cimsearch.search.baselines import uniform_candidate
 from cimsearch.search.pricing import price
-from cimsearch.space import Space
+from cimsearch.space import space_of
 from cimsearch.spec import Study
 
 REFERENCE_BITS = 8
@@ -42,6 +42,6 @@ def fitness_of(study: Study, *, alpha: float, beta: float) -> Fitness:
     Raises:
         HardwareError: The hardware cannot run that network.
     """
-    uniform = uniform_candidate(Space(study.space), study.hardware, REFERENCE_BITS)
+    uniform = uniform_candidate(space_of(study), study.hardware, REFERENCE_BITS)
     report = price(study, uniform).report
     return Fitness(alpha, beta, report.energy_pj, report.latency_ns)

@@ -1,6 +1,9 @@
 """Pricing: what of a candidate is known before anything is trained."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from operator import attrgetter
 from typing import Literal
 
 import numpy as np
@@ -22,11 +25,14 @@ from cimsearch.evaluate import Score
 from cimsearch.pareto import signed
 from cimsearch.search.domain import Vectors, domain_of
 from cimsearch.search.problem import Prices, Problem
-from cimsearch.space import Candidate, Genes, Space
+from cimsearch.space import AnySpace, Candidate, Genes, space_of
 from cimsearch.spec import Hardware, Study
+from cimsearch.spec.hardware_genes import Settings
+from cimsearch.spec.settings import with_settings
 from cimsearch.spec.study import Bound, Statistics
 
 Direction = Literal["maximize", "minimize"]
+Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,11 @@ def price(study: Study, candidate: Candidate) -> Priced:
     Raises:
         HardwareError: The hardware cannot do what a node asks.
     """
-    report = estimate(
-        candidate.blueprint, study.hardware, study.spec.statistics, allow_reload=True
-    )
+    machine = study.machine(candidate.settings)
+    report = estimate(candidate.blueprint, machine, study.spec.statistics, allow_reload=True)
     objectives = tuple(getattr(report, name) for name in study.spec.objectives[1:])
-    violations = [_violation(getattr(report, name), bound) for name, bound in study.bounds.items()]
+    bounds = study.bounds_on(machine)
+    violations = [_violation(getattr(report, name), bound) for name, bound in bounds.items()]
     return Priced(candidate, report, objectives, tuple(float(v) for v in violations))
 
 
@@ -87,11 +93,12 @@ def energy_measured_pj(study: Study, candidate: Candidate, score: Score) -> floa
         default=study.spec.statistics,
     )
     table = layer_table([candidate.blueprint])
-    return float(estimate_totals(table, study.hardware, statistics).energy_pj[0])
+    machine = study.machine(candidate.settings)
+    return float(estimate_totals(table, machine, statistics).energy_pj[0])
 
 
 def estimate_batch(
-    space: Space, genes: Genes, hardware: Hardware, statistics: Statistics | None = None
+    space: AnySpace, genes: Genes, hardware: Hardware, statistics: Statistics | None = None
 ) -> Totals:
     """Return the costs of many candidates at once, without those of their nodes.
 
@@ -107,15 +114,56 @@ def estimate_batch(
         UsageError: ``hardware`` is not loaded.
     """
     check_hardware(hardware)
-    table = space.layer_table(genes)
-    if not table.shape[0]:
+    return _batch(space, genes, partial(with_settings, hardware), statistics)
+
+
+def _batch(
+    space: AnySpace,
+    genes: Genes,
+    machine_of: Callable[[Settings], Hardware],
+    statistics: Statistics | None,
+) -> Totals:
+    """Return the costs of candidates (n, g), each on the machine it asks for."""
+    if not len(genes):
         return _no_totals()
+    asked = list(space.by_machine(genes))
+    if len(asked) == 1:
+        return _totals(space, genes, machine_of(asked[0][0]), statistics)
+    pieces = [
+        (rows, _totals(space, genes[rows], machine_of(settings), statistics))
+        for settings, rows in asked
+    ]
+    return _in_order(pieces)
+
+
+def _totals(
+    space: AnySpace, genes: Genes, machine: Hardware, statistics: Statistics | None
+) -> Totals:
+    """Return the costs of candidates that are all of one machine."""
+    table = space.layer_table(genes)
     # Padding, behind the last name, has no name: it is real in no network.
     data = named_statistics(statistics, [*space.node_names, ""])
     if isinstance(data, NodeStatistics):
         nodes = space.node_indices(genes)
         data = data.map(lambda share: share[0][nodes])
-    return estimate_totals(table, hardware, data)
+    return estimate_totals(table, machine, data)
+
+
+def _in_order(pieces: Sequence[tuple[Rows, Totals]]) -> Totals:
+    """Return costs of all candidates, given those of some with their rows."""
+    order = np.argsort(np.concatenate([rows for rows, _ in pieces]))
+
+    def whole(of: Callable[[Totals], NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.concatenate([of(totals) for _, totals in pieces])[order]
+
+    simple = {f.name: whole(attrgetter(f.name)) for f in fields(Totals) if f.name != "components"}
+    parts = {name: whole(partial(_component, name)) for name in COMPONENTS}
+    return Totals(**simple, components=parts)
+
+
+def _component(name: str, totals: Totals) -> NDArray[np.float64]:
+    component: NDArray[np.float64] = totals.components[name]
+    return component
 
 
 def _no_totals() -> Totals:
@@ -124,19 +172,19 @@ def _no_totals() -> Totals:
     return Totals(none, none, none, none, none, none, dict.fromkeys(COMPONENTS, none))
 
 
-def problem_of(study: Study, space: Space, reference: tuple[float, ...]) -> Problem:
+def problem_of(study: Study, space: AnySpace, reference: tuple[float, ...]) -> Problem:
     """Return what a sampler is asked in a study: its space, what is priced, what is wanted."""
     ways = tuple(directions(study))
 
     def price_vectors(vectors: Vectors) -> Prices:
         genes = vectors.astype(np.int64)
-        costs = estimate_batch(space, genes, study.hardware, study.spec.statistics)
+        costs = _batch(space, genes, study.machine, study.spec.statistics)
         named = [getattr(costs, name) for name in study.spec.objectives[1:]]
         unknown = np.full(len(genes), np.nan)
-        missed = [_violation(getattr(costs, name), b) for name, b in study.bounds.items()]
+        missed = _violations(study, space, genes, costs)
         return Prices(
             objectives=signed(np.column_stack([unknown, *named]), ways),
-            violations=np.array(missed, dtype=np.float64).reshape(len(missed), len(genes)).T,
+            violations=missed,
             features=np.log(np.column_stack([costs.energy_pj, costs.latency_ns, costs.area_um2])),
         )
 
@@ -145,14 +193,21 @@ def problem_of(study: Study, space: Space, reference: tuple[float, ...]) -> Prob
 
 def failing_constraints(study: Study, genes: Genes) -> tuple[int, dict[str, int]]:
     """Return how many of ``genes`` (n, g) are feasible, and how often each constraint fails."""
-    costs = estimate_batch(Space(study.space), genes, study.hardware, study.spec.statistics)
-    feasible = np.ones(len(genes), dtype=bool)
-    fails: dict[str, int] = {}
-    for name, bound in study.bounds.items():
-        failed = np.asarray(_violation(getattr(costs, name), bound)) > 0
-        fails[name] = int(failed.sum())
-        feasible &= ~failed
-    return int(feasible.sum()), fails
+    space = space_of(study)
+    costs = _batch(space, genes, study.machine, study.spec.statistics)
+    failed = _violations(study, space, genes, costs) > 0
+    fails = dict(zip(study.bounds, failed.sum(axis=0).tolist(), strict=True))
+    return int((~failed.any(axis=1)).sum()), fails
+
+
+def _violations(study: Study, space: AnySpace, genes: Genes, costs: Totals) -> NDArray[np.float64]:
+    """Return by how much each constraint is missed (n, constraints)."""
+    missed = np.zeros((len(genes), len(study.bounds)))
+    for settings, rows in space.by_machine(genes):
+        bounds = study.bounds_on(study.machine(settings))
+        for column, (name, bound) in enumerate(bounds.items()):
+            missed[rows, column] = _violation(getattr(costs, name)[rows], bound)
+    return missed
 
 
 def directions(study: Study) -> list[Direction]:

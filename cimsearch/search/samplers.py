@@ -19,7 +19,7 @@ from optuna.distributions import (
 from cimsearch.search.algorithms import algorithm_of, then_uniform
 from cimsearch.search.history import Seen
 from cimsearch.search.problem import Draws, Problem
-from cimsearch.space import Candidate, Gene, Space
+from cimsearch.space import AnySpace, Candidate, Gene
 from cimsearch.spec.study import Sampler
 
 # After so many uniform draws of known candidates the space counts as exhausted.
@@ -35,7 +35,7 @@ class Proposal:
     attrs: Mapping[str, Any]
 
 
-def distributions(space: Space) -> dict[str, BaseDistribution]:
+def distributions(space: AnySpace) -> dict[str, BaseDistribution]:
     """Return the Optuna distribution of every gene.
 
     An ordered gene is an integer, the index of its choice; an unordered one is categorical.
@@ -49,7 +49,7 @@ def _distribution(gene: Gene) -> BaseDistribution:
     return CategoricalDistribution(gene.choices)
 
 
-def params_of(space: Space, genes: Sequence[float]) -> dict[str, CategoricalChoiceType]:
+def params_of(space: AnySpace, genes: Sequence[float]) -> dict[str, CategoricalChoiceType]:
     """Return genes (g,) as Optuna parameters."""
     return {
         gene.name: int(index) if gene.ordered else gene.choices[int(index)]
@@ -57,7 +57,7 @@ def params_of(space: Space, genes: Sequence[float]) -> dict[str, CategoricalChoi
     }
 
 
-def genes_of(space: Space, params: Mapping[str, Any]) -> tuple[int, ...]:
+def genes_of(space: AnySpace, params: Mapping[str, Any]) -> tuple[int, ...]:
     """Return Optuna parameters as genes (g,): the inverse of ``params_of``."""
     return tuple(
         int(params[gene.name]) if gene.ordered else gene.choices.index(params[gene.name])
@@ -66,7 +66,7 @@ def genes_of(space: Space, params: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def propose(
-    space: Space,
+    space: AnySpace,
     problem: Problem,
     settings: Sampler,
     draws: Draws,

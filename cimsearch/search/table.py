@@ -21,7 +21,7 @@ from cimsearch.pareto import Points, front_mask, hypervolume, signed
 from cimsearch.search.domain import Vectors
 from cimsearch.search.pricing import directions, problem_of
 from cimsearch.search.problem import Prices, Problem
-from cimsearch.space import Genes, Space
+from cimsearch.space import AnySpace, Genes, space_of
 from cimsearch.spec import Study
 from cimsearch.training.cache import whole_file
 
@@ -77,9 +77,9 @@ class Table:
         return len(self.genes)
 
     @cached_property
-    def space(self) -> Space:
+    def space(self) -> AnySpace:
         """The space of the candidates."""
-        return Space(self.study.space)
+        return space_of(self.study)
 
     @cached_property
     def epochs(self) -> tuple[int, ...]:
@@ -163,7 +163,7 @@ class Table:
         return np.array([statistic_of(wanted, row) for row in accuracies.tolist()])
 
 
-def every_candidate(space: Space) -> Genes:
+def every_candidate(space: AnySpace) -> Genes:
     """Return all candidates of a space (n, g) in a fixed order; inactive genes are -1.
 
     Raises:
@@ -171,7 +171,7 @@ def every_candidate(space: Space) -> Genes:
     """
     if space.size > MOST_CANDIDATES:
         raise SpaceError(
-            f"{space.spec.name}: found {space.size:,} candidates; a table takes at most "
+            f"{space.name}: found {space.size:,} candidates; a table takes at most "
             f"{MOST_CANDIDATES:,}",
             "give the space fewer choices",
         )

@@ -1,6 +1,11 @@
 """Search spaces: genes to candidates and back, families, repair, sampling."""
 
+from cimsearch.space.candidate import Candidate
 from cimsearch.space.genes import Gene, Genes
-from cimsearch.space.space import Candidate, Space
+from cimsearch.space.space import Space
+from cimsearch.space.study_space import StudySpace, space_of
 
-__all__ = ["Candidate", "Gene", "Genes", "Space"]
+AnySpace = Space | StudySpace
+"""A family of networks, or what a study searches: used alike."""
+
+__all__ = ["AnySpace", "Candidate", "Gene", "Genes", "Space", "StudySpace", "space_of"]

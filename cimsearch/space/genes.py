@@ -1,6 +1,6 @@
 """Genes: what one is, which are active, and their canonical form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,3 +113,24 @@ def repair(genes_of: Sequence[Gene], genes: NDArray[np.generic]) -> Genes:
         if gene.neighbour >= 0:
             fixed[:, index] = np.where(mask[:, index], fixed[:, index], fixed[:, gene.neighbour])
     return fixed
+
+
+def encoded(genes_of: Sequence[Gene], values: Mapping[str, int | float | str]) -> Genes:
+    """Return the gene vector (g,) with the given choices by gene name.
+
+    Raises:
+        SpaceError: A gene is unknown or missing, or a value is not one of its choices.
+    """
+    known = {gene.name for gene in genes_of}
+    unknown, missing = sorted(set(values) - known), sorted(known - set(values))
+    if unknown or missing:
+        raise SpaceError(f"genes: unknown {unknown or 'none'}, missing {missing or 'none'}")
+    vector = []
+    for gene in genes_of:
+        if values[gene.name] not in gene.choices:
+            raise SpaceError(
+                f"genes: {gene.name}: found {values[gene.name]!r}; "
+                f"allowed is one of {list(gene.choices)}"
+            )
+        vector.append(gene.choices.index(values[gene.name]))
+    return np.array(vector, dtype=np.int64)

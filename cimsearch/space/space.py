@@ -1,19 +1,19 @@
 """A space: genes in, candidates out."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cimsearch.blueprint import Blueprint, LayerTable
-from cimsearch.errors import SpaceError
+from cimsearch.blueprint import LayerTable
 from cimsearch.seeds import stream
+from cimsearch.space.candidate import Candidate
 from cimsearch.space.families import FAMILIES, UNORDERED, Axis
-from cimsearch.space.genes import Gene, Genes, active_mask, as_indices, canonical, repair
+from cimsearch.space.genes import Gene, Genes, active_mask, as_indices, canonical, encoded, repair
 from cimsearch.space.layout import Plan
 from cimsearch.space.realise import (
     Picks,
@@ -23,53 +23,10 @@ from cimsearch.space.realise import (
     places_of,
     table_of,
 )
-from cimsearch.spec.base import canonical_json, content_hash
+from cimsearch.spec.base import content_hash
 from cimsearch.spec.hardware import RangePolicy
+from cimsearch.spec.hardware_genes import Settings
 from cimsearch.spec.space import SpaceSpec
-
-SCHEMA = "cimsearch/candidate/1"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A decoded candidate: the network to build and price, and the float parent it comes from.
-
-    ``genes`` are the choice indices it was decoded from; a uniform baseline, which need not be in
-    the space, has none.
-    """
-
-    blueprint: Blueprint
-    parent: Blueprint
-    genes: tuple[int, ...] = ()
-
-    @cached_property
-    def hash(self) -> str:
-        """Hash of blueprint and parent: equal networks have equal hashes, whatever their genes."""
-        return content_hash({"blueprint": self.blueprint.hash, "parent": self.parent.hash})
-
-    def to_json(self) -> str:
-        """Return the candidate as canonical JSON."""
-        return canonical_json(
-            {
-                "schema": SCHEMA,
-                "genes": list(self.genes),
-                "blueprint": self.blueprint.to_dict(),
-                "parent": self.parent.to_dict(),
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> "Candidate":
-        """Return the candidate that ``to_json`` described.
-
-        Raises:
-            ValueError: The schema is not this version's.
-        """
-        raw = json.loads(text)
-        if raw.get("schema") != SCHEMA:
-            raise ValueError(f"candidate schema is {raw.get('schema')!r}; allowed is {SCHEMA!r}")
-        blueprint, parent = (Blueprint.from_dict(raw[part]) for part in ("blueprint", "parent"))
-        return cls(blueprint, parent, tuple(raw["genes"]))
 
 
 @dataclass(frozen=True)
@@ -77,6 +34,11 @@ class Space:
     """A family of networks with the choices of each gene; wraps its frozen spec."""
 
     spec: SpaceSpec
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.spec.name
 
     @cached_property
     def _axes(self) -> tuple[Axis, ...]:
@@ -164,6 +126,10 @@ class Space:
         values = {axis.name: axis.choices[0] for axis in self._axes} | searched
         return self._candidate(values, tuple(int(index) for index in vector[0]))
 
+    def by_machine(self, genes: Genes) -> Iterator[tuple[Settings, NDArray[np.intp]]]:
+        """Yield the settings of the hardware that ``genes`` (n, g) ask for: none, for all rows."""
+        yield (), np.arange(len(genes))
+
     def layer_table(self, genes: Genes) -> LayerTable:
         """Return the layer table of the candidates of ``genes`` (n, g), without decoding them.
 
@@ -209,19 +175,7 @@ class Space:
         Raises:
             SpaceError: A gene is unknown or missing, or a value is not one of its choices.
         """
-        unknown = sorted(set(values) - set(self.gene_names))
-        missing = sorted(set(self.gene_names) - set(values))
-        if unknown or missing:
-            raise SpaceError(f"genes: unknown {unknown or 'none'}, missing {missing or 'none'}")
-        vector = []
-        for gene in self.genes:
-            if values[gene.name] not in gene.choices:
-                raise SpaceError(
-                    f"genes: {gene.name}: found {values[gene.name]!r}; "
-                    f"allowed is one of {list(gene.choices)}"
-                )
-            vector.append(gene.choices.index(values[gene.name]))
-        return np.array(vector, dtype=np.int64)
+        return encoded(self.genes, values)
 
     def uniform(
         self,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cimsearch.spec.base import Bits, Lines, NonNegative, Positive, Spec, Volts
+from cimsearch.spec.base import Bits, Fraction, Lines, NonNegative, Positive, Spec, Volts
 from cimsearch.spec.document import FieldError
 
 Gating = Literal["rows", "columns"]
@@ -97,6 +97,11 @@ class Input(Spec):
     ``level_shifter_cap_ff`` a row switches with its wordline. With ``zero_skipping: planes`` a
     detector looks at every plane of a row group; one of zeros alone is neither driven nor
     converted, and the others carry the index of their plane and row group.
+
+    What only a macro whose fields are searched has to state: ``settle_rows_frac`` and
+    ``settle_cols_frac`` are the shares of ``settle_ns`` that are proportional to ``array.rows``
+    (bitlines) and ``array.cols`` (wordlines), ``dac_area_um2_per_bit`` is what each bit of a row's
+    DAC of levels covers beside its driver.
     """
 
     dac_bits: Annotated[int, Field(ge=1, le=8)]
@@ -107,8 +112,21 @@ class Input(Spec):
     dac_cap_ff_per_bit: NonNegative | None = None
     level_shifter_cap_ff: NonNegative = 0.0
     driver_area_um2: NonNegative
+    dac_area_um2_per_bit: NonNegative | None = None
     settle_ns: NonNegative
+    settle_rows_frac: Fraction | None = None
+    settle_cols_frac: Fraction | None = None
     zero_skipping: Literal["none", "planes"] = "none"
+
+    @model_validator(mode="after")
+    def _shares_are_of_one_time(self) -> Self:
+        rows = self.settle_rows_frac or 0.0
+        if rows + (self.settle_cols_frac or 0.0) > 1:
+            raise FieldError(
+                "settle_cols_frac",
+                f"found {self.settle_cols_frac:g}; with settle_rows_frac allowed is 1 together",
+            )
+        return self
 
 
 class Accumulator(Spec):

@@ -5,6 +5,7 @@ from typing import Any, get_args
 from cimsearch.errors import SpecError
 from cimsearch.spec.document import Document
 from cimsearch.spec.hardware import ConfigurableField, Hardware
+from cimsearch.spec.openable import openable_faults
 from cimsearch.spec.rung import without_effect
 from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.statistics import unmatched
@@ -26,6 +27,7 @@ def check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: H
     errors += _data_faults(document, spec, space)
     errors += _gene_faults(document, spec, space, hardware)
     errors += _end_faults(document, space, hardware)
+    errors += openable_faults(document, spec, hardware)
     if errors:
         raise SpecError("\n".join(error.message for error in errors))
 

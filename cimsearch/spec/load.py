@@ -3,11 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cimsearch.errors import SpecError
+from cimsearch.errors import HardwareError, SpecError
 from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.basis import check_basis, check_supply
 from cimsearch.spec.catalogue import laid, load_document, load_layers
@@ -21,6 +22,8 @@ from cimsearch.spec.hardware import (
     SystemFile,
     TechnologyFile,
 )
+from cimsearch.spec.hardware_genes import Settings
+from cimsearch.spec.machines import Machines
 from cimsearch.spec.macro import NO_ADC
 from cimsearch.spec.space import LayerGenes, SpaceSpec
 from cimsearch.spec.study import Bound, StudySpec
@@ -151,15 +154,33 @@ class Study:
         """The study's name, which its database row carries."""
         return self.spec.name
 
+    @cached_property
+    def machines(self) -> Machines | None:
+        """What the hardware may be; None if the study opens none of its fields."""
+        opened = self.spec.genes.hardware
+        return Machines(self.hardware, opened) if any(opened.opened()) else None
+
+    def machine(self, settings: Settings) -> Hardware:
+        """Return the hardware with a candidate's settings.
+
+        Raises:
+            HardwareError: They do not go together.
+        """
+        return self.hardware if self.machines is None else self.machines.machine(settings)
+
     @property
     def bounds(self) -> dict[str, Bound]:
-        """The constraints by name, with those that the hardware imposes, in alphabetical order.
+        """The constraints by name, with those that the hardware imposes, in alphabetical order."""
+        return self.bounds_on(self.hardware)
+
+    def bounds_on(self, machine: Hardware) -> dict[str, Bound]:
+        """Return the constraints on one of the machines: their names are those of all.
 
         A network that does not fit is infeasible where it may not be loaded at every inference.
         """
         bounds: dict[str, Bound] = {str(n): b for n, b in self.spec.constraints.items()}
-        owned = self.hardware.system.macros
-        if owned != "enough" and self.hardware.reload_refused:
+        owned = machine.system.macros
+        if owned != "enough" and machine.reload_refused:
             given = bounds.get("macros", Bound(max=owned))
             least = owned if given.max is None else min(owned, given.max)
             bounds["macros"] = given.model_copy(update={"max": least})
@@ -174,6 +195,9 @@ class Study:
         study = self.spec.model_dump(mode="json", by_alias=True, exclude=_NOT_IDENTITY)
         study["data"].pop("path", None)
         study.pop("space"), study.pop("hardware")
+        if self.machines is None:
+            # A study that opens nothing is the one it was before there was anything to open.
+            study["genes"].pop("hardware")
         return {
             "study": study,
             "space": self.space.model_dump(
@@ -224,7 +248,13 @@ def load_study(name: str) -> Study:
         raise _at(document, "hardware", error) from error
     space = space.model_copy(update={"genes": _opened(space.genes, spec)})
     check_fit(document, spec, space, hardware)
-    return Study(spec, space, hardware, document.path)
+    study = Study(spec, space, hardware, document.path)
+    if study.machines is not None:
+        try:
+            study.machines.check()
+        except HardwareError as error:
+            raise document.error(("genes", "hardware"), error.message) from error
+    return study
 
 
 def _at(document: Document, field: str, error: SpecError) -> SpecError:
@@ -237,5 +267,5 @@ def _at(document: Document, field: str, error: SpecError) -> SpecError:
 
 def _opened(genes: LayerGenes, spec: StudySpec) -> LayerGenes:
     """Return the space's genes with those that the study opens or narrows."""
-    given = {name: values for name, values in spec.genes if values}
+    given = {name: values for name, values in spec.genes.of_layers.items() if values}
     return LayerGenes.model_validate(dict(genes) | given)

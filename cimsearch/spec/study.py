@@ -1,6 +1,6 @@
 """The study file: which space on which hardware with which data, how trained and how searched."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -27,6 +27,7 @@ from cimsearch.spec.data import (
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.execution import Cluster, Limits
 from cimsearch.spec.hardware import Encoding, RangePolicy
+from cimsearch.spec.hardware_genes import NO_HARDWARE_GENES, HardwareGenes
 from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.rung import MAX_CHIPS, PERCENTILE_CHIPS, Halving, Level, Rung
 from cimsearch.spec.space import Ratio, refuse_repeats
@@ -107,7 +108,10 @@ class Bound(Spec):
 
 
 class OpenGenes(Spec):
-    """Per-layer choices that the study opens (or narrows) because its hardware has them."""
+    """Choices that the study opens or narrows because its hardware has them.
+
+    All are of each layer, but for ``hardware``: fields of the hardware itself.
+    """
 
     weight_bits: tuple[WeightBits, ...] = ()
     activation_bits: tuple[Bits, ...] = ()
@@ -115,11 +119,17 @@ class OpenGenes(Spec):
     adc_bits: tuple[Bits, ...] = ()
     encoding: tuple[Encoding, ...] = ()
     range_policy: tuple[RangePolicy, ...] = ()
+    hardware: HardwareGenes = NO_HARDWARE_GENES
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:
-        refuse_repeats(dict(self))
+        refuse_repeats(self.of_layers)
         return self
+
+    @property
+    def of_layers(self) -> dict[str, tuple[Any, ...]]:
+        """The choices of each layer, by field."""
+        return {name: values for name, values in self if name != "hardware"}
 
 
 SamplerName = Literal[

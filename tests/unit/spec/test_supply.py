@@ -8,9 +8,9 @@ import pytest
 from cimsearch.cost.adc import conversion_fj, conversion_ns
 from cimsearch.cost.measured import checked
 from cimsearch.cost.measured_points import measured_points
-from cimsearch.cost.measured_supply import at_supply
 from cimsearch.cost.measured_table import read_table
 from cimsearch.spec import load_hardware
+from cimsearch.spec.supply import at_supply
 from tests.unit.cost.measuring import HEADER
 from tests.unit.cost.tiny import hardware
 

@@ -1,12 +1,11 @@
-"""A macro at another supply than that of its file, where a measurement was taken there."""
+"""A macro at another supply than that of its file: for a measurement there, or as a gene."""
 
 from math import isclose
 from typing import Any, TypeVar
 
-from cimsearch.cost.logic import nand_ns
-from cimsearch.spec.adc import AdcModel
+from cimsearch.spec.adc import AdcModel, MeasuredAdc, RampAdc, SurveyAdc
 from cimsearch.spec.base import Spec
-from cimsearch.spec.hardware import Macro, MeasuredAdc, RampAdc, SurveyAdc
+from cimsearch.spec.macro import Macro
 
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -22,7 +21,7 @@ def at_supply(macro: Macro, supply_v: float) -> Macro:
     if isclose(supply_v, macro.supply_v):
         return macro
     moved = macro.model_copy(update={"supply_v": supply_v})
-    energy, time = moved.energy_v2 / macro.energy_v2, _gate_ns(moved) / _gate_ns(macro)
+    energy, time = moved.energy_v2 / macro.energy_v2, slower(macro, supply_v)
     changes: dict[str, Any] = {}
     if isclose(macro.input.wordline_v, macro.supply_v):
         changes["input"] = macro.input.model_copy(update={"wordline_v": supply_v})
@@ -41,8 +40,9 @@ def at_supply(macro: Macro, supply_v: float) -> Macro:
     return moved.model_copy(update=changes)
 
 
-def _gate_ns(macro: Macro) -> float:
-    return nand_ns(macro.technology, macro.supply_v)
+def slower(macro: Macro, supply_v: float) -> float:
+    """Return how much longer a gate takes at another supply than at the macro's own."""
+    return float((macro.supply_v / supply_v) ** macro.technology.delay_voltage_exponent)
 
 
 def _converter(model: AdcModel, energy: float, time: float) -> AdcModel:
