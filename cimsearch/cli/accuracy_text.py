@@ -31,6 +31,17 @@ def score_facts(score: "Score | None", *, target: float | None = None) -> dict[s
             }
             for part in score.conditions
         ],
+        "workloads": [
+            {
+                "workload": part.name,
+                "images": part.images,
+                "accuracy_per_chip": list(part.accuracy_per_chip),
+                "accuracy": part.accuracy,
+                "ideal_accuracy": part.ideal_accuracy,
+                "float_accuracy": part.float_accuracy,
+            }
+            for part in score.workloads
+        ],
         "shared_accuracy_per_chip": list(score.shared_accuracy_per_chip),
         "shared_accuracy": score.shared_accuracy,
         "calibration_images": score.calibration_images,
@@ -75,7 +86,7 @@ def accuracy_lines(score: "Score", *, target: float | None = None) -> list[tuple
                 f"{percent(part.low)} to {percent(part.high)})",
             )
         )
-    return lines + _calibration_lines(score) + _condition_lines(score)
+    return lines + _calibration_lines(score) + _condition_lines(score) + _workload_lines(score)
 
 
 def worst_of(conditions: int) -> str:
@@ -110,6 +121,18 @@ def _condition_lines(score: "Score") -> list[tuple[str, str]]:
             f"mean {percent(part.accuracy)}, worst {percent(part.accuracy_worst)}",
         )
         for part in score.conditions
+    ]
+
+
+def _workload_lines(score: "Score") -> list[tuple[str, str]]:
+    """Return mean and worst of the chips for each workload, where there are several."""
+    return [
+        (
+            f"workload {part.name}",
+            f"mean {percent(part.accuracy)}, worst {percent(min(part.accuracy_per_chip))} "
+            f"({part.images} images)",
+        )
+        for part in score.workloads
     ]
 
 

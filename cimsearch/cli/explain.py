@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from cimsearch.cost.explain import Explanation
     from cimsearch.cost.explain_expression import Term
     from cimsearch.cost.explain_terms import Product
-    from cimsearch.spec import Hardware
+    from cimsearch.spec import Hardware, Study
+    from cimsearch.spec.hardware_genes import Settings
     from cimsearch.spec.provenance import Origin
     from cimsearch.spec.study import Statistics
 
-Priced = tuple["Blueprint", "Hardware", "Statistics", Mapping[str, "Origin"]]
+Priced = tuple["Blueprint", "Hardware", "Statistics", Mapping[str, "Origin"], "Settings"]
 
 
 @click.command()
@@ -58,14 +59,17 @@ def explain(
         raise UsageError("--hardware is missing: a space alone has no price")
     else:
         priced = _of_space(target, hardware, genes)
-    network, machine, data, origins = priced
+    network, machine, data, origins, settings = priced
     found = explained(network, machine, layer, data, origins=origins)
     node = next(node for node in network.nodes if node.name == layer)
     signal = fidelity(node, machine) if node.has_weights else ()
     if as_json:
-        print_json(_plain(found) | {"fidelity": [asdict(one) for one in signal]})
+        told = {"fidelity": [asdict(one) for one in signal], "settings": dict(settings)}
+        print_json(_plain(found) | told)
         return
     print_explanation(found, target)
+    if settings:
+        click.echo(f"\nThe machine of this trial: {_listed(settings)}")
     if signal:
         click.echo("\nSignal to noise, for codes that are uniform")
         print_fidelity(signal, machine)
@@ -83,13 +87,41 @@ def _of_trial(study: str, number: int, hardware: str | None, storage: str | None
     candidate, data = result.trials[number].candidate, result.study.spec.statistics
     network = candidate.blueprint
     if hardware is not None:
-        return network, load_hardware(hardware), data, load_basis(hardware)
-    # What follows from a setting is in no file.
-    origins = {} if candidate.settings else _origins_of(result.study)
-    return network, result.study.machine(candidate.settings), data, origins
+        return network, load_hardware(hardware), data, load_basis(hardware), ()
+    machine, origins = result.study.machine(candidate.settings), _origins_of(result.study)
+    if candidate.settings:
+        origins = _moved(origins, result.study.hardware, machine, candidate.settings)
+    return network, machine, data, origins, candidate.settings
 
 
-def _origins_of(study: Any) -> Mapping[str, "Origin"]:
+def _moved(
+    origins: Mapping[str, "Origin"], file: "Hardware", machine: "Hardware", settings: "Settings"
+) -> Mapping[str, "Origin"]:
+    """Return the origins of a machine's constants: of others than the file's, what they are of."""
+    source = f"follows from the settings {_listed(settings)}, as docs/hardware-genes.md says"
+    return {
+        path: origin
+        if _constant(machine, path) == _constant(file, path)
+        else replace(origin, basis="derived", source=source)
+        for path, origin in origins.items()
+    }
+
+
+def _constant(machine: "Hardware", path: str) -> object:
+    """Return what stands at a path; None for what a machine has no longer: its calibration."""
+    from cimsearch.cost.explain_terms import value_at
+
+    try:
+        return value_at(machine, path)
+    except AttributeError:
+        return None
+
+
+def _listed(settings: "Settings") -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in settings)
+
+
+def _origins_of(study: "Study") -> Mapping[str, "Origin"]:
     """Return the origins of a study's constants; none if its files are gone or have changed."""
     from cimsearch.spec import load_hardware
     from cimsearch.spec.provenance import load_basis
@@ -112,7 +144,7 @@ def _of_space(space: str, hardware: str, genes: str | None) -> Priced:
     candidate = candidate_of(networks, machine, genes)
     # Refuses what `cost` refuses: a network that does not fit and may not be loaded each time.
     estimate(candidate, machine)
-    return candidate.blueprint, machine, Statistics(), load_basis(hardware)
+    return candidate.blueprint, machine, Statistics(), load_basis(hardware), ()
 
 
 def _plain(found: "Explanation") -> dict[str, Any]:

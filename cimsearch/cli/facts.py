@@ -1,11 +1,15 @@
-"""Trials and baselines as plain data for JSON."""
+"""Trials, baselines and fronts as plain data for JSON."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cimsearch.cli.accuracy_text import score_facts
+from cimsearch.cli.rungs import agreement_facts
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.results import BaselineResult, StudyResult, TrialResult
+    from cimsearch.orchestrate.baseline_results import BaselineResult
+    from cimsearch.orchestrate.results import StudyResult, TrialResult
+    from cimsearch.space import Candidate
     from cimsearch.spec import Hardware
 
 
@@ -38,7 +42,33 @@ def baseline_facts(found: "BaselineResult") -> dict[str, Any]:
         "test_accuracy": found.test_accuracy,
         "score": score_facts(found.score),
         "broken": found.broken,
+        "infeasible": found.infeasible,
+        "constraints": dict(found.constraints),
         "weights": found.candidate.blueprint.weights,
+    }
+
+
+def front_facts(result: "StudyResult") -> dict[str, Any]:
+    """Return a front, and what it is measured against, as plain data for JSON."""
+    from cimsearch.orchestrate.search_view import volumes
+
+    stale = stale_of(result)
+
+    def about(candidate: "Candidate", label: str) -> dict[str, Any]:
+        return {"stale": label in stale, "settings": dict(result.settings_of(candidate))}
+
+    return {
+        "study": result.name,
+        "objectives": list(result.study.spec.objectives),
+        "accuracy_statistic": result.study.spec.accuracy_statistic,
+        "hypervolume": result.hypervolume,
+        "hypervolume_alone": asdict(volumes(result)),
+        "reference": list(result.reference),
+        "by_rung": list(result.by_rung),
+        "agreements": agreement_facts(result.agreements),
+        "front": [trial_facts(t) | about(t.candidate, f"trial {t.number}") for t in result.front],
+        "baselines": [baseline_facts(b) | about(b.candidate, b.name) for b in result.baselines],
+        "missing_baselines": dict(result.missing_baselines),
     }
 
 

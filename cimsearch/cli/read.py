@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cimsearch.cli.accuracy_text import print_accuracy, worst_of
-from cimsearch.cli.facts import baseline_facts, stale_of, trial_facts
+from cimsearch.cli.accuracy_text import print_accuracy
+from cimsearch.cli.facts import front_facts, stale_of, trial_facts
+from cimsearch.cli.front_text import accuracy_of, print_front
 from cimsearch.cli.output import (
     json_option,
     percent,
@@ -14,13 +15,12 @@ from cimsearch.cli.output import (
     print_table,
     storage_option,
 )
-from cimsearch.cli.rungs import agreement_facts, by_rung_text, print_agreements
 from cimsearch.errors import StudyError, UsageError
-from cimsearch.units import label, quantity
+from cimsearch.units import quantity
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.results import BaselineResult, StudyResult, TrialResult
+    from cimsearch.orchestrate.results import StudyResult, TrialResult
     from cimsearch.spec import Hardware
 
 
@@ -73,25 +73,7 @@ def front(
     elif fitness:
         show_answer(result, fitness, as_json=as_json)
     elif as_json:
-        stale = stale_of(result)
-        print_json(
-            {
-                "study": result.name,
-                "objectives": list(result.study.spec.objectives),
-                "accuracy_statistic": result.study.spec.accuracy_statistic,
-                "hypervolume": result.hypervolume,
-                "reference": list(result.reference),
-                "by_rung": list(result.by_rung),
-                "agreements": agreement_facts(result.agreements),
-                "front": [
-                    trial_facts(trial) | {"stale": f"trial {trial.number}" in stale}
-                    for trial in result.front
-                ],
-                "baselines": [
-                    baseline_facts(b) | {"stale": b.name in stale} for b in result.baselines
-                ],
-            }
-        )
+        print_json(front_facts(result))
     else:
         print_front(result)
 
@@ -119,6 +101,7 @@ def trial(
     found, stale = result.trials[number], stale_of(result).get(f"trial {number}")
     if as_json:
         whole = {"cost": found.cost, "genes": dict(found.genes), "stale": stale is not None}
+        whole["settings"] = dict(result.settings_of(found.candidate))
         statistic = {"accuracy_statistic": result.study.spec.accuracy_statistic}
         print_json(trial_facts(found, target=target) | statistic | whole)
         return
@@ -134,7 +117,7 @@ def _print_trial(
     if stale is not None:
         click.echo(f"  accuracies are stale: they were found on {stale.name}")
     for key, value in found.objectives.items():
-        of = f" ({_accuracy_of(result)})" if key == "accuracy" else ""
+        of = f" ({accuracy_of(result)})" if key == "accuracy" else ""
         click.echo(f"  {quantity(key):24} {with_unit(key, value)}{of}")
     if found.energy_measured_pj is not None:
         measured = with_unit("energy_measured_pj", found.energy_measured_pj)
@@ -145,8 +128,9 @@ def _print_trial(
         print_accuracy("on validation images", found.score, target=target)
     if found.test is not None:
         print_accuracy("on test images, on other chips", found.test, target=target)
+    width = max(24, *map(len, found.genes)) if found.genes else 24
     for key, gene in found.genes.items():
-        click.echo(f"  {key:24} {gene}")
+        click.echo(f"  {key:{width}} {gene}")
     if found.cost:
         click.echo()
         print_layers(found.cost)
@@ -175,88 +159,6 @@ def write_report_file(result: "StudyResult", output: str | None) -> Path:
     except OSError as error:
         raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from error
     return path
-
-
-def print_front(result: "StudyResult") -> None:
-    """Print the front and the baselines as tables."""
-    spec = result.study.spec
-    rung = spec.rung
-    points = "point" if len(result.front) == 1 else "points"
-    click.echo(f"{result.name}: {len(result.front)} {points} on the front of {_trained(result)}")
-    print_agreements(result.agreements)
-    click.echo(
-        f"accuracy at level {rung.score_level}, {_accuracy_of(result)}; energy, latency and area "
-        "per inference, modelled\n"
-    )
-    header = [
-        "",
-        "accuracy",
-        "std",
-        "worst",
-        "test",
-        *map(label, spec.objectives[1:]),
-        "weights",
-        "bits w/x",
-    ]
-    stale = stale_of(result)
-    marks = dict.fromkeys(stale, " (stale)")
-    names = [f"trial {trial.number}" for trial in result.front]
-    rows = [_row(n + marks.get(n, ""), t) for n, t in zip(names, result.front, strict=True)]
-    rows += [
-        _row(b.name + marks.get(b.name, "") + (" (broken)" if b.broken else ""), b)
-        for b in result.baselines
-    ]
-    print_table(header, rows)
-    if stale:
-        there = ", ".join(sorted({hardware.name for hardware in stale.values()}))
-        click.echo(
-            f"\nstale: found on {there}, not on {result.study.hardware.name}, which scores "
-            f"otherwise; in all {len(stale)} accuracies"
-        )
-    for reason, times in result.failures.items():
-        click.echo(f"\nfailed {times} x: {reason}")
-    if any(baseline.broken for baseline in result.baselines):
-        click.echo(
-            "\nbroken: more than 3 points under its own accuracy with an ideal ADC, or less than "
-            "half of its float parent's"
-        )
-
-
-def _trained(result: "StudyResult") -> str:
-    """Return how many trials were trained, at each rung where there are several."""
-    if len(result.by_rung) == 1:
-        return f"{result.by_rung[0]} trained trials"
-    return f"the last of {len(result.by_rung)} rungs; trained are {by_rung_text(result.by_rung)}"
-
-
-def _accuracy_of(result: "StudyResult") -> str:
-    """Return what of the chips the study's accuracy is."""
-    from cimsearch.evaluate.distribution import STATISTIC_NAMES
-
-    spec = result.study.spec
-    chips = "1 chip" if spec.rung.chips == 1 else f"{spec.rung.chips} chips"
-    robust = worst_of(len(spec.rung.conditions))
-    return f"the {STATISTIC_NAMES[spec.accuracy_statistic]} of {chips}{robust}"
-
-
-def _row(name: str, item: "TrialResult | BaselineResult") -> list[str]:
-    blueprint = item.candidate.blueprint
-    searched = [node for node in blueprint.nodes if node.placement == "cim"]
-    bits = [
-        f"{sum(b) / len(b):.1f}" if b else "-"
-        for b in ([n.w_bits for n in searched], [n.x_bits for n in searched])
-    ]
-    priced = [f"{value:.4g}" for value in list(item.objectives.values())[1:]]
-    return [
-        name,
-        percent(item.objectives["accuracy"]),
-        percent(item.score.accuracy_std if item.score else None),
-        percent(item.score.accuracy_worst if item.score else None),
-        percent(item.test_accuracy),
-        *priced,
-        str(blueprint.weights),
-        "/".join(bits),
-    ]
 
 
 def print_layers(cost: Any) -> None:

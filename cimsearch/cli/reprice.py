@@ -28,7 +28,8 @@ def reprice(name: str, hardware: str, new_name: str | None, storage: str | None)
     keep their numbers. Accuracies that the other hardware may change are marked stale: `study
     rescore` finds them anew.
     """
-    from cimsearch.cli.read import print_front, read_study
+    from cimsearch.cli.front_text import print_front
+    from cimsearch.cli.read import read_study
     from cimsearch.orchestrate.reprice import reprice as run
 
     done = run(name, hardware, storage=storage, new_name=new_name)
@@ -95,7 +96,8 @@ def rescore(
     The baselines come first, then the trials on the front, then the others. It may be stopped and
     begun again: each result is written as it comes.
     """
-    from cimsearch.cli.read import print_front, read_study
+    from cimsearch.cli.front_text import print_front
+    from cimsearch.cli.read import read_study
     from cimsearch.orchestrate.rescore import rescore as run
 
     try:

@@ -156,7 +156,8 @@ def start_text(started: Mapping[str, Any]) -> str:
 
 def _finish(result: "StudyResult", report: str | None) -> None:
     """Print the front and write the report."""
-    from cimsearch.cli.read import print_front, write_report_file
+    from cimsearch.cli.front_text import print_front
+    from cimsearch.cli.read import write_report_file
     from cimsearch.orchestrate.stalling import ENDED_BY
 
     print_front(result)

@@ -47,8 +47,9 @@ def status(name: str | None, storage: str | None, as_json: bool) -> None:
 
 def report_text(report: "Report") -> str:
     """Return how far an evaluation is, in words: ``candidate 3/6, 61.2 %``."""
+    workload = f"{report.workload}: " if report.workload else ""
     accuracy = "" if report.accuracy is None else f", {percent(report.accuracy)}"
-    return f"{report.stage} {report.epoch}/{report.epochs}{accuracy}"
+    return f"{workload}{report.stage} {report.epoch}/{report.epochs}{accuracy}"
 
 
 def _studies(database: Any) -> list[dict[str, Any]]:

@@ -1,9 +1,14 @@
 """Verbs on the installation and on data."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cimsearch.cli.output import json_option, print_json, print_table, storage_option
 from cimsearch.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cimsearch.training.inspect import DataReport
 
 
 @click.command()
@@ -34,17 +39,30 @@ def data() -> None:
 def data_check(study: str, path: str | None, as_json: bool) -> None:
     """Print counts, balance, and duplicates across the splits of STUDY's data.
 
-    This opens the test images too, which a search never does.
+    Of a study of several workloads, for the data of each; --data is of its own space. This opens
+    the test images too, which a search never does.
     """
+    from cimsearch.orchestrate.sources import data_paths
     from cimsearch.spec import load_study
     from cimsearch.training.inspect import check
-    from cimsearch.training.paths import resolve_path
 
     spec = load_study(study)
-    report = check(spec.spec.data, resolve_path(spec.spec.data, path, beside=spec.path))
+    names = [workload.name for workload in spec.workloads]
+    paths = data_paths(spec, path)
+    reports = [check(w.data, p) for w, p in zip(spec.workloads, paths, strict=True)]
+    found = dict(zip(names, reports, strict=True))
     if as_json:
-        print_json(report.to_dict())
+        plain = {name: report.to_dict() for name, report in found.items()}
+        print_json(plain if len(plain) > 1 else plain[names[0]])
         return
+    for name, report in found.items():
+        if len(found) > 1:
+            click.echo(f"{'' if name == names[0] else chr(10)}workload {name}")
+        _print_data(report)
+
+
+def _print_data(report: "DataReport") -> None:
+    """Print what was found of a data set."""
     click.echo(
         f"{report.kind} data, shape {list(report.shape)}, fingerprint {report.fingerprint[:12]}"
     )

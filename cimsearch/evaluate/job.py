@@ -1,28 +1,24 @@
-"""The contract between the orchestrator and a worker: a job goes out, a score comes back.
+"""What goes out to a worker: a job. It is JSON and needs no torch.
 
-Both are JSON; neither needs torch. A job holds all that its score depends on, so a score can be
-reused for any job of equal key.
+A job holds all that its score depends on, so a score can be reused for any job of equal key.
 """
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import fmean, pstdev
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from cimsearch.blueprint import Blueprint
-from cimsearch.evaluate.distribution import Distribution, distribution, statistic_of
 from cimsearch.evaluate.version import code_hash
 from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import Hardware
-from cimsearch.spec.study import AccuracyStatistic, Calibration, DataSpec, Level, Recipe, Rung
+from cimsearch.spec.study import Calibration, DataSpec, Recipe, Rung
 
 JOB_SCHEMA = "cimsearch/job/4"
 # Without a cache; without earlier rungs.
 _OLDER_SCHEMAS = ("cimsearch/job/2", "cimsearch/job/3")
-SCORE_SCHEMA = "cimsearch/score/1"
 
 Part = Literal["train", "validation", "test"]
 
@@ -52,6 +48,8 @@ class Job:
         calibration: What converter ranges and batch norms are fitted to: all chips, or each.
         cache: Where trained networks are kept: a folder, or a URL that fsspec reads; None is the
             worker's own cache.
+        workload: Of one of several networks that a chip holds, the name: each has arrays of its
+            own there, so the draws of its layers are named by it. Training does not depend on it.
     """
 
     candidate_hash: str
@@ -70,6 +68,7 @@ class Job:
     calibration: Calibration = "shared"
     cache: str | None = None
     earlier: tuple[Rung, ...] = ()
+    workload: str = ""
 
     @property
     def before(self) -> "Job | None":
@@ -90,7 +89,8 @@ class Job:
     @cached_property
     def _plain(self) -> dict[str, Any]:
         """The job as plain data, which nobody changes."""
-        return {
+        of_several = {"workload": self.workload} if self.workload else {}
+        return of_several | {
             "schema": JOB_SCHEMA,
             "candidate_hash": self.candidate_hash,
             "blueprint": self.blueprint.to_dict(),
@@ -150,137 +150,5 @@ class Job:
             earlier=tuple(
                 Rung.model_validate_json(json.dumps(rung)) for rung in raw.get("earlier", ())
             ),
+            workload=raw.get("workload", ""),
         )
-
-
-@dataclass(frozen=True)
-class AtCondition:
-    """Accuracy at one of a rung's conditions.
-
-    Attributes:
-        label: The condition, with units.
-        accuracy_per_chip: One accuracy (0..1) a chip instance, in order of chip index.
-    """
-
-    label: str
-    accuracy_per_chip: tuple[float, ...]
-
-    @property
-    def accuracy(self) -> float:
-        """Mean over the chips."""
-        return fmean(self.accuracy_per_chip)
-
-    @property
-    def accuracy_worst(self) -> float:
-        """Of the worst chip."""
-        return min(self.accuracy_per_chip)
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a worker found.
-
-    Attributes:
-        level: Fidelity the accuracy was scored at.
-        split: Which images it was scored on.
-        images: How many.
-        accuracy_per_chip: One accuracy (0..1) a chip instance, in order of chip index; where the
-            rung has conditions, each chip's worst.
-        ideal_accuracy: With an ideal converter and no noise: what quantisation alone leaves.
-        float_accuracy: Of the float parent on the same images.
-        activity_frac: Measured share of input bits that are 1, by layer.
-        density_frac: Measured share of stored weight bits that are 1, by layer.
-        parent_epochs: Epochs trained on the float parent.
-        epochs: Epochs trained on the candidate, those of earlier rungs included.
-        seconds: Wall time.
-        cpu_seconds: Processor time.
-        fingerprint: Kind of machine (instruction sets, torch version): scores of different kinds
-            may differ in the last bits.
-        conditions: Accuracy at each of the rung's conditions; empty if it has none.
-        shared_accuracy_per_chip: Where each chip was calibrated: the same chips with what was
-            fitted once for all of them; empty if that is ``accuracy_per_chip``.
-        calibration_images: Training images that each chip was calibrated with; 0 if none was.
-        calibration_cpu_seconds: Processor time of calibrating all chips, part of ``cpu_seconds``.
-    """
-
-    level: Level
-    split: Literal["validation", "test"]
-    images: int
-    accuracy_per_chip: tuple[float, ...]
-    ideal_accuracy: float
-    float_accuracy: float
-    activity_frac: dict[str, float] = field(default_factory=dict)
-    density_frac: dict[str, float] = field(default_factory=dict)
-    parent_epochs: int = 0
-    epochs: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    fingerprint: str = ""
-    conditions: tuple[AtCondition, ...] = ()
-    shared_accuracy_per_chip: tuple[float, ...] = ()
-    calibration_images: int = 0
-    calibration_cpu_seconds: float = 0.0
-
-    @property
-    def accuracy(self) -> float:
-        """Mean over the chips."""
-        return fmean(self.accuracy_per_chip)
-
-    @property
-    def accuracy_at_best(self) -> float:
-        """Mean over the chips at the rung's kindest condition; of all where it has none."""
-        return max((at.accuracy for at in self.conditions), default=self.accuracy)
-
-    @property
-    def accuracy_std(self) -> float:
-        """Standard deviation of these chips (population: divided by n; 0 for one chip).
-
-        The spread to be expected of others is ``distribution.sample_std``.
-        """
-        return pstdev(self.accuracy_per_chip)
-
-    @property
-    def accuracy_worst(self) -> float:
-        """Of the worst chip."""
-        return min(self.accuracy_per_chip)
-
-    @property
-    def shared_accuracy(self) -> float | None:
-        """Mean over the chips with what was fitted once; None if no chip was calibrated."""
-        return fmean(self.shared_accuracy_per_chip) if self.shared_accuracy_per_chip else None
-
-    @property
-    def distribution(self) -> Distribution:
-        """What the chips tell of all chips."""
-        return distribution(self.accuracy_per_chip, images=self.images)
-
-    def accuracy_by(self, statistic: AccuracyStatistic) -> float:
-        """Return the accuracy that a study of this statistic maximises.
-
-        Raises:
-            ValueError: There are too few chips for it.
-        """
-        return statistic_of(statistic, self.accuracy_per_chip)
-
-    def to_json(self) -> str:
-        """Return the score as canonical JSON."""
-        return canonical_json({"schema": SCORE_SCHEMA} | asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Score":
-        """Return the score that ``to_json`` described.
-
-        Raises:
-            ValueError: The schema is not this version's.
-        """
-        raw = json.loads(text)
-        schema = raw.pop("schema", None)
-        if schema != SCORE_SCHEMA:
-            raise ValueError(f"score schema is {schema!r}; allowed is {SCORE_SCHEMA!r}")
-        for name in ("accuracy_per_chip", "shared_accuracy_per_chip"):
-            raw[name] = tuple(raw.get(name, ()))
-        raw["conditions"] = tuple(
-            AtCondition(part["label"], tuple(part["accuracy_per_chip"]))
-            for part in raw.get("conditions", ())
-        )
-        return cls(**raw)

@@ -20,12 +20,14 @@ class Report:
         epochs: Epochs, or chips, of the stage.
         accuracy: Share (0..1) of the last epoch's training images that the network had right; of
             chips, the last one's accuracy; None where none is known.
+        workload: Of which of several workloads that is; empty if there is one.
     """
 
     stage: Stage
     epoch: int
     epochs: int
     accuracy: float | None = None
+    workload: str = ""
 
     def to_json(self) -> str:
         """Return the report as canonical JSON."""

@@ -4,7 +4,7 @@ A score is a function of its job alone, bit for bit on machines of one kind: eve
 named by the job, and nothing else is random.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter, process_time
 
@@ -12,20 +12,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimsearch.errors import DataError
+from cimsearch.errors import CimsearchError, DataError
 from cimsearch.evaluate.calibration import NORM_BATCH, calibrated
-from cimsearch.evaluate.job import AtCondition, Job, Part, Score
+from cimsearch.evaluate.job import Job, Part
+from cimsearch.evaluate.joint import JointJob, joint_score, members_of, read_job
 from cimsearch.evaluate.machine import fingerprint, keep_freed_memory, one_thread
 from cimsearch.evaluate.report import OnReport, Report, unheard
+from cimsearch.evaluate.score import AtCondition, Score
 from cimsearch.evaluate.train import trained_candidate, trained_parent
 from cimsearch.networks import Network, recalibrate_norms
 from cimsearch.spec.condition import AS_STATED
 from cimsearch.spec.study import DataSpec, Rung
+from cimsearch.spec.workload import MOST_WORKLOADS, named
 from cimsearch.training.accuracy import accuracy, accuracy_of_chips
 from cimsearch.training.data import Images, load_part
 from cimsearch.training.fingerprint import fingerprint as data_fingerprint
 from cimsearch.training.keep import Keep
 from cimsearch.training.recipe import TrainingData
+
+_SOURCES = MOST_WORKLOADS
+"""Data sets that a worker remembers: those of one study, with the parts that a search reads."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ def evaluate(job: Job, on_report: OnReport = unheard) -> Score:
         keep = Keep.at(job.cache)
         parent = trained_parent(job, training, keep, on_report)
         network, sample = trained_candidate(job, parent, training, keep, on_report)
+        _place(network, job.workload)
         level = job.rung.score_level
         chips = _scored_chips(job, network, images, sample, on_report)
         # Batch norms that were fitted through a coarse converter do not fit an ideal one.
@@ -142,19 +149,40 @@ def _by_condition(rung: Rung, rows: _Rows) -> tuple[AtCondition, ...]:
     return tuple(AtCondition(label, column) for label, column in zip(labels, columns, strict=True))
 
 
+def _place(network: Network, workload: str) -> None:
+    """Name the layers as those of a workload, which have arrays of their own on a chip."""
+    for layer in network.cim_layers():
+        layer.name = named(workload, layer.name)
+
+
 def evaluate_json(job: str, on_report: OnReport = unheard) -> str:
     """Return the score of a job as JSON, for a job as JSON: see ``evaluate``.
+
+    The networks of a joint job are evaluated one after the other.
 
     Raises:
         ValueError: The job is not one of this version.
         DataError: The data here is other data than the job names.
     """
-    read = Job.from_json(job)
-    _check_data(Source(read.data, read.data_path, read.data_fingerprint))
+    read = read_job(job)
+    for member in members_of(read):
+        _check_data(Source(member.data, member.data_path, member.data_fingerprint))
+    if isinstance(read, JointJob):
+        found = [(member.workload, _evaluate_member(member, on_report)) for member in read.members]
+        return joint_score(read.over, found).to_json()
     return evaluate(read, on_report).to_json()
 
 
-@lru_cache(maxsize=4)
+def _evaluate_member(job: Job, on_report: OnReport) -> Score:
+    """Return the score of one of several workloads; what is told of it says which."""
+    try:
+        return evaluate(job, lambda report: on_report(replace(report, workload=job.workload)))
+    except CimsearchError as error:
+        error.message = f"workload {job.workload}: {error.message}"
+        raise
+
+
+@lru_cache(maxsize=_SOURCES)
 def _check_data(source: Source) -> None:
     """Check that the data is that of the study: this machine may have other files at its path."""
     found = data_fingerprint(source.data, source.path)
@@ -166,7 +194,7 @@ def _check_data(source: Source) -> None:
         )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2 * _SOURCES)
 def _images(source: Source, part: Part) -> Images:
     return load_part(source.data, source.path, part)
 

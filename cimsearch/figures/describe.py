@@ -1,6 +1,7 @@
 """A trial in a few lines, for the hover text of every figure. Names are escaped for plotly."""
 
 from cimsearch.figures.scale import Scale, plain, scale_for, sequence
+from cimsearch.figures.settings import settings_text
 from cimsearch.figures.view import Baseline, Components, Credibility, LayerView, Point, StudyView
 from cimsearch.units import show
 
@@ -74,16 +75,30 @@ def _over_chips(point: Point) -> str:
     return ", ".join(parts)
 
 
+def _beside(item: Point | Baseline) -> list[str]:
+    """Return what else a reader must know: of its workloads, its hardware, and what is stale."""
+    lines = [f"{plain(name)} {show('accuracy', value)}" for name, value in item.workloads]
+    if item.settings:
+        lines.append(f"hardware: {plain(settings_text(item.settings))}")
+    if item.stale:
+        lines.append(
+            f"stale: the accuracy was found on {plain(item.stale)}, which scores otherwise"
+        )
+    return lines
+
+
 def describe_point(view: StudyView, point: Point) -> str:
     """Return the hover text of a trial: number, every objective with its unit, bits."""
     if point.state != "complete":
-        lines = [f"<b>#{point.number}</b> {point.state}, no accuracy", *_costs(view, point)]
+        head = f"<b>#{point.number}</b> {point.state}, no accuracy"
+        lines = [head, *_costs(view, point), *_beside(point)]
         return "<br>".join([*lines, plain(point.reason)] if point.reason else lines)
     lines = _accuracies(view, point.values[0], point.ideal_accuracy, point.test_accuracy)
     lines.insert(1, _over_chips(point))
     bits = [f"{name} {text}" for name, text in bits_summary(point.layers).items()]
     state = "on the front" if point.on_front else "dominated"
-    return "<br>".join([f"<b>#{point.number}</b> {state}", *lines, *_costs(view, point), *bits])
+    head = f"<b>#{point.number}</b> {state}"
+    return "<br>".join([head, *lines, *_costs(view, point), *bits, *_beside(point)])
 
 
 def describe_baseline(view: StudyView, baseline: Baseline) -> str:
@@ -92,4 +107,6 @@ def describe_baseline(view: StudyView, baseline: Baseline) -> str:
         view, baseline.values[0], baseline.ideal_accuracy, baseline.test_accuracy
     )
     head = f"<b>{plain(baseline.name)}</b> baseline{', broken' if baseline.broken else ''}"
-    return "<br>".join([head, *accuracies, *_costs(view, baseline)])
+    if baseline.infeasible:
+        head += f", infeasible: {plain(baseline.infeasible)}"
+    return "<br>".join([head, *accuracies, *_costs(view, baseline), *_beside(baseline)])

@@ -5,7 +5,8 @@ import plotly.graph_objects as go
 from cimsearch.figures.energy import energy_data, energy_figure
 from cimsearch.figures.layers import layers_data, layers_figure
 from cimsearch.figures.parallel import parallel_data, parallel_figure
-from cimsearch.figures.pareto import pareto_3d_figure, pareto_data, pareto_figure
+from cimsearch.figures.pareto import pareto_data, pareto_figure
+from cimsearch.figures.pareto_3d import pareto_3d_figure
 from cimsearch.figures.progress import hypervolume_data, hypervolume_figure
 from cimsearch.figures.view import StudyView
 

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from cimsearch.figures.scale import ARROW
 from cimsearch.figures.tables import Table
 
 
@@ -57,6 +58,13 @@ def json_script(name: str, data: Any) -> Html:
     return tag("script", Html(written), id=name, type="application/json")
 
 
+def sideways(content: Html, label: str) -> Html:
+    """Return what may be wider than the page: it scrolls, and then the page says so."""
+    hint = tag("p", f"wider than the page: scroll {ARROW}", class_="hint", aria_hidden="true")
+    scroll = tag("div", content, class_="scroll", tabindex="0", role="region", aria_label=label)
+    return tag("div", hint, scroll, class_="frame")
+
+
 def table(data: Table) -> Html:
     """Return a table with its caption; it scrolls sideways where the page is narrow."""
     head = tag(
@@ -75,7 +83,5 @@ def table(data: Table) -> Html:
         )
         rows.append(tag("tr", tag("th", first, scope="row"), *cells))
     body = tag("table", tag("caption", data.caption), tag("thead", head), tag("tbody", *rows))
-    wrapped = tag(
-        "div", body, class_="scroll", tabindex="0", role="region", aria_label=data.caption
-    )
+    wrapped = sideways(body, data.caption)
     return join([wrapped, tag("p", data.note, class_="note") if data.note else ""])

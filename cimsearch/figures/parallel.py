@@ -14,8 +14,12 @@ import plotly.graph_objects as go
 from cimsearch.figures.colour import ColourBar
 from cimsearch.figures.describe import describe_point, scales
 from cimsearch.figures.scale import DASH, Scale, plain, round_ticks
+from cimsearch.figures.settings import field_title
 from cimsearch.figures.style import GREY, figure
 from cimsearch.figures.view import GeneAxis, Point, StudyView
+
+# What genes of fields of the hardware begin with.
+HARDWARE = "hardware."
 
 MOST_OTHERS = 200
 MOST_AXES_OF_A_KIND = 3
@@ -115,7 +119,9 @@ def _objective(scale: Scale, values: Sequence[float]) -> Dimension:
 def _genes(genes: Sequence[GeneAxis], points: Sequence[Point]) -> list[Dimension]:
     kinds: dict[str, list[GeneAxis]] = {}
     for gene in genes:
-        kinds.setdefault(gene.name.rsplit(".", 1)[-1], []).append(gene)
+        # Fields of the hardware are no genes of a layer, even where they have the same name.
+        own = gene.name.startswith(HARDWARE)
+        kinds.setdefault(gene.name if own else gene.name.rsplit(".", 1)[-1], []).append(gene)
     dimensions = []
     for kind, axes in kinds.items():
         if len(axes) <= MOST_AXES_OF_A_KIND:
@@ -167,6 +173,8 @@ def _shares(kind: str, genes: Sequence[GeneAxis], points: Sequence[Point]) -> li
 
 
 def _words(name: str) -> str:
+    if name.startswith(HARDWARE):
+        return plain(field_title(name.removeprefix(HARDWARE)))
     return plain(name.replace("_", " ").replace(".", " ").replace("adc ", "ADC "))
 
 

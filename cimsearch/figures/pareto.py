@@ -1,4 +1,4 @@
-"""The Pareto front in two and in three objectives, beside what it dominates and the baselines."""
+"""The Pareto front in two objectives, beside what it dominates and the baselines."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,10 +10,10 @@ from cimsearch.figures.colour import SEQUENTIAL, ColourBar
 from cimsearch.figures.describe import describe_baseline, describe_point, scales
 from cimsearch.figures.scale import Scale, cost_axis, plain
 from cimsearch.figures.style import GREY, LEGEND, VERMILLION, figure
-from cimsearch.figures.view import Point, StudyView
+from cimsearch.figures.view import Baseline, Point, StudyView
 from cimsearch.pareto import front_mask, signed
 
-Kind = Literal["front", "dominated", "infeasible", "failed", "baseline", "broken"]
+Kind = Literal["front", "dominated", "infeasible", "failed", "baseline", "broken", "forbidden"]
 Values = tuple[float, ...]
 
 # In the order they are drawn.  Shape and fill alone tell the kinds apart; colour does so again.
@@ -22,6 +22,7 @@ NAMES: dict[Kind, str] = {
     "front": "Pareto front",
     "baseline": "baseline",
     "broken": "broken baseline",
+    "forbidden": "infeasible baseline",
     "infeasible": "infeasible",
     "failed": "failed",
 }
@@ -30,21 +31,28 @@ SYMBOLS: dict[Kind, str] = {
     "front": "diamond",
     "baseline": "square",
     "broken": "square-x-open",
+    "forbidden": "square-cross-open",
     "infeasible": "x-thin",
     "failed": "triangle-up-open",
 }
-_SIZES: dict[Kind, int] = {
+SIZES: dict[Kind, int] = {
     "dominated": 8,
     "front": 13,
     "baseline": 12,
     "broken": 13,
+    "forbidden": 13,
     "infeasible": 8,
     "failed": 9,
 }
-_SYMBOLS_3D: dict[Kind, str] = {"dominated": "circle", "front": "diamond", "baseline": "square"}
+# A dot in a mark says that its accuracy is stale; crossed ones have no room for it.
+_STALE: dict[Kind, str] = {
+    "dominated": "circle-open-dot",
+    "front": "diamond-dot",
+    "baseline": "square-dot",
+}
 # Baselines that differ in one setting often lie on one another; their labels must not.
 _LABEL_PLACES = ("top left", "bottom left")
-BASELINES: tuple[Kind, ...] = ("baseline", "broken")
+BASELINES: tuple[Kind, ...] = ("baseline", "broken", "forbidden")
 UNSCORED: tuple[Kind, ...] = ("infeasible", "failed")
 
 
@@ -59,6 +67,7 @@ class Group:
         values: One row a point, in the order and units of the objectives.
         std: Of the accuracy over the chips.
         hovers: Text in plotly's markup.
+        stale: Whether each accuracy was found on hardware that scores otherwise.
     """
 
     kind: Kind
@@ -67,6 +76,7 @@ class Group:
     values: tuple[Values, ...]
     std: tuple[float, ...]
     hovers: tuple[str, ...]
+    stale: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +134,16 @@ def kind_of(point: Point) -> Kind:
     return "front" if point.on_front else "dominated"
 
 
+def kind_of_baseline(baseline: Baseline) -> Kind:
+    """Return the kind of a baseline; what the constraints forbid is no choice, broken or not."""
+    if baseline.infeasible:
+        return "forbidden"
+    return "broken" if baseline.broken else "baseline"
+
+
 def _group(view: StudyView, kind: Kind) -> Group:
     if kind in BASELINES:
-        chosen = [b for b in view.baselines if b.broken == (kind == "broken")]
+        chosen = [b for b in view.baselines if kind_of_baseline(b) == kind]
         return Group(
             kind=kind,
             labels=tuple(baseline.name for baseline in chosen),
@@ -134,6 +151,7 @@ def _group(view: StudyView, kind: Kind) -> Group:
             values=tuple(baseline.values for baseline in chosen),
             std=tuple(0.0 for _ in chosen),
             hovers=tuple(describe_baseline(view, baseline) for baseline in chosen),
+            stale=tuple(bool(baseline.stale) for baseline in chosen),
         )
     points = [point for point in view.points if kind_of(point) == kind and point.values]
     of_mean = view.accuracy_statistic == "mean"
@@ -145,6 +163,7 @@ def _group(view: StudyView, kind: Kind) -> Group:
         # A bar of one standard deviation belongs to a mean alone.
         std=tuple(point.accuracy_std if of_mean else 0.0 for point in points),
         hovers=tuple(describe_point(view, point) for point in points),
+        stale=tuple(bool(point.stale) for point in points),
     )
 
 
@@ -163,6 +182,8 @@ def pareto_figure(data: ParetoData) -> go.Figure:
     strip = any(data.group(kind) for kind in UNSCORED)
     traces = [_attained_trace(data)] if data.attained else []
     traces += [_trace(data, group) for group in data.groups]
+    if any(any(group.stale) for group in data.groups):
+        traces.append(_stale_key())
     if data.colours:
         traces.append(
             go.Scatter(x=[None], y=[None], marker=data.colours.marker(), showlegend=False)
@@ -207,6 +228,23 @@ def _attained_trace(data: ParetoData) -> Any:
     )
 
 
+def _stale_key() -> Any:
+    """Return a trace without points, for the legend alone."""
+    return go.Scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"symbol": _STALE["dominated"], "size": SIZES["dominated"], "color": GREY},
+        name="with a dot: accuracy of other hardware (stale)",
+    )
+
+
+def _symbols(group: Group) -> list[str]:
+    plain_symbol = SYMBOLS[group.kind]
+    dotted = _STALE.get(group.kind, plain_symbol)
+    return [dotted if stale else plain_symbol for stale in group.stale]
+
+
 def _trace(data: ParetoData, group: Group) -> Any:
     accuracy, cost = data.scales[:2]
     strip = group.kind in UNSCORED
@@ -218,15 +256,15 @@ def _trace(data: ParetoData, group: Group) -> Any:
         mode="markers+text" if group.kind in BASELINES else "markers",
         text=[f"{plain(label)} " for label in group.labels],
         textposition=[_LABEL_PLACES[i % 2] for i in range(len(group.labels))],
-        marker={"symbol": SYMBOLS[group.kind], "size": _SIZES[group.kind]} | _paint(data, group),
+        marker={"symbol": _symbols(group), "size": SIZES[group.kind]} | paint(data, group),
         error_y={"array": accuracy.of(group.std), "thickness": 1.2, "width": 3}
         if group.kind == "front"
         else None,
-        **_common(group),
+        **common(group),
     )
 
 
-def _common(group: Group) -> dict[str, Any]:
+def common(group: Group) -> dict[str, Any]:
     """Return what the traces of a group share in two and three dimensions."""
     return {
         "name": NAMES[group.kind],
@@ -236,7 +274,7 @@ def _common(group: Group) -> dict[str, Any]:
     }
 
 
-def _paint(data: ParetoData, group: Group) -> dict[str, Any]:
+def paint(data: ParetoData, group: Group) -> dict[str, Any]:
     """Return the colours of a group's marks."""
     if group.kind in BASELINES:
         return {"color": VERMILLION}
@@ -245,44 +283,3 @@ def _paint(data: ParetoData, group: Group) -> dict[str, Any]:
     if data.colours is None:
         return {"color": SEQUENTIAL[1] if group.kind == "front" else GREY}
     return {"color": data.colours.colours([row[2] for row in group.values])}
-
-
-def pareto_3d_figure(data: ParetoData) -> go.Figure:
-    """Return accuracy over the second and third objectives; what has no accuracy is left out."""
-    accuracy, cost, third = data.scales[:3]
-    groups = [group for group in data.groups if group.kind not in UNSCORED]
-    traces = [_trace_3d(data, group) for group in groups]
-    if data.colours:
-        bar = {"x": [None], "y": [None], "z": [None], "showlegend": False}
-        traces.append(go.Scatter3d(marker=data.colours.marker(), mode="markers", **bar))
-    return figure(
-        traces,
-        height=640,
-        scene={
-            "xaxis": cost_axis(cost, data.column(1), title=cost.title),
-            "yaxis": cost_axis(third, data.column(2), title=third.title),
-            "zaxis": {"title": {"text": accuracy.title}},
-            "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 0.6}, "center": {"z": -0.1}},
-            "aspectmode": "cube",
-        },
-        legend=LEGEND,
-        margin={"l": 0, "r": 0, "t": 40, "b": 90 if data.colours else 0},
-    )
-
-
-def _trace_3d(data: ParetoData, group: Group) -> Any:
-    accuracy, cost, third = data.scales[:3]
-    marker = _paint(data, group) | {
-        "symbol": _SYMBOLS_3D.get(group.kind, "square-open"),
-        "size": _SIZES[group.kind] / 2.6,
-    }
-    if group.kind == "dominated":
-        marker |= {"line": {"width": 0}, "opacity": 0.6, "size": 3.5}
-    return go.Scatter3d(
-        x=cost.of(row[1] for row in group.values),
-        y=third.of(row[2] for row in group.values),
-        z=accuracy.of(row[0] for row in group.values),
-        mode="markers",
-        marker=marker,
-        **_common(group),
-    )

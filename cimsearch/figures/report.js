@@ -1,5 +1,6 @@
 "use strict";
-// Draws the figures in the colours of the page, those of a closed network when it is opened.
+// Draws the figures in the colours of the page, those of a closed network when it is opened, and
+// marks what is wider than the page.
 (() => {
   const data = JSON.parse(document.getElementById("figures").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -36,6 +37,19 @@
     }
   }
 
+  function watchSideways(scroller) {
+    const { classList } = scroller.parentElement;
+    const mark = () => {
+      const beyond = scroller.scrollWidth - scroller.clientWidth;
+      classList.toggle("wide", beyond > 1);
+      classList.toggle("more-start", scroller.scrollLeft > 1);
+      classList.toggle("more-end", scroller.scrollLeft < beyond - 1);
+    };
+    const observer = new ResizeObserver(mark);
+    [scroller, ...scroller.children].forEach((each) => observer.observe(each));
+    scroller.addEventListener("scroll", mark, { passive: true });
+  }
+
   const isVisible = (slot) => !slot.closest("details:not([open])");
   const slots = [...document.querySelectorAll("[data-figure]")];
   for (const details of document.querySelectorAll("details.network")) {
@@ -48,6 +62,7 @@
     document.documentElement.dataset.drawn = mode();
   };
   drawAll(isVisible);
+  document.querySelectorAll(".scroll").forEach(watchSideways);
   dark.addEventListener("change", () => drawAll((slot) => slot.classList.contains("drawn")));
   window.addEventListener("hashchange", followHash);
   followHash();

@@ -9,23 +9,26 @@ from typing import Any
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
+from cimsearch.figures.baselines import baseline_table
 from cimsearch.figures.describe import bits_summary, weighted
 from cimsearch.figures.gallery import figures
-from cimsearch.figures.html import Html, join, json_script, table, tag, write_page
-from cimsearch.figures.progress import reference_text
+from cimsearch.figures.html import Html, join, json_script, sideways, table, tag, write_page
+from cimsearch.figures.progress import hypervolume_sentences, reference_text
 from cimsearch.figures.rungs import rungs_table
 from cimsearch.figures.scale import DASH
+from cimsearch.figures.settings import settings_text
 from cimsearch.figures.statement import headline, statements
 from cimsearch.figures.style import TEMPLATES
 from cimsearch.figures.tables import (
-    baseline_table,
     calibration_table,
     conditions_table,
     cost_table,
     front_table,
+    hardware_table,
     provenance_table,
 )
 from cimsearch.figures.view import Point, StudyView
+from cimsearch.figures.workloads import workloads_table
 from cimsearch.units import show
 
 # The page may run what is written in it and may load nothing, from anywhere.
@@ -111,7 +114,7 @@ def _header(view: StudyView) -> Html:
 
 def _navigation() -> Html:
     links = (tag("li", tag("a", title, href=f"#{name}")) for name, title in _SECTIONS)
-    return tag("nav", tag("ul", *links), aria_label="Sections")
+    return tag("nav", tag("ul", *links, class_="scroll"), class_="frame", aria_label="Sections")
 
 
 def _sections(view: StudyView, made: dict[str, Figure]) -> Iterator[Html]:
@@ -143,10 +146,7 @@ def _plot(made: dict[str, Figure], name: str, caption: str, *, min_width: int = 
         return tag("p", _EMPTY, class_="empty")
     style = f"height:{made[name].layout.height}px;min-width:{min_width}px"
     slot = tag("div", data_figure=name, role="img", aria_label=caption, style=style)
-    scroll = tag(
-        "div", slot, class_="scroll", tabindex="0", role="region", aria_label=f"{name}, figure"
-    )
-    return tag("figure", scroll, tag("figcaption", caption))
+    return tag("figure", sideways(slot, f"{name}, figure"), tag("figcaption", caption))
 
 
 def _about(view: StudyView) -> Html:
@@ -157,7 +157,8 @@ def _pareto(made: dict[str, Figure]) -> Html:
     flat = (
         "Each mark is a trial. Filled diamonds are the Pareto front in all objectives, with the "
         "standard deviation over chips where the accuracy is their mean; open circles are "
-        "dominated; squares are baselines, a crossed one is broken. Infeasible and "
+        "dominated; squares are baselines: with an x a broken one, with a cross one that the "
+        "constraints forbid. Infeasible and "
         "failed trials have a price but no accuracy. Hover over a mark for its "
         "numbers; click a diamond for its layers."
     )
@@ -179,7 +180,13 @@ def _tables(view: StudyView) -> Html:
             shown.append(table(conditions_table(view)))
         if any(point.calibration for point in view.front):
             shown.append(table(calibration_table(view)))
-    return join([*shown, table(baseline_table(view)) if view.baselines else ""])
+    if view.baselines or view.missing_baselines:
+        shown.append(table(baseline_table(view)))
+    if view.workloads:
+        shown.append(table(workloads_table(view)))
+    if hardware_table(view).columns[1:]:
+        shown.append(table(hardware_table(view)))
+    return join(shown)
 
 
 def _energy(made: dict[str, Figure]) -> Html:
@@ -202,20 +209,31 @@ def _networks(view: StudyView, made: dict[str, Figure]) -> Html:
 def _network(view: StudyView, made: dict[str, Figure], point: Point, *, first: bool) -> Html:
     values = zip(view.objectives, point.values, strict=True)
     facts = [show(name, value) for name, value in values]
+    facts += [f"{name} {show('accuracy', value)}" for name, value in point.workloads]
     facts += [f"{name} {text}" for name, text in bits_summary(point.layers).items()]
+    if point.settings:
+        facts.append(f"hardware: {settings_text(point.settings)}")
+    if point.stale:
+        facts.append(f"stale: accuracy found on {point.stale}")
     name = f"layers_{point.number}"
     caption = f"Trial #{point.number}: bits, pruning and utilization by layer, over its energy."
     summary = tag("summary", tag("strong", f"#{point.number}"), *(tag("span", f) for f in facts))
-    plot = _plot(made, name, caption, min_width=160 + 76 * len(weighted(point.layers)))
+    plot = _plot(made, name, caption, min_width=max(700, 160 + 76 * len(weighted(point.layers))))
     opened = {"open": "open"} if first else {}
     return tag("details", summary, plot, id=f"layers-{point.number}", class_="network", **opened)
+
+
+def _parallel_width(made: dict[str, Figure]) -> int:
+    """Return in how many pixels the titles of all axes can be read."""
+    axes = len(made["parallel"].layout.xaxis.tickvals) if "parallel" in made else 0
+    return max(900, 56 * axes)
 
 
 def _search(view: StudyView, made: dict[str, Figure]) -> Html:
     volume = (
         "Hypervolume that the front dominates, as a share of the box between the reference point "
         f"({reference_text(view)}) and perfect accuracy at no cost. The point was fixed when the "
-        "study began, so the curve never falls."
+        "study began, so the curve never falls. " + hypervolume_sentences(view)
     )
     parallel = (
         "Objectives and genes of the front, coloured by accuracy, among other scored trials in "
@@ -227,7 +245,7 @@ def _search(view: StudyView, made: dict[str, Figure]) -> Html:
         [
             _plot(made, "hypervolume", volume),
             tag("h3", "Which choices lead to the front"),
-            _plot(made, "parallel", parallel, min_width=900),
+            _plot(made, "parallel", parallel, min_width=_parallel_width(made)),
             table(rungs_table(view)) if view.rungs else "",
             table(cost_table(view)),
         ]

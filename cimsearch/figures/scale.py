@@ -11,6 +11,7 @@ from cimsearch.units import unit_of
 
 # Characters of print that look like others in code.
 DASH, MINUS, TIMES = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+NO_BREAK, ARROW = "\N{NO-BREAK SPACE}", "\N{RIGHTWARDS ARROW}"
 
 PERCENT = 0.01
 _PER_INFERENCE = ("energy", "latency")

@@ -4,11 +4,12 @@ from math import sqrt
 
 import numpy as np
 
+from cimsearch.figures.baselines import compare, compared_on
 from cimsearch.figures.progress import hypervolume_data
 from cimsearch.figures.rungs import rungs_sentence
 from cimsearch.figures.scale import TIMES, scale_for
-from cimsearch.figures.tables import compare, compared_on
-from cimsearch.figures.view import StudyView
+from cimsearch.figures.view import Baseline, Point, StudyView
+from cimsearch.figures.workloads import workloads_sentence
 from cimsearch.units import show
 
 _LEVELS = {
@@ -22,11 +23,13 @@ def statements(view: StudyView) -> tuple[str, ...]:
     """Return sentences that say how the accuracies and prices came about and how far they hold."""
     parts = (
         _accuracy(view),
+        workloads_sentence(view),
         rungs_sentence(view),
         _cost(view),
         _unvalidated(view),
         _rank(view),
         _mixed(view),
+        _stale(view),
     )
     return tuple(part for part in (*parts, view.credibility.note) if part)
 
@@ -93,6 +96,20 @@ def _mixed(view: StudyView) -> str:
     return "Workers of different kinds took part: accuracies may differ in their last bits."
 
 
+def _stale(view: StudyView) -> str:
+    """Return how many accuracies are of other hardware, and what to do about it."""
+    items: list[Point | Baseline] = [*view.scored, *view.baselines]
+    stale = [item.stale for item in items if item.stale]
+    if not stale:
+        return ""
+    there = ", ".join(sorted(set(stale)))
+    return (
+        f"{len(stale)} of {len(items)} accuracies are stale: they were found on {there}, which "
+        "scores otherwise than this hardware. They are marked; `cimsearch study rescore` finds "
+        "them anew."
+    )
+
+
 def rank_agreement(view: StudyView) -> float | None:
     """Return Spearman's correlation of declared and measured energy; None below three trials."""
     if "energy_pj" not in view.objectives:
@@ -138,7 +155,8 @@ def headline(view: StudyView) -> tuple[tuple[str, str, str], ...]:
 
 def _saving(view: StudyView, quantity: str) -> list[tuple[str, str, str]]:
     """Return the tile that compares with the first sound baseline that the front equals."""
-    sound = next((baseline for baseline in view.baselines if not baseline.broken), None)
+    choices = (b for b in view.baselines if not b.broken and not b.infeasible)
+    sound = next(choices, None)
     found = compare(view, sound) if sound else None
     # A factor at less accuracy is no saving; the table says what the front costs there.
     if sound is None or found is None or found.cost_ratio <= 1 or found.lost:

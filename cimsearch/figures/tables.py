@@ -1,15 +1,16 @@
-"""The tables of a report as plain data: the front, the baselines, what the search cost."""
+"""The tables of a report as plain data: the front, its hardware, what the search cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsearch.figures.describe import scales
-from cimsearch.figures.scale import DASH, MINUS, TIMES, scale_for
+from cimsearch.figures.scale import DASH, MINUS, scale_for
+from cimsearch.figures.settings import field_title, value_text
 from cimsearch.figures.view import Baseline, Point, StudyView
 from cimsearch.units import show
 
 NOT_KNOWN = DASH
-_GAP = f"validation {MINUS} test [pp]"
+GAP = f"validation {MINUS} test [pp]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,15 @@ def gap(validation: float, test: float | None) -> str:
     return NOT_KNOWN if test is None else f"{100 * (validation - test):+.1f}".replace("-", MINUS)
 
 
+def stale_mark(item: Point | Baseline) -> str:
+    """Return what stands behind the name of a stale accuracy."""
+    return " (stale)" if item.stale else ""
+
+
 def front_table(view: StudyView) -> Table:
     """Return the front: accuracies with the gap to the test images, and prices."""
     shown = scales(view)
     costs = view.objectives[1:]
-    # Few chips have no 5th percentile: a column of dashes would say nothing.
     many = any(point.accuracy_percentile_5 is not None for point in view.front)
     measured = any(point.energy_measured_pj is not None for point in view.front)
     energy = shown.get("energy_pj") or scale_for("energy_pj", view.column(costs[0], view.front))
@@ -55,7 +60,7 @@ def front_table(view: StudyView) -> Table:
     def row(point: Point) -> tuple[str, ...]:
         prices = zip(costs, point.values[1:], strict=True)
         cells = [
-            f"#{point.number}",
+            f"#{point.number}{stale_mark(point)}",
             percent(point.values[0]),
             f"{100 * point.accuracy_std:.2f}",
             percent(point.accuracy_worst),
@@ -80,7 +85,7 @@ def front_table(view: StudyView) -> Table:
             *(("5th percentile [%]",) if many else ()),
             "ideal converter [%]",
             "test accuracy [%]",
-            _GAP,
+            GAP,
             *(shown[name].title for name in costs),
             *((f"energy, own data [{energy.unit}]",) if measured else ()),
         ),
@@ -99,6 +104,21 @@ def _front_note(view: StudyView) -> str:
         "its errors and without noise; it can also be lower. "
         "“Own data” prices a network with its own measured activity and weight density; the "
         "objective uses the declared ones."
+    )
+
+
+def hardware_table(view: StudyView) -> Table:
+    """Return the hardware of the front and the baselines; no columns if none is searched."""
+    named: list[tuple[str, Point | Baseline]] = [(f"#{p.number}", p) for p in view.front]
+    named += [(baseline.name, baseline) for baseline in view.baselines]
+    fields = [name for _, item in named[:1] for name, _ in item.settings]
+    return Table(
+        caption="The hardware of each: fields that were searched with the networks",
+        columns=("trial", *map(field_title, fields)),
+        rows=tuple(
+            (name, *(value_text(value) for _, value in item.settings)) for name, item in named
+        ),
+        note="Baselines are on the hardware as its file says.",
     )
 
 
@@ -150,108 +170,6 @@ def calibration_table(view: StudyView) -> Table:
         ),
         note="Fitted are converter ranges and batch norms, on training images, with the chip as "
         "the macro's file states it. Accuracies of the front are those of calibrated chips.",
-    )
-
-
-def compared_on(view: StudyView) -> str:
-    """Return on which images front and baselines can be compared: test if all were scored."""
-    scores = [point.test_accuracy for point in view.front]
-    scores += [baseline.test_accuracy for baseline in view.baselines]
-    return "validation" if None in scores else "test"
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A baseline against the cheapest point of the front that is at least as accurate.
-
-    If no point is, against the most accurate one.
-
-    Attributes:
-        number: The point's trial.
-        cost_ratio: Second objective of the baseline over that of the point.
-        lost: How much less accurate the point is (0..1); 0 if it is not.
-    """
-
-    number: int
-    cost_ratio: float
-    lost: float
-
-
-def compare(view: StudyView, baseline: Baseline) -> Comparison | None:
-    """Return the comparison; None if the baseline is broken or there is no front."""
-    on_test = compared_on(view) == "test"
-
-    def accuracy(item: Point | Baseline) -> float:
-        return item.test_accuracy if on_test and item.test_accuracy is not None else item.values[0]
-
-    if baseline.broken or not view.front:
-        return None
-    matches = [point for point in view.front if accuracy(point) >= accuracy(baseline)]
-    point = (
-        min(matches, key=lambda match: match.values[1])
-        if matches
-        else max(view.front, key=accuracy)
-    )
-    return Comparison(
-        number=point.number,
-        cost_ratio=baseline.values[1] / point.values[1],
-        lost=max(0.0, accuracy(baseline) - accuracy(point)),
-    )
-
-
-def verdict(view: StudyView, baseline: Baseline) -> str:
-    """Return what the front achieves against a baseline, in words."""
-    if baseline.broken:
-        lost = 100 * (baseline.ideal_accuracy - baseline.values[0])
-        if lost <= 0:
-            return "broken: at less than half of its float parent's accuracy; not compared"
-        return f"broken: loses {lost:.1f} pp to converter and noise; not compared"
-    found = compare(view, baseline)
-    if found is None:
-        return NOT_KNOWN
-    ratio = found.cost_ratio
-    factor = f"{ratio:.2f}{TIMES} less" if ratio >= 1 else f"{1 / ratio:.2f}{TIMES} more"
-    cost = scale_for(view.objectives[1], []).quantity
-    accuracy = f"{100 * found.lost:.1f} pp less accurate" if found.lost else "as accurate"
-    return f"#{found.number}: {factor} {cost}, {accuracy}"
-
-
-def baseline_table(view: StudyView) -> Table:
-    """Return the baselines with what the front achieves against each."""
-    shown = scales(view)
-    costs = view.objectives[1:]
-    against = f"front against it, on {compared_on(view)} images"
-    rows = tuple(
-        (
-            baseline.name,
-            percent(baseline.values[0]),
-            percent(baseline.ideal_accuracy),
-            percent(baseline.test_accuracy),
-            gap(baseline.values[0], baseline.test_accuracy),
-            *(
-                shown[name].number(value)
-                for name, value in zip(costs, baseline.values[1:], strict=True)
-            ),
-            verdict(view, baseline),
-        )
-        for baseline in view.baselines
-    )
-    return Table(
-        caption="Baselines: the largest network of the family with uniform bits, same recipe, "
-        "level and chips",
-        columns=(
-            "baseline",
-            "validation accuracy [%]",
-            "ideal converter [%]",
-            "test accuracy [%]",
-            _GAP,
-            *(shown[name].title for name in costs),
-            against,
-        ),
-        rows=rows,
-        words=(against,),
-        note="Against each baseline stands the cheapest point of the front that is at least as "
-        "accurate, or the most accurate one if none is.",
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cimsearch.figures.view_search import RandomSearch, RungView, SearchCost
+
 Value = int | float | str
 State = Literal["complete", "infeasible", "failed"]
 Components = Mapping[str, float]
@@ -95,6 +97,10 @@ class Point:
         layers: Its nodes in order of execution.
         components: Energy in pJ by component.
         reason: Why it is infeasible or failed.
+        settings: (name, value) of the hardware's fields that the study searches.
+        workloads: (name, accuracy) of each, where a chip runs several.
+        stale: The hardware that its accuracy was found on, where that scores otherwise than the
+            study's; empty if it is the study's own.
         conditions: Accuracy at each condition of the study; empty if it has none.
         calibration: Of each chip; None if what all chips have was fitted once.
     """
@@ -115,6 +121,9 @@ class Point:
     layers: tuple[LayerView, ...] = ()
     components: Components = field(default_factory=dict)
     reason: str = ""
+    settings: tuple[tuple[str, Value], ...] = ()
+    workloads: tuple[tuple[str, float], ...] = ()
+    stale: str = ""
     conditions: tuple[AtCondition, ...] = ()
     calibration: ChipCalibration | None = None
 
@@ -123,8 +132,13 @@ class Point:
 class Baseline:
     """A uniform network of the same family, trained and scored as the candidates are.
 
-    ``broken`` marks one that loses so much to the converter and the noise that beating it proves
-    nothing.
+    Attributes:
+        broken: Whether it loses so much to the converter and the noise that beating it proves
+            nothing.
+        infeasible: Which constraints it misses and by how much; empty if it holds them.
+        settings: What the hardware's file says of the fields that the study searches.
+        workloads: As of a point.
+        stale: Likewise.
     """
 
     name: str
@@ -132,6 +146,10 @@ class Baseline:
     ideal_accuracy: float
     test_accuracy: float | None = None
     broken: bool = False
+    infeasible: str = ""
+    settings: tuple[tuple[str, Value], ...] = ()
+    workloads: tuple[tuple[str, float], ...] = ()
+    stale: str = ""
     components: Components = field(default_factory=dict)
 
 
@@ -142,50 +160,6 @@ class GeneAxis:
     name: str
     choices: tuple[Value, ...]
     ordered: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchCost:
-    """What the search has used so far.
-
-    Attributes:
-        trained: Trials that were trained and scored.
-        failed: Trials that could not be scored.
-        infeasible: Trials that broke a constraint, priced but never trained.
-        reused: Scores taken from an earlier equal evaluation.
-        epochs: Trained epochs, of candidates and their float parents.
-        cpu_hours: Processor time of all workers.
-        wall_seconds: From launch to the last result.
-    """
-
-    trained: int = 0
-    failed: int = 0
-    infeasible: int = 0
-    reused: int = 0
-    epochs: int = 0
-    cpu_hours: float = 0.0
-    wall_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RungView:
-    """One rung of a study that has several.
-
-    Attributes:
-        epochs: Trained on a candidate, on top of those of the rungs below.
-        level: Fidelity that accuracies are scored at.
-        chips: Chip instances that an accuracy is of.
-        images: Validation images that are scored.
-        scored: Trials that have their accuracy.
-        agreement: Whether it ranks candidates as the next rung does, one line; empty at the last.
-    """
-
-    epochs: int
-    level: str
-    chips: int
-    images: int | str
-    scored: int
-    agreement: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,8 +208,13 @@ class StudyView:
         objectives: Names with units in them; the first is ``accuracy``.
         directions: ``maximize`` or ``minimize``, one an objective.
         reference_point: Of the hypervolume, in units of the objectives; accuracy at chance level.
-        hypervolume: (trial number, value as a share of the box up to the reference point).
+        missing_baselines: (name, why) of the uniform baselines that have no accuracy.
+        hypervolume: (trial number, value as a share of the box up to the reference point), one a
+            scored trial.
+        random_search: What random search has.
         constraints: One line each.
+        workloads: What the chip runs, where it runs several.
+        over_workloads: What a chip's accuracy is of theirs: ``mean`` or ``worst``.
         rungs: Of a study that has several, lowest first; all else is of the last of them.
         machines_mixed: Whether workers of different kinds took part.
         provenance: Further (what, value) rows, such as content hashes and versions.
@@ -258,9 +237,13 @@ class StudyView:
     credibility: Credibility
     points: tuple[Point, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    missing_baselines: tuple[tuple[str, str], ...] = ()
     hypervolume: tuple[tuple[int, float], ...] = ()
+    random_search: RandomSearch = field(default_factory=RandomSearch)
     genes: tuple[GeneAxis, ...] = ()
     constraints: tuple[str, ...] = ()
+    workloads: tuple[str, ...] = ()
+    over_workloads: str = "mean"
     rungs: tuple[RungView, ...] = ()
     machines_mixed: bool = False
     accuracy_statistic: str = "mean"

@@ -12,6 +12,14 @@ from cimsearch.orchestrate.loop import run_study
 from cimsearch.orchestrate.plan import Plan, check_feasible
 from cimsearch.orchestrate.progress import OnProgress, Phase, silent, snapshot
 from cimsearch.orchestrate.results import StudyResult, TrialResult, read_result
+from cimsearch.orchestrate.sources import (
+    as_attrs,
+    check_sources_readable,
+    find_sources,
+    find_sources_again,
+    other_data,
+    stored_sources,
+)
 from cimsearch.orchestrate.stalling import ENDED
 from cimsearch.orchestrate.starting import NOTHING, Start, begin, check_start
 from cimsearch.orchestrate.state import counts_in_budget, differing
@@ -22,9 +30,6 @@ from cimsearch.spec import Study
 from cimsearch.spec.study import StudySpec
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
-from cimsearch.training.data import check_readable
-from cimsearch.training.fingerprint import fingerprint
-from cimsearch.training.paths import resolve_path
 from cimsearch.workers import Executor, connect
 from cimsearch.workers.executor import Demands
 
@@ -69,7 +74,8 @@ def launch(
         storage: Database URL; see ``storage_url``.
         workers: Local worker processes; the study's own number if left out.
         cluster: Address of a dask scheduler to use instead of local workers.
-        data: Where the data lies, before what the study says.
+        data: Where the data lies, before what the study says; of several workloads, that of its
+            own space.
         executor: Where evaluations run, instead of dask.
         on_progress: Called with a snapshot after every step.
         start: What its first trials are; nothing for a study that goes on.
@@ -83,8 +89,10 @@ def launch(
         WorkerError: The cluster cannot be reached.
         UsageError: Its sampler needs what is not installed.
     """
-    plan = _plan(study, data)
-    check_readable(study.spec.data, plan.data_path)
+    check_installed(study.spec.sampler.name)
+    sources = find_sources(study, data)
+    check_sources_readable(study, sources)
+    plan = Plan.of(study, sources, study.spec.budget.trials)
     with closing(open_storage(storage_url(storage))) as database:
         row = db.find_study(database, study.name)
         if row is None:
@@ -130,10 +138,12 @@ def resume(
     with closing(open_storage(storage_url(storage), create=False)) as database:
         row = require_study(database, name)
         check_own(row)
-        moved = data or os.environ.get("CIMSEARCH_DATA")
-        plan = _plan(stored_study(database, row), data if moved else row.user_attrs["data_path"])
+        study = stored_study(database, row)
+        check_installed(study.spec.sampler.name)
+        sources = find_sources_again(study, row.user_attrs, data)
+        plan = Plan.of(study, sources, study.spec.budget.trials)
         check_equal(database, row, plan)
-        check_readable(plan.study.spec.data, plan.data_path)
+        check_sources_readable(study, sources)
         rows = db.trial_rows(database, row.id)
         trained = sum(counts_in_budget(trial) for trial in rows)
         if trials is not None and trials < trained:
@@ -156,13 +166,6 @@ def pareto_front(name: str, *, storage: str | None = None) -> list[TrialResult]:
         return list(read_result(database, require_study(database, name).id).front)
 
 
-def _plan(study: Study, data: str | None) -> Plan:
-    check_installed(study.spec.sampler.name)
-    path = resolve_path(study.spec.data, data, beside=study.path)
-    known = fingerprint(study.spec.data, path)
-    return Plan(study, path, known, study.spec.budget.trials)
-
-
 def _create(database: CimStorage, plan: Plan, start: Start) -> int:
     spec_hash = db.save_spec(database, "study", plan.study.to_json())
     return db.create_study(
@@ -175,10 +178,9 @@ def _create(database: CimStorage, plan: Plan, start: Start) -> int:
             "objectives": list(plan.study.spec.objectives),
             "reference": list(plan.reference),
             "lag": plan.study.spec.sampler.lag,
-            "data_fingerprint": plan.data_fingerprint,
             "version": cimsearch.__version__,
             "trials": plan.trials,
-            "data_path": plan.data_path,
+            **as_attrs(plan.sources),
             **start.as_attrs(),
         },
     )
@@ -206,8 +208,7 @@ def check_equal(database: CimStorage, row: db.StudyRow, plan: Plan) -> None:
     """
     there = stored_study(database, row)
     differences = differing(plan.study.identity(), there.identity())
-    if row.user_attrs.get("data_fingerprint") != plan.data_fingerprint:
-        differences.append("data: other files than the study was started with")
+    differences += other_data(plan.study, stored_sources(row.user_attrs), plan.sources)
     version = row.user_attrs.get("version")
     if version != cimsearch.__version__:
         differences.append(f"version: {version} in the database, {cimsearch.__version__} here")
@@ -232,7 +233,8 @@ def _run(
     with stop_on_signals() as stopping, leased(context, show_waiting, stopping):
         # Not part of the study's identity, but a resume from the database alone needs them.
         context.storage.set_study_user_attr(context.study_id, "trials", context.plan.trials)
-        context.storage.set_study_user_attr(context.study_id, "data_path", context.plan.data_path)
+        for name, value in as_attrs(context.plan.sources).items():
+            context.storage.set_study_user_attr(context.study_id, name, value)
         context.storage.set_study_user_attr(context.study_id, ENDED, None)
         begin(context, stopping)
         spec = context.plan.study.spec

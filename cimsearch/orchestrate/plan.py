@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from cimsearch.errors import SpaceError
-from cimsearch.evaluate import Job
+from cimsearch.evaluate import AnyJob, Job, JointJob
 from cimsearch.orchestrate.halving import Ladder
+from cimsearch.orchestrate.sources import Source, Sources
 from cimsearch.search.baselines import uniform_candidate
 from cimsearch.search.pricing import (
     Direction,
@@ -17,8 +18,9 @@ from cimsearch.search.pricing import (
 from cimsearch.search.problem import Problem
 from cimsearch.seeds import stream
 from cimsearch.space import AnySpace, Candidate, space_of
-from cimsearch.spec import Study
+from cimsearch.spec import Hardware, Study
 from cimsearch.spec.study import MAX_CHIPS
+from cimsearch.spec.workload import Workload, over_workloads
 
 # The final scoring trains and draws chips from streams that the search never used.
 TEST_REPLICATE = 1
@@ -38,12 +40,25 @@ class Plan:
         data_fingerprint: What its data is.
         trials: The budget: trained candidates after which the search ends. Promotions come on
             top.
+        also: The data of the workloads beside its own.
     """
 
     study: Study
     data_path: str | None
     data_fingerprint: str
     trials: int
+    also: Sources = ()
+
+    @classmethod
+    def of(cls, study: Study, sources: Sources, trials: int) -> "Plan":
+        """Return the plan of a study whose data has been found."""
+        own, *others = sources
+        return cls(study, own.path, own.fingerprint, trials, tuple(others))
+
+    @property
+    def sources(self) -> Sources:
+        """The data of all workloads."""
+        return (Source(self.data_path, self.data_fingerprint), *self.also)
 
     @cached_property
     def space(self) -> AnySpace:
@@ -59,10 +74,12 @@ class Plan:
     def reference(self) -> tuple[float, ...]:
         """The hypervolume's reference point, in objective units.
 
-        Chance accuracy, and 1.1 times the priced uniform 8-bit largest candidate.
+        Chance accuracy, and 1.1 times the priced uniform 8-bit largest candidate. Of several
+        workloads chance is that over them, and the price that of all their largest networks.
         """
         priced = price(self.study, uniform_candidate(self.space, self.study.hardware, 8))
-        chance = 1.0 / self.study.space.classes
+        chances = [1.0 / workload.space.classes for workload in self.study.workloads]
+        chance = over_workloads(self.study.spec.over_workloads, chances)
         return (chance, *(_REFERENCE_MARGIN * value for value in priced.objectives))
 
     @cached_property
@@ -78,33 +95,54 @@ class Plan:
             return None
         return Ladder(spec.halving, len(spec.rungs), tuple(self.directions), self.reference)
 
-    def job(self, candidate: Candidate, *, test: bool, rung: int | None = None) -> Job:
+    def job(self, candidate: Candidate, *, test: bool, rung: int | None = None) -> AnyJob:
         """Return the job that trains ``candidate`` and scores it on validation or test images.
 
         Args:
-            candidate: The network.
+            candidate: The network, or one of each workload.
             test: Whether on test images, trained anew.
             rung: At which rung, counted from 0; the last if left out.
         """
-        rungs = self.study.spec.rungs
-        place = len(rungs) - 1 if rung is None else rung
+        spec, workloads = self.study.spec, self.study.workloads
+        place = len(spec.rungs) - 1 if rung is None else rung
+        machine = self.study.machine(candidate.settings)
+        networks = [member for _, member in candidate.members] or [candidate]
+        jobs = tuple(
+            self._job(network, workload, source, machine, place, test=test)
+            for network, workload, source in zip(networks, workloads, self.sources, strict=True)
+        )
+        return JointJob(jobs, spec.over_workloads) if len(jobs) > 1 else jobs[0]
+
+    def _job(
+        self,
+        network: Candidate,
+        workload: Workload,
+        source: Source,
+        machine: Hardware,
+        rung: int,
+        *,
+        test: bool,
+    ) -> Job:
+        """Return the job of the network of one workload."""
+        spec = self.study.spec
         return Job(
-            candidate_hash=candidate.hash,
-            blueprint=candidate.blueprint,
-            parent=candidate.parent,
-            hardware=self.study.machine(candidate.settings),
-            data=self.study.spec.data,
-            data_path=self.data_path,
-            data_fingerprint=self.data_fingerprint,
-            recipe=self.study.spec.recipe,
-            rung=rungs[place],
-            earlier=rungs[:place],
-            study_seed=self.study.spec.seed,
+            candidate_hash=network.hash,
+            blueprint=network.blueprint,
+            parent=network.parent,
+            hardware=machine,
+            data=workload.data,
+            data_path=source.path,
+            data_fingerprint=source.fingerprint,
+            recipe=workload.recipe,
+            rung=spec.rungs[rung],
+            earlier=spec.rungs[:rung],
+            study_seed=spec.seed,
             replicate=TEST_REPLICATE if test else 0,
             first_chip=TEST_FIRST_CHIP if test else 0,
             split="test" if test else "validation",
-            calibration=self.study.spec.calibration,
-            cache=self.study.spec.cluster.cache,
+            calibration=spec.calibration,
+            cache=spec.cluster.cache,
+            workload=workload.name if len(self.study.workloads) > 1 else "",
         )
 
     def with_trials(self, trials: int | None) -> "Plan":

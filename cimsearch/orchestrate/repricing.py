@@ -13,6 +13,7 @@ from cimsearch.orchestrate.evaluations import layer_rows
 from cimsearch.orchestrate.fronts import fronts_of, last_front
 from cimsearch.orchestrate.plan import Plan
 from cimsearch.orchestrate.stale import differences
+from cimsearch.orchestrate.state import DERIVED
 from cimsearch.search.pricing import Priced, energy_measured_pj, price
 from cimsearch.search.samplers import distributions, genes_of
 from cimsearch.space import Candidate, space_of
@@ -21,9 +22,6 @@ from cimsearch.store import CimStorage
 from cimsearch.store import records as db
 from cimsearch.store.archive import IMPORTED, KEY_PREFIX
 from cimsearch.store.derived import DerivedEvaluation, DerivedStudy, DerivedTrial
-
-_DERIVED = "derived"
-"""The attribute of a repriced study that tells what it follows from."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Repriced:
 def is_repriced(row: db.StudyRow) -> bool:
     """Tell whether a study was repriced in this database, not imported as such from a file."""
     origin = row.user_attrs.get(IMPORTED)
-    return _DERIVED in row.user_attrs and origin == row.user_attrs[_DERIVED]["origin"]
+    return DERIVED in row.user_attrs and origin == row.user_attrs[DERIVED]["origin"]
 
 
 class Repricing:
@@ -125,7 +123,7 @@ class Repricing:
             # Candidates: promotions are not counted.
             "trials": sum(not trial.rung for trial in self.trained),
             IMPORTED: origin,
-            _DERIVED: {
+            DERIVED: {
                 "study": self.row.name,
                 "hardware": self.old.hardware.name,
                 "origin": origin,

@@ -1,6 +1,5 @@
 """Finding the stale accuracies of a repriced study anew, on its own hardware."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,19 +7,21 @@ from contextlib import closing, contextmanager
 from uuid import uuid4
 
 from cimsearch.errors import DataError, StudyError
-from cimsearch.evaluate import Job
+from cimsearch.evaluate import AnyJob
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.launch import require_study, storage_url, stored_study
 from cimsearch.orchestrate.lease import leased
 from cimsearch.orchestrate.plan import Plan
 from cimsearch.orchestrate.repricing import is_repriced
+from cimsearch.orchestrate.sources import (
+    check_sources_readable,
+    find_sources_again,
+    stored_sources,
+)
 from cimsearch.orchestrate.stale_work import Change, OnChange, RescoreResult, StaleWork
 from cimsearch.orchestrate.stopping import Stopping, stop_on_signals
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
-from cimsearch.training.data import check_readable
-from cimsearch.training.fingerprint import fingerprint
-from cimsearch.training.paths import resolve_path
 from cimsearch.workers import Demands, Event, Executor, connect
 
 _POLL_S = 0.5
@@ -96,19 +97,17 @@ def _plan(database: CimStorage, row: db.StudyRow, data: str | None) -> Plan:
         DataError: It is missing, or other data than the study's.
     """
     study = stored_study(database, row)
-    moved = data or os.environ.get("CIMSEARCH_DATA")
-    path = resolve_path(
-        study.spec.data, data if moved else row.user_attrs["data_path"], beside=None
-    )
-    found, wanted = fingerprint(study.spec.data, path), row.user_attrs["data_fingerprint"]
-    if found != wanted:
-        raise DataError(
-            f"{path or study.spec.data.kind}: not the data of study {row.name!r}: its fingerprint "
-            f"is {found[:12]}, not {wanted[:12]}",
-            "name the place of the same files with --data",
-        )
-    check_readable(study.spec.data, path)
-    return Plan(study, path, found, row.user_attrs["trials"])
+    sources = find_sources_again(study, row.user_attrs, data)
+    known = stored_sources(row.user_attrs)
+    for workload, found, wanted in zip(study.workloads, sources, known, strict=True):
+        if found.fingerprint != wanted.fingerprint:
+            raise DataError(
+                f"{found.path or workload.data.kind}: not the data of study {row.name!r}: its "
+                f"fingerprint is {found.fingerprint[:12]}, not {wanted.fingerprint[:12]}",
+                "name the place of the same files with --data",
+            )
+    check_sources_readable(study, sources)
+    return Plan.of(study, sources, row.user_attrs["trials"])
 
 
 @contextmanager
@@ -144,7 +143,7 @@ class _Rescoring:
 
     def __init__(self, work: StaleWork, executor: Executor, stopping: Stopping) -> None:
         self.work, self.executor, self.stopping = work, executor, stopping
-        self.running: dict[str, tuple[db.EvaluationRow, Job]] = {}
+        self.running: dict[str, tuple[db.EvaluationRow, AnyJob]] = {}
         self.lost: Counter[int] = Counter()
         self.draining_since_s: float | None = None
 

@@ -8,18 +8,19 @@ from typing import Any
 
 from cimsearch.evaluate import Score
 from cimsearch.orchestrate.agreement import Agreement, agreements
+from cimsearch.orchestrate.baseline_results import (
+    BaselineResult,
+    baseline_results,
+    missing_baselines,
+)
 from cimsearch.orchestrate.stalling import ENDED, EndedBy
-from cimsearch.orchestrate.state import STARTED, front_of, is_scored
+from cimsearch.orchestrate.state import DERIVED, STARTED, front_of, is_scored, was_uniform
 from cimsearch.search.samplers import genes_of
 from cimsearch.space import Candidate, space_of
 from cimsearch.spec import Study
+from cimsearch.spec.settings import setting_of
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
-
-# More than this under its own ideal-ADC accuracy, a baseline is broken by the converter: to beat
-# it would prove nothing.
-_BROKEN_BELOW_IDEAL = 0.03
-_BROKEN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class TrialResult:
         energy_measured_pj: Energy at the candidate's own measured activity and density.
         evaluation_id: Its row in the database; None if it was never to be trained.
         reused: Whether the score came from an earlier equal evaluation.
+        uniform: Whether its candidate was drawn uniformly, by whatever sampler.
         reason: Why it failed.
     """
 
@@ -63,30 +65,8 @@ class TrialResult:
     energy_measured_pj: float | None
     evaluation_id: int | None
     reused: bool
+    uniform: bool
     reason: str
-
-
-@dataclass(frozen=True)
-class BaselineResult:
-    """A uniform network, trained and scored as the candidates are."""
-
-    name: str
-    objectives: Mapping[str, float]
-    candidate: Candidate
-    cost: Mapping[str, Any]
-    score: Score
-    test: Score | None
-    test_accuracy: float | None
-
-    @property
-    def broken(self) -> bool:
-        """Whether converter and noise cost it more than 3 points, or most of what its parent has.
-
-        Steps are fitted to the noise, so on very noisy hardware an ideal converter is no help.
-        """
-        score = self.score
-        lost = score.ideal_accuracy - score.accuracy_at_best > _BROKEN_BELOW_IDEAL
-        return lost or score.accuracy_at_best < _BROKEN_SHARE * score.float_accuracy
 
 
 @dataclass(frozen=True)
@@ -102,8 +82,10 @@ class StudyResult:
         budget: Trained candidates after which no more are proposed; promotions come on top.
         trials: Every trial, in order of number.
         baselines: The uniform baselines that were scored.
+        missing_baselines: Why each of the others has no accuracy, by name.
         evaluations: Every training that ended, trials, baselines and test scorings.
         ended_by: What ended the search; None before it ended.
+        repriced: Whether it is another study's networks on other hardware.
         started: What it began with, if it began with anything: ``study``, ``baselines`` and how
             many candidates had each of the ``fates`` of ``orchestrate.starting``.
     """
@@ -116,8 +98,10 @@ class StudyResult:
     budget: int
     trials: tuple[TrialResult, ...]
     baselines: tuple[BaselineResult, ...]
+    missing_baselines: Mapping[str, str]
     evaluations: tuple[db.EvaluationRow, ...]
     ended_by: EndedBy | None
+    repriced: bool
     started: Mapping[str, Any] | None
 
     @property
@@ -136,6 +120,16 @@ class StudyResult:
     def failures(self) -> dict[str, int]:
         """How often each reason made an evaluation fail: trials, baselines, test scorings."""
         return dict(Counter(row.fail_reason for row in self.evaluations if row.fail_reason))
+
+    def settings_of(self, candidate: Candidate) -> tuple[tuple[str, int | float | str], ...]:
+        """Return what the hardware's searched fields are for a candidate; none if none is.
+
+        A uniform baseline is on the hardware as its file says.
+        """
+        study = self.study
+        if study.machines is None or candidate.settings:
+            return candidate.settings
+        return tuple((n, setting_of(study.hardware, n)) for n, _ in study.machines.fields)
 
     @property
     def last_rung(self) -> tuple[TrialResult, ...]:
@@ -177,9 +171,11 @@ def read_result(storage: CimStorage, study_id: int) -> StudyResult:
         agreements=agreements(trials, rungs),
         budget=row.user_attrs.get("trials", study.spec.budget.trials),
         trials=tuple(map(reader.trial, trials)),
-        baselines=tuple(reader.baselines()),
+        baselines=baseline_results(study, evaluations),
+        missing_baselines=missing_baselines(study, evaluations),
         evaluations=tuple(evaluations),
         ended_by=row.user_attrs.get(ENDED),
+        repriced=DERIVED in row.user_attrs,
         started=row.user_attrs.get(STARTED),
     )
 
@@ -224,30 +220,9 @@ class _Reader:
             energy_measured_pj=row.user_attrs.get("energy_measured_pj"),
             evaluation_id=row.evaluation_id,
             reused=bool(row.user_attrs.get("reused", False)),
+            uniform=was_uniform(row.user_attrs.get("sampler", {})),
             reason=row.fail_reason or "",
         )
-
-    def baselines(self) -> list[BaselineResult]:
-        """Return the baselines that have a score."""
-        found = []
-        for row in self.rows.values():
-            score = _score(row)
-            if row.role == "baseline" and score is not None:
-                cost = json.loads(row.cost)
-                names = self.study.spec.objectives[1:]
-                accuracy = score.accuracy_by(self.study.spec.accuracy_statistic)
-                found.append(
-                    BaselineResult(
-                        name=row.label,
-                        objectives={"accuracy": accuracy} | {n: cost[n] for n in names},
-                        candidate=Candidate.from_json(row.candidate),
-                        cost=cost,
-                        score=score,
-                        test=self.tests.get(row.label),
-                        test_accuracy=self._test_accuracy(row.label),
-                    )
-                )
-        return found
 
     def _test_accuracy(self, label: str) -> float | None:
         test = self.tests.get(label)

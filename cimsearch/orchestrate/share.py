@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cimsearch.errors import CimsearchError, StorageError, StudyError, UsageError
-from cimsearch.evaluate import Job
+from cimsearch.evaluate import read_job
+from cimsearch.evaluate.joint import members_of
 from cimsearch.evaluate.weights import kept_weights
 from cimsearch.orchestrate.launch import require_study, storage_url
-from cimsearch.orchestrate.results import StudyResult, read_result
+from cimsearch.orchestrate.results import StudyResult, TrialResult, read_result
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store.archive import SUFFIX
 from cimsearch.store.archive_export import write_archive
@@ -71,18 +72,24 @@ def _networks(result: StudyResult) -> Iterator[tuple[str, bytes]]:
     rows = {row.id: row for row in result.evaluations}
     for trial in sorted(result.front, key=lambda trial: trial.number):
         row = rows[trial.evaluation_id] if trial.evaluation_id is not None else None
-        content = None
-        if row is not None and trial.score is not None:
-            content = kept_weights(Job.from_json(row.job), trial.score.fingerprint)
-        if content is None:
-            raise StudyError(
-                f"{result.name}: the trained network of trial {trial.number} is not in the "
-                "workers' cache, or not any more",
-                "export where that cache is (CIMSEARCH_CACHE, or cluster.cache in the study file, "
-                "a place that all workers reach); keep more of it with CIMSEARCH_CACHE_GB; or "
-                "export without --weights",
-            )
-        yield f"trial-{trial.number}.safetensors", content
+        if row is None or trial.score is None:
+            raise _not_kept(result, trial)
+        for job in members_of(read_job(row.job)):
+            content = kept_weights(job, trial.score.fingerprint)
+            if content is None:
+                raise _not_kept(result, trial)
+            of_workload = f"-{job.workload}" if job.workload else ""
+            yield f"trial-{trial.number}{of_workload}.safetensors", content
+
+
+def _not_kept(result: StudyResult, trial: TrialResult) -> StudyError:
+    return StudyError(
+        f"{result.name}: the trained network of trial {trial.number} is not in the "
+        "workers' cache, or not any more",
+        "export where that cache is (CIMSEARCH_CACHE, or cluster.cache in the study file, "
+        "a place that all workers reach); keep more of it with CIMSEARCH_CACHE_GB; or "
+        "export without --weights",
+    )
 
 
 def import_study(file: str, *, name: str | None = None, storage: str | None = None) -> Imported:

@@ -21,8 +21,13 @@ def stale_rows(rows: Iterable[db.EvaluationRow], study: Study) -> dict[int, db.E
     """
     if study.machines is not None:
         return {}
-    taken_over = (row for row in rows if row.key.startswith(KEY_PREFIX))
+    taken_over = (row for row in rows if is_taken_over(row))
     return {row.id: row for row in taken_over if differences(row, study.hardware)}
+
+
+def is_taken_over(row: db.EvaluationRow) -> bool:
+    """Whether a score came with a study that was imported or repriced."""
+    return row.key.startswith(KEY_PREFIX)
 
 
 def differences(row: db.EvaluationRow, hardware: Hardware) -> tuple[str, ...]:
@@ -31,8 +36,10 @@ def differences(row: db.EvaluationRow, hardware: Hardware) -> tuple[str, ...]:
 
 
 def hardware_of(row: db.EvaluationRow) -> Hardware:
-    """Return the hardware that a score was found on."""
-    return _parsed(canonical_json(json.loads(row.job)["hardware"]))
+    """Return the hardware that a score was found on: of several workloads, that of all."""
+    job = json.loads(row.job)
+    network = job["members"][0] if "members" in job else job
+    return _parsed(canonical_json(network["hardware"]))
 
 
 @lru_cache(maxsize=16)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from cimsearch.evaluate import Job, Score
+from cimsearch.evaluate import AnyJob, Score, read_job
+from cimsearch.evaluate.joint import members_of, with_members
 from cimsearch.orchestrate.context import Context
 from cimsearch.orchestrate.fronts import Fronts, fronts_of, last_front
 from cimsearch.orchestrate.stale import stale_rows
@@ -94,17 +95,19 @@ class StaleWork:
         """Return what an evaluation is to a reader."""
         return row.label if row.trial_id is None else f"trial {self.trials[row.id].number}"
 
-    def job(self, row: db.EvaluationRow) -> Job:
+    def job(self, row: db.EvaluationRow) -> AnyJob:
         """Return the job of an evaluation on the study's own hardware."""
-        study = self.context.plan.study
-        return replace(
-            Job.from_json(row.job),
-            hardware=study.hardware,
-            data_path=self.context.plan.data_path,
-            cache=study.spec.cluster.cache,
+        study, found = self.context.plan.study, read_job(row.job)
+        cache = study.spec.cluster.cache
+        return with_members(
+            found,
+            [
+                replace(job, hardware=study.hardware, data_path=source.path, cache=cache)
+                for job, source in zip(members_of(found), self.context.plan.sources, strict=True)
+            ],
         )
 
-    def take(self, row: db.EvaluationRow, job: Job, text: str) -> None:
+    def take(self, row: db.EvaluationRow, job: AnyJob, text: str) -> None:
         """Write a score that was found, with what it changes."""
         study = self.context.plan.study
         score, before = Score.from_json(text), Score.from_json(row.score or "")

@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsearch import pareto
+from cimsearch.search import generations, niching
 from cimsearch.search.history import Seen, State
+from cimsearch.search.problem import UNIFORM
 from cimsearch.search.samplers import genes_of
 from cimsearch.space import AnySpace
 from cimsearch.store.rows import FrontChange, TrialRow
 
 STARTED = "started"
 """The name under which a study's row says what it began with; missing until all of it is added."""
+
+DERIVED = "derived"
+"""The name under which a repriced study's row says what it follows from."""
 
 INHERITED = "inherited"
 """What is noted with a trial that a warm start brought with its score."""
@@ -45,6 +50,15 @@ def is_inherited(attrs: Mapping[str, Any]) -> bool:
     Such a trial is history, but no part of its study's budget.
     """
     return attrs.get(INHERITED) is True
+
+
+def was_uniform(attrs: Mapping[str, Any]) -> bool:
+    """Whether a trial, given what was noted with its proposal, is a uniform draw.
+
+    Optuna's NSGA-II and NSGA-III draw their first generation so, and note that it is the first.
+    """
+    first = any(attrs.get(each.GENERATION) == 0 for each in (generations, niching))
+    return first or UNIFORM.items() <= attrs.items()
 
 
 def counts_in_budget(trial: TrialRow) -> bool:

@@ -11,6 +11,7 @@ from cimsearch.orchestrate.launch import check_equal, check_own, storage_url
 from cimsearch.orchestrate.lease import leased
 from cimsearch.orchestrate.plan import Plan
 from cimsearch.orchestrate.proposing import add_proposal
+from cimsearch.orchestrate.sources import stored_sources
 from cimsearch.orchestrate.stalling import ENDED
 from cimsearch.orchestrate.starting import FROM
 from cimsearch.orchestrate.stopping import never
@@ -60,7 +61,7 @@ def enqueue(name: str, wanted: Sequence[Wanted], *, storage: str | None = None) 
         check_own(row)
         attrs = row.user_attrs
         study = stored_study(database, row)
-        plan = Plan(study, attrs["data_path"], attrs["data_fingerprint"], attrs["trials"])
+        plan = Plan.of(study, stored_sources(attrs), attrs["trials"])
         check_equal(database, row, plan)
         context = Context(plan, database, row.id)
         proposals = [_proposal(plan.space, genes) for genes in wanted]

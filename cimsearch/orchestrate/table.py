@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import cimsearch
 from cimsearch.errors import StudyError, UsageError
 from cimsearch.evaluate import Job, Score
+from cimsearch.evaluate.joint import members_of
 from cimsearch.evaluate.version import code_hash
 from cimsearch.orchestrate.plan import Plan
 from cimsearch.search.pricing import estimate_batch
@@ -71,7 +72,7 @@ def build_table(
     Raises:
         SpaceError: The space has too many candidates.
         HardwareError: A candidate asks what the hardware cannot do.
-        UsageError: The file has another suffix.
+        UsageError: The file has another suffix, or the study several workloads.
         DataError: The data is missing or not as declared.
         StudyError: An evaluation failed; what was scored is kept.
         WorkerError: Workers cannot be started.
@@ -147,7 +148,7 @@ class _Work:
     def job(self, candidate: int, replicate: int, rung: int) -> Job:
         """Return the job of a candidate at a rung."""
         rungs = self.plan.study.spec.rungs
-        job = self.plan.job(self.candidates[candidate], test=False)
+        (job,) = members_of(self.plan.job(self.candidates[candidate], test=False))
         return replace(job, rung=rungs[rung], earlier=rungs[:rung], replicate=replicate)
 
     def _chain(self, candidate: int, replicate: int) -> _Chain:
@@ -157,6 +158,11 @@ class _Work:
 
 
 def _work(study: Study, replicates: int, data: str | None) -> _Work:
+    if len(study.workloads) > 1:
+        raise UsageError(
+            f"{study.name}: found {len(study.workloads)} workloads; a table is of one",
+            "give each workload a study of its own",
+        )
     path = resolve_path(study.spec.data, data, beside=study.path)
     check_readable(study.spec.data, path)
     known = fingerprint(study.spec.data, path)

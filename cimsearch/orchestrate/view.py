@@ -1,7 +1,6 @@
 """A study's result as the figures and the report take it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from cimsearch.blueprint import Node
 from cimsearch.cost import COMPONENTS, validated_components
 from cimsearch.evaluate import Score
 from cimsearch.evaluate.distribution import STATISTIC_NAMES
+from cimsearch.figures.settings import choices_text
 from cimsearch.figures.view import (
     AtCondition,
     Baseline,
@@ -18,15 +18,18 @@ from cimsearch.figures.view import (
     GeneAxis,
     LayerView,
     Point,
-    RungView,
-    SearchCost,
     StudyView,
 )
-from cimsearch.orchestrate.results import BaselineResult, StudyResult, TrialResult
+from cimsearch.figures.view_search import RungView
+from cimsearch.orchestrate.baseline_results import BaselineResult, missed
+from cimsearch.orchestrate.results import StudyResult, TrialResult
+from cimsearch.orchestrate.search_view import hypervolume_history, random_search, search_cost
+from cimsearch.orchestrate.stale import stale_labels
 from cimsearch.orchestrate.stalling import ENDED_BY
-from cimsearch.orchestrate.state import front_of
 from cimsearch.space import Candidate, space_of
-from cimsearch.spec.study import Bound
+from cimsearch.spec import Study
+from cimsearch.spec.data import DataSpec
+from cimsearch.spec.study import AccuracyStatistic, Bound
 
 _STATES: Mapping[str, Literal["complete", "infeasible", "failed"]] = {
     "complete": "complete",
@@ -39,19 +42,23 @@ def study_view(result: StudyResult) -> StudyView:
     """Return everything a report shows of a study, finished or not."""
     study, spec = result.study, result.study.spec
     space = space_of(study)
+    names = tuple(workload.name for workload in study.workloads)
     scores = [t.score for t in result.last_rung if t.score is not None]
+    stale = {label: hardware.name for label, hardware in stale_labels(result).items()}
     return StudyView(
         name=spec.name,
         summary=spec.summary,
-        hardware=f"{study.hardware.name} in {study.hardware.system_name}",
+        hardware=f"{study.hardware.name} in {study.hardware.system_name}{_searched(study)}",
         hardware_source=study.hardware.source,
-        space=f"{study.space.name}: {len(space.genes)} genes, {space.size:.3g} candidates",
+        space=f"{space.name}: {len(space.genes)} genes, {space.size:.3g} candidates",
         data=_data_line(result),
         search=(
             f"{spec.sampler.name}, population {spec.sampler.population}, lag {spec.sampler.lag}, "
             f"seed {spec.seed}, {result.budget} trained candidates"
             f"{_halving(result)}{_ended(result)}"
         ),
+        workloads=names if len(names) > 1 else (),
+        over_workloads=spec.over_workloads,
         rungs=_rungs(result),
         level=spec.rung.score_level,
         chips=spec.rung.chips,
@@ -61,16 +68,20 @@ def study_view(result: StudyResult) -> StudyView:
         objectives=spec.objectives,
         directions=result.directions,
         reference_point=result.reference,
-        cost=_search_cost(result),
+        cost=search_cost(result),
         credibility=_credibility(result),
         points=tuple(
-            _point(trial, spec.objectives, study.machine(trial.candidate.settings).macro.adc_bits)
+            _point(result, trial, stale.get(f"trial {trial.number}", ""))
             for trial in result.trials
             if trial.state in _STATES
             and (trial.state != "complete" or trial.rung == len(spec.rungs) - 1)
         ),
-        baselines=tuple(map(_baseline, result.baselines)),
-        hypervolume=tuple(_hypervolume(result)),
+        baselines=tuple(
+            _baseline(result, found, stale.get(found.name, "")) for found in result.baselines
+        ),
+        missing_baselines=tuple(result.missing_baselines.items()),
+        hypervolume=hypervolume_history(result),
+        random_search=random_search(result),
         genes=tuple(
             GeneAxis(name=g.name, choices=g.choices, ordered=g.ordered) for g in space.genes
         ),
@@ -84,6 +95,13 @@ def study_view(result: StudyResult) -> StudyView:
             ("machine", scores[0].fingerprint if scores else "none yet"),
         ),
     )
+
+
+def _searched(study: Study) -> str:
+    """Return which fields of the hardware are searched, with their choices."""
+    if study.machines is None:
+        return ""
+    return f"; searched with the networks: {choices_text(study.machines.fields)}"
 
 
 def _ended(result: StudyResult) -> str:
@@ -119,11 +137,25 @@ def _rungs(result: StudyResult) -> tuple[RungView, ...]:
 
 
 def _data_line(result: StudyResult) -> str:
-    data = result.study.spec.data
+    workloads = result.study.workloads
+    lines = [_data_of(workload.data) for workload in workloads]
+    if len(lines) == 1:
+        return lines[0]
+    named = zip(workloads, lines, strict=True)
+    return "; ".join(f"{workload.name}: {line}" for workload, line in named)
+
+
+def _data_of(data: DataSpec) -> str:
     return (
         f"{data.kind}, {data.classes} classes, shape {'x'.join(map(str, data.shape))}, "
         f"{100 * data.validation_frac:.0f} % of the training images for validation"
     )
+
+
+def _workloads(score: Score | None, statistic: AccuracyStatistic) -> tuple[tuple[str, float], ...]:
+    """Return the accuracy of each workload, where a chip runs several."""
+    found = score.workloads if score else ()
+    return tuple((each.name, each.accuracy_by(statistic)) for each in found)
 
 
 def _values(trial: TrialResult, objectives: tuple[str, ...]) -> tuple[float, ...]:
@@ -133,12 +165,13 @@ def _values(trial: TrialResult, objectives: tuple[str, ...]) -> tuple[float, ...
     return (0.0, *(float(trial.cost[name]) for name in objectives[1:]))
 
 
-def _point(trial: TrialResult, objectives: tuple[str, ...], own_adc_bits: int) -> Point:
+def _point(result: StudyResult, trial: TrialResult, stale: str) -> Point:
     score = trial.score
+    own_adc_bits = result.study.machine(trial.candidate.settings).macro.adc_bits
     return Point(
         number=trial.number,
         state=_STATES[trial.state],
-        values=_values(trial, objectives),
+        values=_values(trial, result.study.spec.objectives),
         on_front=trial.on_front,
         genes=trial.genes,
         accuracy_std=score.accuracy_std if score else 0.0,
@@ -151,10 +184,10 @@ def _point(trial: TrialResult, objectives: tuple[str, ...], own_adc_bits: int) -
         energy_measured_pj=trial.energy_measured_pj,
         layers=_layers(trial.candidate, trial.cost, own_adc_bits) if trial.cost else (),
         components=trial.cost["components"] if trial.cost else {},
-        reason=trial.reason
-        or ", ".join(
-            f"{name} by {100 * v:.0f} %" for name, v in trial.constraints.items() if v > 0
-        ),
+        reason=trial.reason or missed(trial.constraints),
+        settings=result.settings_of(trial.candidate),
+        workloads=_workloads(score, result.study.spec.accuracy_statistic),
+        stale=stale,
         conditions=tuple(
             AtCondition(label=part.label, mean=part.accuracy, worst=part.accuracy_worst)
             for part in (score.conditions if score else ())
@@ -209,55 +242,18 @@ def _pruned(node: Node, parent: Node) -> float | None:
     return 1 - node.out_shape[0] / parent.out_shape[0]
 
 
-def _baseline(found: BaselineResult) -> Baseline:
+def _baseline(result: StudyResult, found: BaselineResult, stale: str) -> Baseline:
     return Baseline(
         name=found.name,
         values=tuple(found.objectives.values()),
         ideal_accuracy=found.score.ideal_accuracy,
         test_accuracy=found.test_accuracy,
         broken=found.broken,
+        infeasible=found.infeasible,
+        settings=result.settings_of(found.candidate),
+        workloads=_workloads(found.score, result.study.spec.accuracy_statistic),
+        stale=stale,
         components=found.cost["components"],
-    )
-
-
-def _hypervolume(result: StudyResult) -> list[tuple[int, float]]:
-    """Return (trial number, hypervolume of the trials up to it)."""
-    points: list[tuple[int, tuple[float, ...]]] = []
-    history = []
-    for trial in result.last_rung:
-        if trial.state == "complete":
-            points.append((trial.number, tuple(trial.objectives.values())))
-            front = front_of(points, result.directions, result.reference)
-            history.append((trial.number, front.hypervolume))
-    return history
-
-
-def _search_cost(result: StudyResult) -> SearchCost:
-    """Return what the study used: trials, baselines, and the scoring on test images.
-
-    A float parent counts once for each replicate it was trained in, and a rung's epochs once for
-    each candidate, as workers keep both.
-    """
-    rungs = result.study.spec.rungs
-    own_epochs = {t.evaluation_id: rungs[t.rung].epochs for t in result.trials if t.rung}
-    reused = {trial.evaluation_id for trial in result.trials if trial.reused}
-    rows = [row for row in result.evaluations if row.ended is not None and row.id not in reused]
-    scores = [(row, Score.from_json(row.score)) for row in rows if row.score is not None]
-    parents = {
-        (Candidate.from_json(row.candidate).parent.hash, row.role == "test"): score.parent_epochs
-        for row, score in scores
-    }
-    ended = [row.ended for row in rows if row.ended]
-    wall = max(ended) - min(row.created for row in rows) if rows else timedelta()
-    return SearchCost(
-        trained=result.count("complete"),
-        failed=result.count("failed"),
-        infeasible=result.count("infeasible"),
-        reused=len(reused),
-        epochs=sum(own_epochs.get(row.id, score.epochs) for row, score in scores)
-        + sum(parents.values()),
-        cpu_hours=sum(score.cpu_seconds for _, score in scores) / 3600,
-        wall_seconds=wall.total_seconds(),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from cimsearch.errors import UsageError
 from cimsearch.search.domain import Domain
 from cimsearch.search.history import Seen
-from cimsearch.search.problem import Algorithm, Child, Draws, Problem
+from cimsearch.search.problem import UNIFORM, Algorithm, Child, Draws, Problem
 from cimsearch.spec.study import Sampler, SamplerName
 
 # The module of each: in it the algorithm has its name.
@@ -60,7 +60,7 @@ def uniform(
 ) -> Iterator[Child]:
     """Yield uniform draws."""
     for attempt in count():
-        yield Child(tuple(problem.domain.sample(1, draws.stream(attempt))[0].tolist()))
+        yield Child(tuple(problem.domain.sample(1, draws.stream(attempt))[0].tolist()), UNIFORM)
 
 
 def then_uniform(

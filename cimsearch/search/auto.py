@@ -1,16 +1,19 @@
 """The default algorithm: a few uniform draws, then screening by a surrogate, then evolution.
 
-Screening gains most while there are few results, and costs more with each. So it ends after some
-hundred, and NSGA-II (from 4 objectives NSGA-III) goes on from everything that was seen, at a cost
-that hardly grows. ``benchmarks/search_quality.py`` compares it with others.
+What is known to be infeasible is not drawn while anything else is. Screening gains most while
+there are few results, and costs more with each. So it ends after some hundred, and NSGA-II (from 4
+objectives NSGA-III) goes on from everything that was seen, at a cost that hardly grows.
+``benchmarks/search_quality.py`` compares it with others.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+import numpy as np
 
 from cimsearch.search.algorithms import uniform
 from cimsearch.search.evolution import nsga2, nsga3
-from cimsearch.search.features import vectors_of
+from cimsearch.search.features import prices_of, vectors_of
 from cimsearch.search.history import Group, Seen
 from cimsearch.search.problem import Child, Draws, Problem
 from cimsearch.search.screening import screened, usable_results
@@ -19,6 +22,14 @@ from cimsearch.spec.study import Sampler
 # So many results are uniform draws', and up to so many a surrogate is fitted to.
 FIRST, MOST = 16, 300
 
+# After so many results where nothing is priced, so large a share of trials is evolution's. (Mixed
+# DTLZ2, hypervolume after 300 results, mean of 6 seeds: 57.9 without, 59.7 with, more in each;
+# mixed ZDT1, 4 seeds: 4.64 without, 4.62 with.)
+_SURE, _SHARED = 100, 0.5
+
+# If of so many uniform draws all are infeasible, evolution is left to find what is feasible.
+_DRAWN = 50
+
 
 def auto(
     problem: Problem, settings: Sampler, history: Sequence[Seen], draws: Draws
@@ -26,8 +37,9 @@ def auto(
     """Yield uniform draws, screened children or those of evolution, by how many results there are.
 
     With ``screening`` off there are no screened ones, and a share ``unscreened_frac`` of the
-    trials that would be screened, every so many of them, is evolution's in any case. So are the
-    children that follow the screened ones, should all of these be known.
+    trials that would be screened, every so many of them, is evolution's in any case; a larger one
+    after a while, where nothing is priced. So are the children that follow the screened ones,
+    should all of these be known.
     """
     evolution = nsga3 if len(problem.directions) > 3 else nsga2
     evolved = evolution(problem, settings, history, draws)
@@ -35,10 +47,26 @@ def auto(
     if not settings.screening or len(results) > MOST:
         return evolved
     if len(results) < FIRST:
-        return uniform(problem, settings, history, draws)
-    if _is_unscreened(draws.k, settings.unscreened_frac):
+        drawn = uniform(problem, settings, history, draws)
+        return chain(_feasible(problem, islice(drawn, _DRAWN)), evolved)
+    if _is_unscreened(draws.k, _unscreened_frac(problem, settings, len(results))):
         return evolved
     return chain(_new(problem, history, results, draws), evolved)
+
+
+def _unscreened_frac(problem: Problem, settings: Sampler, results: int) -> float:
+    """Return the share of trials that ignore the surrogates; several of them err more than one."""
+    if problem.price is None and results > _SURE:
+        return max(settings.unscreened_frac, _SHARED)
+    return settings.unscreened_frac
+
+
+def _feasible(problem: Problem, drawn: Iterable[Child]) -> Iterator[Child]:
+    """Yield those of some children of which no constraint is known to be missed."""
+    children = list(drawn)
+    vectors = problem.domain.repaired(np.array([child.vector for child in children]))
+    feasible = prices_of(problem, vectors).feasible
+    yield from (child for child, good in zip(children, feasible, strict=True) if good)
 
 
 def _is_unscreened(k: int, frac: float) -> bool:

@@ -5,8 +5,10 @@ from itertools import product
 from typing import Literal
 
 from cimsearch.space import AnySpace, Candidate, Gene, space_of
+from cimsearch.space.study_space import HARDWARE
 from cimsearch.spec import Hardware, Study
 from cimsearch.spec.hardware import RangePolicy
+from cimsearch.spec.settings import setting_of
 
 
 def uniform_candidate(
@@ -63,6 +65,8 @@ def uniform_genes(study: Study) -> list[tuple[int, ...]]:
     Not every space has a baseline: compare the hashes of what they decode to.
     """
     space, macro = space_of(study), study.hardware.macro
+    opened = study.spec.genes.hardware.opened()
+    own = {f"{HARDWARE}.{name}": setting_of(study.hardware, name) for name, _ in opened}
     policies: tuple[str, ...] = study.space.genes.range_policy or ("",)
     found = []
     for bits, policy in product((8, 4), policies):
@@ -75,11 +79,11 @@ def uniform_genes(study: Study) -> list[tuple[int, ...]]:
             "encoding": "",
             "prune_ratio": 0.0,
         }
-        found.append(tuple(_index(gene, fixed) for gene in space.genes))
+        found.append(tuple(_index(gene, fixed | own) for gene in space.genes))
     return found
 
 
 def _index(gene: Gene, fixed: Mapping[str, int | float | str]) -> int:
-    kind = gene.name.rsplit(".", 1)[-1]
+    kind = gene.name if gene.name in fixed else gene.name.rsplit(".", 1)[-1]
     wanted = fixed[kind] if kind in fixed else max(gene.choices, key=float)
     return gene.choices.index(wanted) if wanted in gene.choices else 0

@@ -63,13 +63,13 @@ class Domain:
 
 
 def domain_of(space: AnySpace) -> Domain:
-    """Return a space's genes as a domain; a gene's group is its stage."""
+    """Return a space's genes as a domain; a gene's group is its stage, of its own workload."""
     variables = tuple(
         Variable(
             gene.name,
             "ordinal" if gene.ordered else "categorical",
             len(gene.choices),
-            gene.name.split(".", 1)[0],
+            _group(gene.name),
         )
         for gene in space.genes
     )
@@ -81,3 +81,8 @@ def domain_of(space: AnySpace) -> Domain:
         return space.repair(vectors.astype(np.int64)).astype(np.float64)
 
     return Domain(variables, active, repaired)
+
+
+def _group(gene: str) -> str:
+    workload, slash, name = gene.rpartition("/")
+    return workload + slash + name.split(".", 1)[0]

@@ -15,7 +15,7 @@ from cimsearch.search.domain import Vectors
 from cimsearch.search.history import Group, Seen
 from cimsearch.search.operators import Parents, children_of
 from cimsearch.search.population import Rule, Survival, order_of, population_of, survivors
-from cimsearch.search.problem import Algorithm, Child, Draws, Problem
+from cimsearch.search.problem import UNIFORM, Algorithm, Child, Draws, Problem
 from cimsearch.spec.study import Sampler
 
 # Children are made so many at a time: one costs about as much as all of them.
@@ -95,9 +95,10 @@ def _evolution(
 ) -> Iterator[Child]:
     """Yield children of the population that the history leads to."""
     parents = _parents(problem, settings, history, survival)
+    attrs = UNIFORM if parents is None else {}
     for litter in count():
         vectors = _bred(problem, parents, _LITTER, draws.stream(litter))
-        yield from (Child(tuple(vector)) for vector in vectors.tolist())
+        yield from (Child(tuple(vector), attrs) for vector in vectors.tolist())
 
 
 nsga2: Algorithm = partial(_evolution, survival="nsga2")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cimsearch.pareto import Points, signed
 from cimsearch.search.domain import Domain, Vectors
 from cimsearch.search.history import Seen
+from cimsearch.search.penalties import tempered
 from cimsearch.search.problem import Prices, Problem
 
 Array = NDArray[np.float64]
@@ -61,7 +62,7 @@ class Lesson:
     Attributes:
         encoder: Of the features.
         features: (n, f).
-        values: (n, m) Objectives, all to be minimised.
+        values: (n, m) Objectives, all to be minimised; without penalties.
         unknown: Which objectives are not priced.
         floor: (m,) As in ``Belief``: an accuracy is at most 1, and learnt by the logarithm of its
             error; other objectives as they are.
@@ -79,7 +80,7 @@ class Lesson:
         """Return what is to be learnt (n,): each unknown objective, then each constraint."""
         return [
             *(self.latent(self.values[:, j], j) for j in self.unknown),
-            *np.clip(self.violations, -1e9, 1e9).T,
+            *map(_tempered_violations, self.violations.T),
         ]
 
     def latent(self, values: Array, j: int) -> Array:
@@ -106,7 +107,16 @@ def lesson_of(problem: Problem, results: Sequence[Seen]) -> Lesson:
     values = np.array([trial.values for trial in results], dtype=np.float64)
     features = encoder.encode(vectors, prices)
     points = signed(values, problem.directions)
+    for j in unknown:
+        if np.isneginf(floor[j]):
+            points[:, j] = tempered(points[:, j])
     return Lesson(encoder, features, points, unknown, floor, violations)
+
+
+def _tempered_violations(values: Array) -> Array:
+    """Return what constraints are missed by (n,) without penalties; what is missed stays so."""
+    lesser = tempered(np.clip(values, -1e9, 1e9))
+    return np.where(values > 0, np.abs(lesser), lesser)
 
 
 def vectors_of(problem: Problem, trials: Sequence[Seen]) -> Vectors:

@@ -27,12 +27,15 @@ from cimsearch.search.as_optuna import (
 )
 from cimsearch.search.domain import Variable
 from cimsearch.search.history import Seen
-from cimsearch.search.problem import Child, Draws, Problem
+from cimsearch.search.problem import UNIFORM, Child, Draws, Problem
 from cimsearch.seeds import stream
 from cimsearch.spec.study import Sampler
 
 # Trials of one domain that are remembered in Optuna's form: some kilobytes each.
 _SHOWN = 20_000
+
+# Before so many complete trials TPE and GP draw uniformly: Optuna's own number.
+STARTUP = 10
 
 _Show = Callable[[Seen], FrozenTrial]
 
@@ -96,11 +99,13 @@ def _children(
     dists = distributions_of(variables)
     show = _shower(variables)
     trials = [show(trial) for trial in history if trial.state != "failed"]
+    complete = sum(trial.state == "complete" for trial in history)
+    attrs = UNIFORM if complete < STARTUP else {}
     for attempt in count():
         sampler = sampler_of(draws.number(attempt))
         study = study_in(_Shown(trials), problem.directions, sampler)
         params = _suggested(sampler, study, dists, draws.k)
-        yield Child(vector_of_params(variables, params))
+        yield Child(vector_of_params(variables, params), attrs)
         number = draws.k + 1 + attempt
         trials.append(frozen_trial(number, params, dists=dists))
 

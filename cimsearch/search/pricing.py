@@ -67,11 +67,11 @@ def price(study: Study, candidate: Candidate) -> Priced:
     report = estimate(candidate.blueprint, machine, study.spec.statistics, allow_reload=True)
     objectives = tuple(getattr(report, name) for name in study.spec.objectives[1:])
     bounds = study.bounds_on(machine)
-    violations = [_violation(getattr(report, name), bound) for name, bound in bounds.items()]
+    violations = [violation(getattr(report, name), bound) for name, bound in bounds.items()]
     return Priced(candidate, report, objectives, tuple(float(v) for v in violations))
 
 
-def _violation(value: float | NDArray[np.float64], bound: Bound) -> float | NDArray[np.float64]:
+def violation(value: float | NDArray[np.float64], bound: Bound) -> float | NDArray[np.float64]:
     """Return by how much of the bound a value misses it; <= 0 holds."""
     worst: float | NDArray[np.float64] = np.full(np.shape(value), -np.inf)
     if bound.max is not None:
@@ -206,7 +206,7 @@ def _violations(study: Study, space: AnySpace, genes: Genes, costs: Totals) -> N
     for settings, rows in space.by_machine(genes):
         bounds = study.bounds_on(study.machine(settings))
         for column, (name, bound) in enumerate(bounds.items()):
-            missed[rows, column] = _violation(getattr(costs, name)[rows], bound)
+            missed[rows, column] = violation(getattr(costs, name)[rows], bound)
     return missed
 
 

@@ -80,6 +80,10 @@ class Child:
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
+UNIFORM: Mapping[str, Any] = {"uniform": True}
+"""What is noted with a uniform draw: all such trials of a study are a random search of its own."""
+
+
 class Algorithm(Protocol):
     """An algorithm: a pure function of its arguments, without memory that changes an answer."""
 

@@ -8,11 +8,7 @@ import numpy as np
 
 from cimsearch.blueprint import Blueprint, Node
 from cimsearch.space.genes import Gene
-
-
-def named(workload: str, name: str) -> str:
-    """Return the name of a gene or node of a workload; one alone keeps its own."""
-    return f"{workload}/{name}" if workload else name
+from cimsearch.spec.workload import named
 
 
 def moved(gene: Gene, workload: str, by: int) -> Gene:

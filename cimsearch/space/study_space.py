@@ -22,7 +22,7 @@ from cimsearch.space.genes import (
     encoded,
     repair,
 )
-from cimsearch.space.joint import joined_blueprint, moved, named, side_by_side
+from cimsearch.space.joint import joined_blueprint, moved, side_by_side
 from cimsearch.space.realise import Value, Values
 from cimsearch.space.space import Space
 from cimsearch.spec import Study
@@ -30,6 +30,7 @@ from cimsearch.spec.base import content_hash
 from cimsearch.spec.hardware import RangePolicy
 from cimsearch.spec.hardware_genes import Settings
 from cimsearch.spec.machines import Machines
+from cimsearch.spec.workload import named
 
 HARDWARE = "hardware"
 """What names of the hardware's genes begin with."""
@@ -188,7 +189,7 @@ class StudySpace:
     ) -> Candidate:
         """Return the largest networks with uniform bits and nothing pruned, as ``Space.uniform``.
 
-        They are on the hardware as its file says.
+        They are on the hardware as its file says, with its settings if these are choices.
         """
         members = [
             space.uniform(
@@ -199,7 +200,7 @@ class StudySpace:
             )
             for _, space in self.parts
         ]
-        return self._joined(members, (), ())
+        return self._joined(members, (), self.machines.own if self.machines else ())
 
     @cached_property
     def _networks(self) -> int:
@@ -239,6 +240,9 @@ class StudySpace:
 
 def space_of(study: Study) -> "Space | StudySpace":
     """Return what a study searches."""
+    if len(study.workloads) > 1:
+        parts = tuple((workload.name, Space(workload.space)) for workload in study.workloads)
+        return StudySpace(parts, study.machines)
     if study.machines is None:
         return Space(study.space)
     return StudySpace((("", Space(study.space)),), study.machines)

@@ -2,7 +2,8 @@
 
 from cimsearch.spec.catalogue import Kind, names
 from cimsearch.spec.hardware import Hardware
-from cimsearch.spec.load import Study, load_hardware, load_space_spec, load_study
+from cimsearch.spec.load import load_hardware, load_space_spec, load_study
+from cimsearch.spec.resolved import Study
 from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.study import StudySpec
 

@@ -1,67 +1,93 @@
-"""Whether a study, its space and its hardware fit each other."""
+"""Whether a study, its spaces and its hardware fit each other."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from cimsearch.errors import SpecError
-from cimsearch.spec.document import Document
+from cimsearch.spec.document import Document, Loc
 from cimsearch.spec.hardware import ConfigurableField, Hardware
 from cimsearch.spec.openable import openable_faults
+from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.rung import without_effect
-from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.statistics import unmatched
 from cimsearch.spec.study import StudySpec
+from cimsearch.spec.workload import Workload, named
 
 EXAMPLES = 5
 
 
-def check_fit(document: Document, spec: StudySpec, space: SpaceSpec, hardware: Hardware) -> None:
+def check_fit(
+    document: Document, spec: StudySpec, workloads: Sequence[Workload], hardware: Hardware
+) -> None:
     """Check that a study's parts fit each other: data, layers, genes, conditions, training.
 
     Raises:
         SpecError: They do not; all faults at once.
     """
-    macro = hardware.macro
-    errors = unmatched(document, spec.statistics.layers, space.layer_names)
-    errors += without_effect(document, spec.rungs, macro, hardware.name)
-    errors += _training_faults(document, spec, space, hardware)
-    errors += _data_faults(document, spec, space)
-    errors += _gene_faults(document, spec, space, hardware)
-    errors += _end_faults(document, space, hardware)
-    errors += openable_faults(document, spec, hardware)
+    errors = unmatched(document, spec.statistics.layers, _layer_names(workloads))
+    errors += without_effect(document, spec.rungs, hardware.macro, hardware.name)
+    errors += _side_by_side_faults(document, workloads, hardware)
+    errors += _training_faults(document, spec, workloads, hardware)
+    for workload in workloads:
+        errors += _data_faults(document, workload)
+        errors += _gene_faults(document, spec, workload, hardware)
+        errors += _end_faults(document, workload, hardware)
+    errors += openable_faults(document, spec, hardware, [each.space for each in workloads])
     if errors:
-        raise SpecError("\n".join(error.message for error in errors))
+        raise SpecError("\n".join(dict.fromkeys(error.message for error in errors)))
 
 
-def _data_faults(document: Document, spec: StudySpec, space: SpaceSpec) -> list[SpecError]:
-    """Return what the space does not take of the data."""
+def _layer_names(workloads: Sequence[Workload]) -> tuple[str, ...]:
+    """Return the names of the layers of a candidate, as they are priced."""
+    if len(workloads) == 1:
+        return workloads[0].space.layer_names
+    return tuple(named(w.name, layer) for w in workloads for layer in w.space.layer_names)
+
+
+def _side_by_side_faults(
+    document: Document, workloads: Sequence[Workload], hardware: Hardware
+) -> Iterator[SpecError]:
+    """Yield why workloads cannot share a chip, or be told apart."""
+    if len(workloads) > 1 and hardware.system.execution == "pipelined":
+        yield document.error(
+            ("also",),
+            f"found {len(workloads)} workloads; on {hardware.name}, whose execution is "
+            "pipelined, allowed is one: several run in turn, layer by layer",
+        )
+    taken = {workloads[0].name: "that of space"}
+    for workload in workloads[1:]:
+        if workload.name in taken:
+            found = f"found {workload.name}, {taken[workload.name]}"
+            loc = (*workload.loc, "name")
+            yield document.error(loc, f"{found}; allowed is a name that no other workload has")
+        taken[workload.name] = "that of another workload"
+
+
+def _data_faults(document: Document, workload: Workload) -> list[SpecError]:
+    """Return what a workload's space does not take of its data."""
+    data, space, loc = workload.data, workload.space, (*workload.loc, "data")
     errors = []
-    if spec.data.shape != space.input_shape:
-        errors.append(
-            document.error(
-                ("data", "shape"),
-                f"found {list(spec.data.shape)}; the space takes {list(space.input_shape)}",
-            )
-        )
-    if spec.data.classes != space.classes:
-        errors.append(
-            document.error(
-                ("data", "classes"), f"found {spec.data.classes}; the space has {space.classes}"
-            )
-        )
+    if data.shape != space.input_shape:
+        found = f"found {list(data.shape)}; the space takes {list(space.input_shape)}"
+        errors.append(document.error((*loc, "shape"), found))
+    if data.classes != space.classes:
+        found = f"found {data.classes}; the space has {space.classes}"
+        errors.append(document.error((*loc, "classes"), found))
     return errors
 
 
 def _gene_faults(
-    document: Document, spec: StudySpec, space: SpaceSpec, hardware: Hardware
+    document: Document, spec: StudySpec, workload: Workload, hardware: Hardware
 ) -> list[SpecError]:
     """Return the choices that the hardware does not have."""
     macro, errors = hardware.macro, []
+    own = (*workload.loc, "space") if workload.loc else ("hardware",)
     for field in get_args(ConfigurableField):
-        wanted = getattr(space.genes, field)
+        wanted = getattr(workload.space.genes, field)
         allowed = macro.choices(field)
         refused = [value for value in wanted if value not in allowed]
         if refused:
-            loc = ("genes", field) if getattr(spec.genes, field) else ("hardware",)
+            loc = ("genes", field) if getattr(spec.genes, field) else own
             free = "may be" if field in macro.configurable else "is fixed at"
             errors.append(
                 document.error(
@@ -73,11 +99,11 @@ def _gene_faults(
     return errors
 
 
-def _end_faults(document: Document, space: SpaceSpec, hardware: Hardware) -> list[SpecError]:
+def _end_faults(document: Document, workload: Workload, hardware: Hardware) -> list[SpecError]:
     """Return the bits of the first and last layers that the hardware does not have."""
     macro, errors = hardware.macro, []
     for end in ("first_layer", "classifier"):
-        layer = getattr(space, end)
+        layer = getattr(workload.space, end)
         limits = {
             "weight_bits": macro.choices("weight_bits"),
             "activation_bits": macro.choices("activation_bits"),
@@ -87,7 +113,7 @@ def _end_faults(document: Document, space: SpaceSpec, hardware: Hardware) -> lis
             if layer.placement == "cim" and layer.bits > largest:
                 errors.append(
                     document.error(
-                        ("space",),
+                        (*workload.loc, "space"),
                         f"{end} has {layer.bits} bits on the macro; on {hardware.name} "
                         f"{field} may be {largest} at most",
                     )
@@ -96,13 +122,32 @@ def _end_faults(document: Document, space: SpaceSpec, hardware: Hardware) -> lis
 
 
 def _training_faults(
-    document: Document, spec: StudySpec, space: SpaceSpec, hardware: Hardware
+    document: Document, spec: StudySpec, workloads: Sequence[Workload], hardware: Hardware
 ) -> list[SpecError]:
-    """Return what of the recipe is of no layer, level or converter that there is."""
-    recipe, names = spec.recipe, space.layer_names
+    """Return what of the recipes is of no layer, level or converter that there is."""
+    own = {w.loc for w, entry in zip(workloads[1:], spec.also, strict=True) if entry.recipe}
+    shared = [workload for workload in workloads if workload.loc not in own]
+    errors = _recipe_faults(document, ("recipe",), spec, shared, hardware)
+    for workload in workloads:
+        if workload.loc in own:
+            loc = (*workload.loc, "recipe")
+            errors += _recipe_faults(document, loc, spec, [workload], hardware)
+    return errors
+
+
+def _recipe_faults(
+    document: Document,
+    loc: Loc,
+    spec: StudySpec,
+    workloads: Sequence[Workload],
+    hardware: Hardware,
+) -> list[SpecError]:
+    """Return what of a recipe is of no layer of the workloads that it trains."""
+    recipe: Recipe = workloads[0].recipe
+    names = [name for workload in workloads for name in workload.space.layer_names]
     errors = [
         document.error(
-            ("recipe", "noise", index, "layers"),
+            (*loc, "noise", index, "layers"),
             f"found {entry.layers}; allowed is a pattern that matches a layer of the space, such "
             f"as {_listed(names[:EXAMPLES])}",
         )
@@ -111,13 +156,13 @@ def _training_faults(
     ]
     if recipe.partial_sum_steps == "calibrated":
         return errors
-    loc = ("recipe", "partial_sum_steps")
+    loc = (*loc, "partial_sum_steps")
     for level in sorted({rung.train_level for rung in spec.rungs} - {"L1"}):
         found = f"found learned at train_level {level}"
         errors.append(document.error(loc, f"{found}; allowed is L1, which has them"))
     adc = hardware.macro.adc
     own = (adc.range_policy,) if adc else ("full_scale",)
-    if "full_scale" in (space.genes.range_policy or own):
+    if any("full_scale" in (workload.space.genes.range_policy or own) for workload in workloads):
         errors.append(
             document.error(
                 loc,

@@ -1,18 +1,13 @@
 """From a name or path to a frozen, checked spec."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from cimsearch.errors import HardwareError, SpecError
-from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.basis import check_basis, check_supply
 from cimsearch.spec.catalogue import laid, load_document, load_layers
-from cimsearch.spec.document import Document
+from cimsearch.spec.document import Document, Loc
 from cimsearch.spec.fit import check_fit
 from cimsearch.spec.hardware import (
     Hardware,
@@ -22,11 +17,10 @@ from cimsearch.spec.hardware import (
     SystemFile,
     TechnologyFile,
 )
-from cimsearch.spec.hardware_genes import Settings
-from cimsearch.spec.machines import Machines
 from cimsearch.spec.macro import NO_ADC
+from cimsearch.spec.resolved import Study
 from cimsearch.spec.space import LayerGenes, SpaceSpec
-from cimsearch.spec.study import Bound, StudySpec
+from cimsearch.spec.study import StudySpec
 from cimsearch.spec.validation import validate
 
 DEFAULT_SYSTEM = "systems/enough_macros"
@@ -36,7 +30,6 @@ _FILES: dict[str, type[HardwareFile]] = {
     "macro": MacroFile,
     "system": SystemFile,
 }
-_NOT_IDENTITY = {"budget", "workers", "limits", "cluster", "summary", "source"}
 _EXTENDS = {
     "technology": ("technology",),
     "macro": ("macro", "technology"),
@@ -93,7 +86,7 @@ def _macro_of(document: Document, name: str) -> MacroFile:
     try:
         _, inner = _read(name, document.path)
     except SpecError as error:
-        raise _at(document, "macro", error) from error
+        raise _at(document, ("macro",), error) from error
     if not isinstance(inner, MacroFile):
         raise document.error(("macro",), f"found {name}, a {inner.kind}; allowed is a macro")
     return inner
@@ -140,97 +133,8 @@ def load_space_spec(name: str, *, beside: Path | None = None) -> SpaceSpec:
     return validate(SpaceSpec, load_document("spaces", name, beside=beside))
 
 
-@dataclass(frozen=True)
-class Study:
-    """A study with its space and hardware resolved: everything a search needs but the data."""
-
-    spec: StudySpec
-    space: SpaceSpec
-    hardware: Hardware
-    path: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """The study's name, which its database row carries."""
-        return self.spec.name
-
-    @cached_property
-    def machines(self) -> Machines | None:
-        """What the hardware may be; None if the study opens none of its fields."""
-        opened = self.spec.genes.hardware
-        return Machines(self.hardware, opened) if any(opened.opened()) else None
-
-    def machine(self, settings: Settings) -> Hardware:
-        """Return the hardware with a candidate's settings.
-
-        Raises:
-            HardwareError: They do not go together.
-        """
-        return self.hardware if self.machines is None else self.machines.machine(settings)
-
-    @property
-    def bounds(self) -> dict[str, Bound]:
-        """The constraints by name, with those that the hardware imposes, in alphabetical order."""
-        return self.bounds_on(self.hardware)
-
-    def bounds_on(self, machine: Hardware) -> dict[str, Bound]:
-        """Return the constraints on one of the machines: their names are those of all.
-
-        A network that does not fit is infeasible where it may not be loaded at every inference.
-        """
-        bounds: dict[str, Bound] = {str(n): b for n, b in self.spec.constraints.items()}
-        owned = machine.system.macros
-        if owned != "enough" and machine.reload_refused:
-            given = bounds.get("macros", Bound(max=owned))
-            least = owned if given.max is None else min(owned, given.max)
-            bounds["macros"] = given.model_copy(update={"max": least})
-        return dict(sorted(bounds.items()))
-
-    def identity(self) -> dict[str, Any]:
-        """Return what makes two studies the same one, as plain data.
-
-        Budget, workers, limits, cluster, data path and texts are left out: they may change between
-        a launch and a resume.
-        """
-        study = self.spec.model_dump(mode="json", by_alias=True, exclude=_NOT_IDENTITY)
-        study["data"].pop("path", None)
-        study.pop("space"), study.pop("hardware")
-        if self.machines is None:
-            # A study that opens nothing is the one it was before there was anything to open.
-            study["genes"].pop("hardware")
-        return {
-            "study": study,
-            "space": self.space.model_dump(
-                mode="json", by_alias=True, exclude={"name", "summary", "source"}
-            ),
-            "hardware": self.hardware.model_dump(mode="json", include={"macro", "system"}),
-        }
-
-    @property
-    def hash(self) -> str:
-        """The hash of ``identity()``."""
-        return content_hash(self.identity())
-
-    def to_json(self) -> str:
-        """Return the study with its space and hardware as canonical JSON."""
-        parts = {"study": self.spec, "space": self.space, "hardware": self.hardware}
-        return canonical_json(
-            {name: part.model_dump(mode="json", by_alias=True) for name, part in parts.items()}
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> "Study":
-        """Return the study that ``to_json`` described."""
-        raw = json.loads(text)
-        return cls(
-            StudySpec.model_validate_json(json.dumps(raw["study"])),
-            SpaceSpec.model_validate_json(json.dumps(raw["space"])),
-            Hardware.model_validate_json(json.dumps(raw["hardware"])),
-        )
-
-
 def load_study(name: str) -> Study:
-    """Return the study of ``name`` with its space and hardware.
+    """Return the study of ``name`` with its spaces and hardware.
 
     Raises:
         SpecError: A file is missing or not valid, the data or a layer of the statistics does not
@@ -238,17 +142,17 @@ def load_study(name: str) -> Study:
     """
     document = load_document("studies", name)
     spec = validate(StudySpec, document)
-    try:
-        space = load_space_spec(spec.space, beside=document.path)
-    except SpecError as error:
-        raise _at(document, "space", error) from error
+    space = _space(document, spec, spec.space, ("space",))
     try:
         hardware = load_hardware(spec.hardware, beside=document.path)
     except SpecError as error:
-        raise _at(document, "hardware", error) from error
-    space = space.model_copy(update={"genes": _opened(space.genes, spec)})
-    check_fit(document, spec, space, hardware)
-    study = Study(spec, space, hardware, document.path)
+        raise _at(document, ("hardware",), error) from error
+    others = tuple(
+        _space(document, spec, workload.space, ("also", index, "space"))
+        for index, workload in enumerate(spec.also)
+    )
+    study = Study(spec, space, hardware, document.path, others)
+    check_fit(document, spec, study.workloads, hardware)
     if study.machines is not None:
         try:
             study.machines.check()
@@ -257,15 +161,20 @@ def load_study(name: str) -> Study:
     return study
 
 
-def _at(document: Document, field: str, error: SpecError) -> SpecError:
-    """Return ``error`` as it is if it points into a file, else pointing at the study's field."""
+def _space(document: Document, spec: StudySpec, name: str, loc: Loc) -> SpaceSpec:
+    """Return a space that a study names at ``loc``, with the genes that the study opens."""
+    try:
+        space = load_space_spec(name, beside=document.path)
+    except SpecError as error:
+        raise _at(document, loc, error) from error
+    given = {name: values for name, values in spec.genes.of_layers.items() if values}
+    genes = LayerGenes.model_validate(dict(space.genes) | given)
+    return space.model_copy(update={"genes": genes})
+
+
+def _at(document: Document, loc: Loc, error: SpecError) -> SpecError:
+    """Return ``error`` as it is if it points into a file, else pointing into the study."""
     first = error.message.split(": ", 1)[0]
     if first.count(":") == 2:
         return error
-    return document.error((field,), error.message, error.hint)
-
-
-def _opened(genes: LayerGenes, spec: StudySpec) -> LayerGenes:
-    """Return the space's genes with those that the study opens or narrows."""
-    given = {name: values for name, values in spec.genes.of_layers.items() if values}
-    return LayerGenes.model_validate(dict(genes) | given)
+    return document.error(loc, error.message, error.hint)

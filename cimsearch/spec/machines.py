@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.errors import HardwareError
-from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.hardware import Hardware, Macro
 from cimsearch.spec.hardware_genes import HardwareGenes, Number, Settings
-from cimsearch.spec.settings import with_settings
+from cimsearch.spec.settings import setting_of, with_settings
 
 MOST_MACHINES = 5000
 
@@ -39,6 +39,14 @@ class Machines:
         """The opened fields with their choices, smallest first."""
         return tuple((name, tuple(sorted(values))) for name, values in self.genes.opened())
 
+    @cached_property
+    def own(self) -> Settings:
+        """The settings of the file itself; none if one of them is not among the choices."""
+        found = {name: setting_of(self.hardware, name) for name, _ in self.fields}
+        if any(found[name] not in values for name, values in self.fields):
+            return ()
+        return tuple((name, values[values.index(found[name])]) for name, values in self.fields)
+
     def possible(self, choices: Choices) -> Choices:
         """Return ``choices`` (n, f) with those that do not go together replaced by the nearest.
 
@@ -65,18 +73,22 @@ class Machines:
         return self._known[settings]
 
     def check(self) -> None:
-        """Check that there are machines, and not too many to look at.
+        """Check that every choice is one of some machine, and that they are not too many.
 
         Raises:
-            HardwareError: There are not.
+            HardwareError: One is of none, or there are too many to look at.
         """
         if (found := prod(self._sizes)) > MOST_MACHINES:
             raise HardwareError(
                 f"found {found:,} machines in the choices of genes.hardware; allowed are "
                 f"{MOST_MACHINES:,}"
             )
-        if not self._is_possible.any():
-            raise HardwareError(f"no choices of genes.hardware go together: {self._why_not()}")
+        for column, (name, values) in enumerate(self.fields):
+            for index, value in enumerate(values):
+                asking = self._grid[:, column] == index
+                if not self._is_possible[asking].any():
+                    reason = self._fault(self._grid[asking][0])
+                    raise HardwareError(f"{name} {value:g} goes with no other choices: {reason}")
 
     @cached_property
     def count(self) -> int:
@@ -102,13 +114,14 @@ class Machines:
 
     def _fault(self, choices: Choices) -> HardwareError | None:
         try:
-            self.machine(self.settings(choices))
+            macro = self.machine(self.settings(choices)).macro
         except HardwareError as error:
             return error
-        return None
-
-    def _why_not(self) -> str:
-        return str(self._fault(self._grid[-1]))
+        cols, needed = macro.array.cols, _widest(macro)
+        if needed <= cols:
+            return None
+        bits = macro.weights.max_bits
+        return HardwareError(f"cols {cols}: {bits}-bit weights take {needed} for an output")
 
     @cached_property
     def _nearest(self) -> NDArray[np.int64]:
@@ -119,3 +132,11 @@ class Machines:
             steps = np.abs(self._grid[good] - self._grid[place]).sum(axis=1)
             nearest[place] = good[int(steps.argmin())]
         return nearest
+
+
+def _widest(macro: Macro) -> int:
+    """Return the columns that an output of the macro's largest weights takes, at its encodings."""
+    return max(
+        -(-(macro.weights.max_bits - pair) // macro.array.cell_bits) * (1 + pair)
+        for pair in (str(e).startswith("differential") for e in macro.choices("encoding"))
+    )

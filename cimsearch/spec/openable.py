@@ -5,132 +5,210 @@ equations or the laws of ``settings.py``, and what it does to accuracy by the ma
 search finds every number that stands still.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from cimsearch.errors import SpecError
 from cimsearch.spec.document import Document
 from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.hardware_genes import Number
 from cimsearch.spec.macro import Macro
+from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.study import StudySpec
 
 SUPPLY_RANGE = (0.7, 1.3)
-"""How far from its own a macro's supply may be: the laws of its technology hold near it."""
+"""How far a supply may be from the macro's own and from its technology's, as shares of these.
+
+A power law of the supply stands for the delay of logic. With a threshold of 0.35 V the alpha-power
+law (T. Sakurai and A. Newton, JSSC 1990) is 6 % above it at 0.7 of 0.9 V, and 23 % at 0.6.
+"""
+
+MOST_LEVEL_BITS = 4
+"""Bits of a DAC of levels: up to these, energy and area in proportion to bits are near enough."""
 
 _OF_SYSTEM = ("macros", "clock_mhz")
 
 
-def openable_faults(document: Document, spec: StudySpec, hardware: Hardware) -> list[SpecError]:
-    """Return why fields that a study opens may not be genes, each at its place in the study."""
+@dataclass(frozen=True)
+class _Asked:
+    """A field that a study opens."""
+
+    spec: StudySpec
+    hardware: Hardware
+    spaces: Sequence[SpaceSpec]
+    values: tuple[Number, ...]
+
+    @property
+    def macro(self) -> Macro:
+        return self.hardware.macro
+
+    @property
+    def conducts(self) -> bool:
+        """Whether its cells draw a current through the wires."""
+        return self.macro.cell.kind == "resistive"
+
+    @property
+    def shares_charge(self) -> bool:
+        """Whether its lines sum charges, so that their length sets the swing."""
+        return self.macro.compute_model in ("QS", "QR")
+
+    @property
+    def converts_exactly(self) -> bool:
+        """Whether it has converters without noise."""
+        adc = self.macro.noise.adc
+        noisy = self.macro.noise.adc_sigma_frac or (adc and adc.thermal_frac)
+        return self.macro.adc is not None and not noisy
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether several input bits are applied as levels of a voltage."""
+        return self.macro.adc is not None and self.macro.input.drive == "levels"
+
+
+def openable_faults(
+    document: Document, spec: StudySpec, hardware: Hardware, spaces: Sequence[SpaceSpec]
+) -> list[SpecError]:
+    """Return why fields that a study opens may not be genes, each at its place in the study.
+
+    Args:
+        document: The study's file.
+        spec: What it says.
+        hardware: What it names.
+        spaces: Those of its workloads, with the genes that the study opens.
+    """
     faults = []
     for name, values in spec.genes.hardware.opened():
-        for reason in _reasons(spec, hardware, name, values):
+        for reason in _reasons(name, _Asked(spec, hardware, spaces, values)):
             found = f"found {name}; on {hardware.name} it cannot be a gene: {reason}"
             faults.append(document.error(("genes", "hardware", name), found))
     return faults
 
 
-def _reasons(
-    spec: StudySpec, hardware: Hardware, name: str, values: tuple[int | float, ...]
-) -> Iterator[str]:
+def _reasons(name: str, asked: _Asked) -> Iterator[str]:
     """Yield what does not follow."""
-    macro = hardware.macro
-    if name in _OF_SYSTEM:
-        if name == "macros" and hardware.system.macros == "enough":
-            yield "its system has as many as a network needs; name a system with a number"
-        if name == "clock_mhz" and max(values) > hardware.system.digital.clock_mhz:
-            yield (
-                f"digital.clock_mhz {hardware.system.digital.clock_mhz:g} is the fastest that its "
-                "energies are for"
-            )
-        return
-    if macro.array_call is not None:
-        yield "array_call was simulated for one macro"
-    if macro.noise.transfer is not None:
-        yield "noise.transfer was measured on one macro"
-    yield from _CHECKS[name](macro)
-    if name == "adc_bits" and len(spec.genes.adc_bits) > 1:
-        yield "genes.adc_bits searches the bits of each layer's conversions"
-    if name == "supply_v":
-        low, high = (share * macro.supply_v for share in SUPPLY_RANGE)
-        if not low <= min(values) <= max(values) <= high:
-            yield f"allowed is {low:g} to {high:g} V, around its own {macro.supply_v:g} V"
-        if any(c.supply_v is not None for rung in spec.rungs for c in rung.conditions):
-            yield "conditions of a rung state a supply"
+    if name not in _OF_SYSTEM:
+        if asked.macro.array_call is not None:
+            yield "array_call was simulated for one macro"
+        if asked.macro.noise.transfer is not None:
+            yield "noise.transfer was measured on one macro"
+    yield from _CHECKS[name](asked)
 
 
-def _rows(macro: Macro) -> Iterator[str]:
-    yield from _line(macro, "rows", "bitline")
+def supply_limits(macro: Macro) -> tuple[float, float]:
+    """Return the lowest and the highest supply that a study may choose, V; its own is between."""
+    own, nominal = macro.supply_v, macro.technology.vdd_v
+    least, most = SUPPLY_RANGE
+    return max(least * own, min(own, least * nominal)), min(most * own, max(own, most * nominal))
 
 
-def _cols(macro: Macro) -> Iterator[str]:
-    yield from _line(macro, "cols", "wordline")
+def _rows(asked: _Asked) -> Iterator[str]:
+    yield from _line(asked, "rows", "bitline")
+    if asked.shares_charge and asked.converts_exactly:
+        yield "state noise.adc_sigma_frac: the smaller swing of a longer line would be free"
 
 
-def _line(macro: Macro, name: str, line: str) -> Iterator[str]:
+def _cols(asked: _Asked) -> Iterator[str]:
+    yield from _line(asked, "cols", "wordline")
+
+
+def _line(asked: _Asked, name: str, line: str) -> Iterator[str]:
     """Yield what of a line's length is not stated."""
-    if getattr(macro.input, f"settle_{name}_frac") is None or macro.input.settle_ns == 0:
-        yield f"state input.settle_ns above 0, and input.settle_{name}_frac, its share of {line}s"
-    drop = macro.noise.ir_drop
-    if macro.cell.kind == "resistive" and not (drop and getattr(drop, f"{line}_ohm")):
-        yield f"state noise.ir_drop.{line}_ohm: cells of device {macro.device} conduct"
+    yield from _settling(asked, name, f"its share of {line}s")
+    drop = asked.macro.noise.ir_drop
+    if asked.conducts and not (drop and getattr(drop, f"{line}_ohm")):
+        yield f"state noise.ir_drop.{line}_ohm: cells of device {asked.macro.device} conduct"
 
 
-def _active_rows(macro: Macro) -> Iterator[str]:
+def _settling(asked: _Asked, name: str, what: str) -> Iterator[str]:
+    given = asked.macro.input
+    if getattr(given, f"settle_{name}_frac") is None or given.settle_ns == 0:
+        yield f"state input.settle_ns above 0, and input.settle_{name}_frac, {what}"
+
+
+def _active_rows(asked: _Asked) -> Iterator[str]:
     """Yield why sums of more rows would be read as exactly as those of fewer."""
-    if macro.adc is not None and not _converts_with_noise(macro):
+    if asked.converts_exactly:
         yield "state noise.adc_sigma_frac: without noise of conversions, more rows cost none"
-    drop = macro.noise.ir_drop
-    if macro.cell.kind == "resistive" and not (drop and drop.bitline_ohm):
-        yield f"state noise.ir_drop.bitline_ohm: cells of device {macro.device} conduct"
+    drop = asked.macro.noise.ir_drop
+    if asked.conducts and not (drop and drop.bitline_ohm):
+        yield f"state noise.ir_drop.bitline_ohm: cells of device {asked.macro.device} conduct"
 
 
-def _converts_with_noise(macro: Macro) -> bool:
-    adc = macro.noise.adc
-    return bool(macro.noise.adc_sigma_frac or (adc and adc.thermal_frac))
-
-
-def _cell_bits(macro: Macro) -> Iterator[str]:
-    if macro.cell.kind != "resistive":
-        yield f"the capacitors of a {macro.cell.kind} cell are built for the bits that it holds"
-    noise = macro.noise
+def _cell_bits(asked: _Asked) -> Iterator[str]:
+    if not asked.conducts:
+        kind = asked.macro.cell.kind
+        yield f"a {kind} cell is built for the bits that it holds"
+        return
+    noise = asked.macro.noise
     if not (noise.cell_sigma_frac or noise.programming or noise.device_to_device):
         yield "state noise.cell_sigma_frac or noise.programming: levels get closer"
 
 
-def _dac_bits(macro: Macro) -> Iterator[str]:
-    given = macro.input
-    if macro.adc is None or given.drive == "pulses":
+def _dac_bits(asked: _Asked) -> Iterator[str]:
+    for space in asked.spaces:
+        if space.first_layer.placement == "cim":
+            yield f"the first layer of {space.name} is on arrays, and its signed inputs need 1"
+    if asked.converts_exactly:
+        yield "state noise.adc_sigma_frac: without noise of conversions, more levels cost none"
+    if not asked.has_levels:
         return
+    given = asked.macro.input
     for name in ("dac_cap_ff_per_bit", "dac_area_um2_per_bit"):
         if getattr(given, name) is None:
             yield f"state input.{name}"
-    yield from _active_rows(macro)
-    if macro.cell.kind == "resistive" and macro.noise.iv is None:
+    yield from _settling(asked, "cols", "the share of wordlines: levels settle for longer")
+    if asked.conducts and asked.macro.noise.iv is None:
         yield "state noise.iv: levels of a voltage meet the curve of the cells"
+    if max(asked.values) > MOST_LEVEL_BITS:
+        yield f"allowed is 1 to {MOST_LEVEL_BITS} where drive is levels"
 
 
-def _adc_bits(macro: Macro) -> Iterator[str]:
-    if macro.adc is None:
+def _adc_bits(asked: _Asked) -> Iterator[str]:
+    if asked.macro.adc is None:
         yield "it has no converter"
-    elif not _converts_with_noise(macro):
+        return
+    if asked.converts_exactly:
         yield "state noise.adc_sigma_frac: finer steps would be read without noise"
+    yield from _settling(asked, "rows", "the share of bitlines: finer steps settle for longer")
+    if asked.spec.genes.adc_bits or any(space.genes.adc_bits for space in asked.spaces):
+        yield "genes.adc_bits sets the bits of each layer's conversions"
 
 
-def _columns_per_adc(macro: Macro) -> Iterator[str]:
-    if macro.adc is None:
+def _columns_per_adc(asked: _Asked) -> Iterator[str]:
+    if asked.macro.adc is None:
         yield "it has no converter"
 
 
-def _supply_v(macro: Macro) -> Iterator[str]:
-    if macro.adc is not None and not _converts_with_noise(macro):
+def _supply_v(asked: _Asked) -> Iterator[str]:
+    macro = asked.macro
+    if asked.converts_exactly:
         yield "state noise.adc_sigma_frac: a smaller swing would be read as exactly"
     currents = macro.compute_model in ("QS", "IS")
     tied = macro.input.wordline_v == macro.supply_v
     if currents and tied and not (macro.noise.sram and macro.noise.sram.vt_sigma_mv):
         yield "state noise.sram.vt_sigma_mv and overdrive_mv: cells' currents spread as it falls"
+    low, high = supply_limits(macro)
+    if not low <= min(asked.values) <= max(asked.values) <= high:
+        yield (
+            f"allowed is {low:g} to {high:g} V, around its own {macro.supply_v:g} V and the "
+            f"{macro.technology.vdd_v:g} V of its technology"
+        )
+    if any(c.supply_v is not None for rung in asked.spec.rungs for c in rung.conditions):
+        yield "conditions of a rung state a supply"
 
 
-_CHECKS: dict[str, Callable[[Macro], Iterator[str]]] = {
+def _macros(asked: _Asked) -> Iterator[str]:
+    if asked.hardware.system.macros == "enough":
+        yield "its system has as many as a network needs; name a system with a number"
+
+
+def _clock_mhz(asked: _Asked) -> Iterator[str]:
+    fastest = asked.hardware.system.digital.clock_mhz
+    if max(asked.values) > fastest:
+        yield f"digital.clock_mhz {fastest:g} is the fastest that its energies are for"
+
+
+_CHECKS: dict[str, Callable[[_Asked], Iterator[str]]] = {
     "rows": _rows,
     "cols": _cols,
     "active_rows": _active_rows,
@@ -139,4 +217,6 @@ _CHECKS: dict[str, Callable[[Macro], Iterator[str]]] = {
     "adc_bits": _adc_bits,
     "columns_per_adc": _columns_per_adc,
     "supply_v": _supply_v,
+    "macros": _macros,
+    "clock_mhz": _clock_mhz,
 }

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from cimsearch.errors import HardwareError
-from cimsearch.spec.adc import RampAdc
+from cimsearch.spec.adc import RampAdc, SurveyAdc
 from cimsearch.spec.array import Input
+from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.hardware_genes import Number, Settings
 from cimsearch.spec.macro import Configurable, ConfigurableField, Macro
@@ -48,8 +49,9 @@ def with_settings(hardware: Hardware, settings: Settings) -> Hardware:
         if name in wanted and wanted[name] != setting_of(hardware, name):
             macro = follow(macro, wanted[name])
     if macro is not hardware.macro:
-        given = _settled(hardware.macro, macro)
-        macro = macro.model_copy(update={"calibration": None, "input": given})
+        given, noise = _settled(hardware.macro, macro), _of_lines(hardware.macro, macro)
+        changes = {"calibration": None, "input": given, "noise": noise}
+        macro = macro.model_copy(update=changes)
     named = ", ".join(f"{name} {value:g}" for name, value in settings)
     try:
         return Hardware(
@@ -61,8 +63,17 @@ def with_settings(hardware: Hardware, settings: Settings) -> Hardware:
             system=type(system).model_validate(_plain(system) | system_parts),
         )
     except ValidationError as error:
-        reason = str(error.errors()[0].get("ctx", {}).get("error", error.errors()[0]["msg"]))
-        raise HardwareError(f"{hardware.name} with {named}: {reason}") from error
+        raise HardwareError(f"{hardware.name} with {named}: {_reason(error)}") from error
+
+
+def _reason(error: ValidationError) -> str:
+    """Return the first fault with the field it is of."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    fault = first.get("ctx", {}).get("error")
+    if isinstance(fault, FieldError):
+        return f"{'.'.join([*place, fault.field])}: {fault}"
+    return f"{'.'.join(place)}: {first['msg']}"
 
 
 def setting_of(hardware: Hardware, name: str) -> Number | str:
@@ -93,16 +104,37 @@ def _plain(part: Any) -> dict[str, Any]:
 
 
 def _settled(file: Macro, macro: Macro) -> Input:
-    """Return the drivers with the settling time of longer or shorter lines.
+    """Return the drivers with the settling time of other lines, converters and DACs.
 
-    The shares of it that are of bitlines and wordlines grow in proportion to their lengths.
+    The share that is of bitlines grows in proportion to rows and to the bits that a bitline has to
+    settle to; that of wordlines to columns and, as levels of a voltage settle to within half a
+    step, to the bits of the DAC and one more.
     """
     given, array = macro.input, macro.array
-    longer = (given.settle_rows_frac or 0.0) * (array.rows / file.array.rows - 1)
-    longer += (given.settle_cols_frac or 0.0) * (array.cols / file.array.cols - 1)
+    rows, cols = given.settle_rows_frac or 0.0, given.settle_cols_frac or 0.0
+    bitlines, wordlines = array.rows / file.array.rows, array.cols / file.array.cols
+    if macro.adc and file.adc:
+        bitlines *= macro.adc.bits / file.adc.bits
+        if given.drive == "levels":
+            wordlines *= (given.dac_bits + 1) / (file.input.dac_bits + 1)
+    longer = rows * (bitlines - 1) + cols * (wordlines - 1)
     # The shares are of the file's settling time; of another one they would be others.
     shares = {"settle_rows_frac": None, "settle_cols_frac": None}
     return given.model_copy(update={"settle_ns": given.settle_ns * (1 + longer)} | shares)
+
+
+def _of_lines(file: Macro, macro: Macro) -> Noise:
+    """Return noise against the swing of lines that sum charges.
+
+    The charge of the active rows is on the capacitance of all rows, so that the full scale spans a
+    share of the supply in proportion to active rows over rows. It never spans more than in the
+    file, whose swing may be the most that the circuit has.
+    """
+    if macro.compute_model not in ("QS", "QR"):
+        return macro.noise
+    before = file.array.active_rows / file.array.rows
+    now = macro.array.active_rows / macro.array.rows
+    return _noise_at(macro.noise, max(before / now, 1.0))
 
 
 def _of_array(name: str) -> Callable[[Macro, Number], Macro]:
@@ -114,10 +146,25 @@ def _of_array(name: str) -> Callable[[Macro, Number], Macro]:
     return follow
 
 
+def _cell_bits(macro: Macro, value: Number) -> Macro:
+    """Closer levels are written in smaller steps: pulses in proportion to the levels of a cell."""
+    array, bits = macro.array, int(value)
+    pulses = (2**bits - 1) / (2**array.cell_bits - 1)
+    changes = {
+        "cell_bits": bits,
+        "write_pj_per_cell": array.write_pj_per_cell * pulses,
+        "write_ns_per_row": array.write_ns_per_row * pulses,
+    }
+    return macro.model_copy(update={"array": array.model_copy(update=changes)})
+
+
 def _dac_bits(macro: Macro, value: Number) -> Macro:
-    """Time and energy follow in the equations; of levels so does the area of a DAC."""
-    given = macro.input
-    return macro.model_copy(update={"input": given.model_copy(update={"dac_bits": int(value)})})
+    """Energy and area follow in the equations; inputs of one level meet no curve of the cells."""
+    given = macro.input.model_copy(update={"dac_bits": int(value)})
+    changes: dict[str, Any] = {"input": given}
+    if value == 1 and macro.noise.iv is not None:
+        changes["noise"] = macro.noise.model_copy(update={"iv": None})
+    return macro.model_copy(update=changes)
 
 
 def _adc_bits(macro: Macro, value: Number) -> Macro:
@@ -152,6 +199,7 @@ def _supply_v(macro: Macro, value: Number) -> Macro:
     """Energies and times follow the technology; noise in volts stands against a smaller swing."""
     moved, ratio = at_supply(macro, float(value)), macro.supply_v / float(value)
     time = slower(macro, float(value))
+    moved = _at_pace(moved, time, moved.energy_v2 / macro.energy_v2)
     given = moved.input.model_copy(update={"settle_ns": moved.input.settle_ns * time})
     noise = _noise_at(macro.noise, ratio)
     if noise.sram is not None and noise.sram.overdrive_mv is not None:
@@ -164,6 +212,22 @@ def _supply_v(macro: Macro, value: Number) -> Macro:
         sram = noise.sram.model_copy(update={"overdrive_mv": overdrive})
         noise = noise.model_copy(update={"sram": sram})
     return moved.model_copy(update={"input": given, "noise": noise})
+
+
+def _at_pace(macro: Macro, time: float, energy: float) -> Macro:
+    """Return a macro whose surveyed converters and writes of SRAM follow the supply as well."""
+    changes: dict[str, Any] = {}
+    if macro.adc is not None and isinstance(macro.adc.model, SurveyAdc):
+        rate = {"sample_rate_msps": macro.adc.model.sample_rate_msps / time}
+        model = macro.adc.model.model_copy(update=rate)
+        changes["adc"] = macro.adc.model_copy(update={"model": model})
+    if macro.device == "sram":
+        written = {
+            "write_pj_per_cell": macro.array.write_pj_per_cell * energy,
+            "write_ns_per_row": macro.array.write_ns_per_row * time,
+        }
+        changes["array"] = macro.array.model_copy(update=written)
+    return macro.model_copy(update=changes)
 
 
 def _noise_at(noise: Noise, ratio: float) -> Noise:
@@ -181,7 +245,7 @@ _FOLLOWS: dict[str, Callable[[Macro, Number], Macro]] = {
     "rows": _of_array("rows"),
     "cols": _of_array("cols"),
     "active_rows": _of_array("active_rows"),
-    "cell_bits": _of_array("cell_bits"),
+    "cell_bits": _cell_bits,
     "dac_bits": _dac_bits,
     "adc_bits": _adc_bits,
     "columns_per_adc": _columns_per_adc,

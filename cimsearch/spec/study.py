@@ -32,6 +32,7 @@ from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.rung import MAX_CHIPS, PERCENTILE_CHIPS, Halving, Level, Rung
 from cimsearch.spec.space import Ratio, refuse_repeats
 from cimsearch.spec.statistics import LayerStatistics, check_planes
+from cimsearch.spec.workload import MOST_WORKLOADS, OverWorkloads, WorkloadSpec
 
 __all__ = [
     "MAX_CHIPS",
@@ -198,12 +199,18 @@ class StudySpec(FileSpec):
 
     Candidates are trained and scored at the first of ``rungs``; with several, the best go on to
     the next as ``halving`` says. What a study finds is what its last rung says.
+
+    With workloads under ``also`` a candidate is a network of each, side by side on one chip. The
+    accuracy of a chip is then that of its workloads as ``over_workloads`` says: the mean, or the
+    worst.
     """
 
     schema_: Annotated[Literal["cimsearch/study/1"], Field(alias="schema")]
     space: str
     hardware: str
     data: DataSpec
+    also: Annotated[tuple[WorkloadSpec, ...], Field(max_length=MOST_WORKLOADS - 1)] = ()
+    over_workloads: OverWorkloads = "mean"
     genes: OpenGenes = OpenGenes()
     objectives: Annotated[tuple[Objective, ...], Field(min_length=2)] = (
         "accuracy",
@@ -250,6 +257,13 @@ class StudySpec(FileSpec):
         if self.accuracy_statistic == "percentile_5" and fewest < PERCENTILE_CHIPS:
             found = f"found percentile_5 of {fewest} chips"
             raise FieldError("accuracy_statistic", f"{found}; it needs {PERCENTILE_CHIPS}")
+        return self
+
+    @model_validator(mode="after")
+    def _over_several(self) -> Self:
+        if self.over_workloads != "mean" and not self.also:
+            found = f"found {self.over_workloads} of one workload"
+            raise FieldError("over_workloads", f"{found}; name others under also")
         return self
 
     @property

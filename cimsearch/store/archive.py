@@ -20,6 +20,8 @@ MANIFEST = "manifest.json"
 STUDY = "study.json"
 SPECS = ("study", "space", "hardware")
 """The parts of a study's spec, each a readable file ``spec/PART.json``."""
+OPTIONAL_SPEC = "also"
+"""One more part, which a study of several workloads has: the spaces of the others."""
 DISTRIBUTIONS = "distributions.jsonl"
 TRIALS = "trials.jsonl"
 EVALUATIONS = "evaluations.jsonl"
@@ -31,6 +33,8 @@ REQUIRED = frozenset(
     | {f"spec/{part}.json" for part in SPECS}
 )
 """The members that every archive has, beside the manifest."""
+OPTIONAL = frozenset({f"spec/{OPTIONAL_SPEC}.json"})
+"""Members that some have."""
 WEIGHTS = re.compile(r"weights/[a-z0-9][a-z0-9_.\-]{0,127}\.safetensors")
 """The names that a trained network may have."""
 

@@ -68,6 +68,10 @@ class Archive:
         """Read a member of one JSON object; StorageError if it is not what it must be."""
         return self._parsed(row, self._text(name), name)
 
+    def has(self, name: str) -> bool:
+        """Return whether it has a member."""
+        return name in self.manifest.members
+
     def json(self, name: str) -> Any:
         """Read a member of any JSON."""
         with self._told():
@@ -193,7 +197,7 @@ def _check_names(path: Path, manifest: Manifest, members: dict[str, ZipInfo]) ->
         raise _damaged(path, f"{name!r} is {where}")
     for name in sorted(archive.REQUIRED - found):
         raise _damaged(path, f"it has no {name}")
-    for name in sorted(found - archive.REQUIRED):
+    for name in sorted(found - archive.REQUIRED - archive.OPTIONAL):
         if not archive.WEIGHTS.fullmatch(name):
             raise _damaged(path, f"it has a member of the unknown name {name!r}")
 

@@ -80,7 +80,9 @@ def _taken(name: str) -> StudyError:
 
 def _spec(found: Archive, name: str | None) -> Study:
     """Return the study's spec under the name it is to have here."""
-    parts = {part: found.json(f"spec/{part}.json") for part in archive.SPECS}
+    specs = (*archive.SPECS, archive.OPTIONAL_SPEC)
+    files = {part: f"spec/{part}.json" for part in specs}
+    parts = {part: found.json(name) for part, name in files.items() if found.has(name)}
     try:
         spec = Study.from_json(to_json(parts))
     except ValidationError as error:

@@ -22,32 +22,49 @@ def spec_without_places(text: str) -> dict[str, Any]:
     """Return the parts of a study's spec, without what is no part of its identity and private.
 
     Args:
-        text: The spec as JSON: ``study``, ``space`` and ``hardware``.
+        text: The spec as JSON: ``study``, ``space``, ``hardware``, and ``also``, the spaces of
+            other workloads, if there are any.
     """
     parts: dict[str, Any] = from_json(text)
     study = dict(parts["study"])
     # How the owner's cluster is reached, and whom it is billed to.
     study.pop("cluster", None)
-    if "path" in study["data"]:
-        study["data"] = study["data"] | {"path": None}
+    study["data"] = _data_without_place(study["data"])
+    if "also" in parts:
+        others = zip(study["also"], parts["also"], strict=True)
+        study["also"] = [_workload_without_places(*pair) for pair in others]
     for part in ("space", "hardware"):
         if is_path(study[part]):
             study[part] = parts[part]["name"]
     return {**parts, "study": study}
 
 
+def _data_without_place(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"path": None} if "path" in data else data
+
+
+def _workload_without_places(workload: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
+    named = {"space": space["name"]} if is_path(workload["space"]) else {}
+    return workload | named | {"data": _data_without_place(workload["data"])}
+
+
 def attrs_without_places(attrs: dict[str, Any]) -> dict[str, Any]:
     """Return a study's attributes without where its data lies, or where it was imported from."""
     kept = {name: value for name, value in attrs.items() if name != IMPORTED}
-    return kept | ({"data_path": None} if "data_path" in attrs else {})
+    if "data_path" in attrs:
+        kept["data_path"] = None
+    if "also_data" in attrs:
+        kept["also_data"] = [source | {"path": None} for source in attrs["also_data"]]
+    return kept
 
 
 def job_without_places(job: dict[str, Any]) -> dict[str, Any]:
     """Return a job without where the data lies and what its workers share; its key is the same."""
+    if "members" in job:
+        return job | {"members": [job_without_places(member) for member in job["members"]]}
     private: dict[str, Any] = {name: None for name in ("data_path", "cache") if name in job}
-    data = job.get("data")
-    if isinstance(data, dict) and "path" in data:
-        private["data"] = data | {"path": None}
+    if isinstance(job.get("data"), dict):
+        private["data"] = _data_without_place(job["data"])
     return job | private
 
 

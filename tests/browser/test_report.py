@@ -155,6 +155,34 @@ def test_hovering_a_point_names_it(desk: Visit) -> None:
     assert "energy" in text
 
 
+def test_what_is_wider_than_a_phone_says_so(browser: Browser, report: Path) -> None:
+    visit = Visit(browser, report, width=420)
+    frames = visit.page.locator(".frame")
+    frame = frames.filter(has=visit.page.get_by_role("table", name="The Pareto front")).first
+    hint, scroll = frame.locator("> .hint"), frame.locator("> .scroll")
+    hint.wait_for()
+    classes = frame.get_attribute("class") or ""
+    assert "more-end" in classes
+    assert "more-start" not in classes
+    scroll.evaluate("(each) => each.scrollTo(each.scrollWidth, 0)")
+    visit.page.wait_for_selector(".frame.more-start:not(.more-end)")
+    # The name of a row stays in sight.
+    name = frame.locator("tbody th").first.bounding_box()
+    place = scroll.bounding_box()
+    assert name is not None
+    assert place is not None
+    assert name["x"] == pytest.approx(place["x"], abs=2)
+    cost = frames.filter(has=visit.page.get_by_role("table", name="Cost of the search"))
+    assert not cost.locator("> .hint").is_visible()
+    assert visit.complaints == []
+
+
+def test_a_wide_screen_needs_no_scrolling_of_tables(desk: Visit) -> None:
+    tables = desk.page.locator(".frame:has(table) > .hint")
+    assert tables.count() > 3
+    assert not any(hint.is_visible() for hint in tables.all())
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_an_empty_study_opens(browser: Browser, tmp_path: Path, width: int) -> None:
     path = tmp_path / "empty.html"

@@ -3,11 +3,8 @@
 A proposal is a pure function of (seed, k, visible history); no decoded candidate comes twice.
 """
 
-import pickle
 import random
-from collections.abc import Sequence
 from functools import cache
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -22,13 +19,10 @@ from cimsearch.search.samplers import Proposal, propose
 from cimsearch.space import Space
 from cimsearch.spec import load_space_spec
 from cimsearch.spec.space import SpaceSpec
-from cimsearch.spec.study import Sampler, SamplerName
+from cimsearch.spec.study import SamplerName
+from tests.contract.sampling import every_sampler, length, rebuilt, setting
 
-NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
 WAYS = ("maximize", "minimize", "minimize", "minimize")
-POPULATION = 4
-
-every_sampler = pytest.mark.parametrize("name", NAMES)
 
 
 @cache
@@ -51,15 +45,6 @@ def small() -> Space:
 def problem(space: Space, objectives: int = 3) -> Problem:
     """Return a problem in which nothing is known before training."""
     return Problem(domain_of(space), WAYS[:objectives])
-
-
-def length(name: SamplerName) -> int:
-    """Return how many trials show what a sampler does once it has results to go by."""
-    return 14 if name == "gp" else 24  # From ten results on, its proposals take a second each.
-
-
-def setting(name: SamplerName) -> Sampler:
-    return Sampler(name=name, population=POPULATION, lag=3)
 
 
 def values(space: Space, genes: tuple[float, ...], objectives: int = 3) -> tuple[float, ...]:
@@ -101,13 +86,6 @@ def run(name: SamplerName, trials: int, *, space: Space, objectives: int = 3) ->
         assert proposal is not None
         done.append(trial(space, k, proposal, objectives))
     return done
-
-
-def rebuilt(trials: Sequence[Seen]) -> list[Seen]:
-    """Return equal trials of new objects, as after being read from a database."""
-    copies: list[Seen] = [pickle.loads(pickle.dumps(trial)) for trial in trials]
-    assert copies == list(trials)
-    return copies
 
 
 @every_sampler

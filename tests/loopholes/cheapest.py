@@ -1,39 +1,60 @@
 """Searching for the cheapest network there is, however badly it would do its work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, get_args
 
 import numpy as np
 
-from cimsearch.search.domain import domain_of
+from cimsearch.search.algorithms import algorithm_of
+from cimsearch.search.auto import MOST
+from cimsearch.search.domain import Vectors, domain_of
 from cimsearch.search.evolution import offspring
 from cimsearch.search.history import Seen
 from cimsearch.search.population import Survival
 from cimsearch.search.pricing import estimate_batch
-from cimsearch.search.problem import Problem
+from cimsearch.search.problem import Draws, Prices, Problem
 from cimsearch.seeds import stream
-from cimsearch.space import Genes, Space
-from cimsearch.spec import load_hardware, load_space_spec
+from cimsearch.space import AnySpace, Genes, Space, StudySpace
+from cimsearch.spec import load_hardware, load_space_spec, load_study
 from cimsearch.spec.hardware import Hardware
-from cimsearch.spec.study import Sampler
+from cimsearch.spec.machines import Machines
+from cimsearch.spec.study import Sampler, SamplerName
 
 OBJECTIVES = ("energy_pj", "latency_ns", "area_um2")
+SURVIVALS: tuple[Survival, ...] = get_args(Survival)
 LITTER = 100
+
+# Samplers that do not look at results.
+BLIND: tuple[SamplerName, ...] = ("random", "qmc")
+# Of the others so many children are taken at a time while a model is fitted to the results.
+FEW = 20
 
 
 @dataclass(frozen=True)
 class Field:
-    """Where is searched: a space on a macro."""
+    """Where is searched: a space on a macro, or on the machines that the space chooses from."""
 
-    space: Space
+    space: AnySpace
     hardware: Hardware
 
     def prices(self, genes: Genes) -> np.ndarray:
         """Return the objectives (n, 3) of gene vectors (n, g)."""
         costs = estimate_batch(self.space, genes, self.hardware)
         return np.column_stack([getattr(costs, name) for name in OBJECTIVES])
+
+    def problem(self) -> Problem:
+        """Return what a sampler is asked: accuracy is unknown before training, the rest is not."""
+
+        def price(vectors: Vectors) -> Prices:
+            known = self.prices(vectors.astype(np.int64))
+            unknown = np.full((len(known), 1), np.nan)
+            return Prices(np.hstack([unknown, known]), np.zeros((len(known), 0)), np.log(known))
+
+        ways = ("maximize", "minimize", "minimize", "minimize")
+        return Problem(domain_of(self.space), ways, price=price)
 
 
 @cache
@@ -64,23 +85,22 @@ def field_of(macro: str, network: str) -> Field:
     return Field(Space(spec.model_copy(update=changed)), hardware)
 
 
-def searched(field: Field, survival: Survival | None, n: int) -> tuple[Genes, np.ndarray]:
-    """Return the genes (n, g) and prices (n, 3) that a sampler tries, all equally accurate.
+@cache
+def machines_of(study: str, network: str) -> Field:
+    """Return that space on the machines that a study opens, with inputs of 1, 2 or 4 bits too."""
+    loaded = load_study(study)
+    opened = loaded.spec.genes.hardware.model_copy(update={"dac_bits": (1, 2, 4)})
+    space = field_of(loaded.hardware.name.removeprefix("macros/"), network).space
+    assert isinstance(space, Space)
+    return Field(StudySpace((("", space),), Machines(loaded.hardware, opened)), loaded.hardware)
 
-    Args:
-        field: Where.
-        survival: Which algorithm; None for uniform draws.
-        n: How many.
-    """
-    domain, rng = domain_of(field.space), stream("loopholes")
-    problem = Problem(domain, ("maximize", "minimize", "minimize", "minimize"))
+
+def searched(field: Field, sampler: SamplerName, n: int) -> tuple[Genes, np.ndarray]:
+    """Return the genes (n, g) and prices (n, 3) that a sampler tries, all equally accurate."""
+    problem = field.problem()
     history: list[Seen] = []
     while len(history) < n:
-        if survival is None:
-            vectors = domain.sample(LITTER, rng)
-        else:
-            settings = Sampler(name=survival)
-            vectors = offspring(problem, settings, history, rng, LITTER, survival)
+        vectors = _proposed(problem, sampler, history, n)[: n - len(history)]
         prices = field.prices(vectors.astype(np.int64))
         history += [
             Seen(len(history) + i, tuple(genes), "", True, "complete", (0.5, *price), (), {})
@@ -88,6 +108,22 @@ def searched(field: Field, survival: Survival | None, n: int) -> tuple[Genes, np
         ]
     genes = np.array([seen.genes for seen in history], dtype=np.int64)
     return genes, np.array([seen.values for seen in history])[:, 1:]
+
+
+def _proposed(problem: Problem, sampler: SamplerName, history: list[Seen], n: int) -> Vectors:
+    """Return what a sampler proposes next: several vectors, which saves time."""
+    settings, k = Sampler(name=sampler, unscreened_frac=0.0), len(history)
+    if sampler in SURVIVALS:
+        rng = stream("loopholes", k)
+        return offspring(problem, settings, history, rng, LITTER, sampler)
+
+    def children(number: int, count: int) -> Iterator[tuple[float, ...]]:
+        found = algorithm_of(sampler)(problem, settings, history, Draws(0, number))
+        yield from (child.vector for child in islice(found, count))
+
+    if sampler in BLIND:
+        return np.array([next(children(number, 1)) for number in range(n)])
+    return np.array(list(children(k, LITTER if sampler == "auto" and k > MOST else FEW)))
 
 
 def climbed(field: Field, genes: Genes, objective: int) -> tuple[int, ...]:

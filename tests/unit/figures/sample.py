@@ -11,10 +11,10 @@ from cimsearch.figures.view import (
     GeneAxis,
     LayerView,
     Point,
-    SearchCost,
     StudyView,
     Value,
 )
+from cimsearch.figures.view_search import RandomSearch, SearchCost
 from cimsearch.pareto import front_mask, hypervolume_share, signed
 
 OBJECTIVES = ("accuracy", "energy_pj", "latency_ns")
@@ -204,10 +204,9 @@ def _history(points: list[Point]) -> tuple[tuple[int, float], ...]:
     history = []
     reference = signed(REFERENCE, DIRECTIONS)[0]
     ideal = signed((1.0, 0.0, 0.0), DIRECTIONS)[0]
-    for point in points:
-        if point.state == "complete":
-            values.append(point.values)
-        rows = signed(values, DIRECTIONS) if values else np.empty((0, len(OBJECTIVES)))
+    for point in (point for point in points if point.state == "complete"):
+        values.append(point.values)
+        rows = signed(values, DIRECTIONS)
         history.append((point.number, hypervolume_share(rows, reference, ideal)))
     return tuple(history)
 
@@ -243,6 +242,8 @@ def sample_view(*, trials: int = 48, seed: int = 3) -> StudyView:
     rng = np.random.default_rng(seed)
     points = _marked([_point(number, rng) for number in range(trials)], rng)
     states = [point.state for point in points]
+    history = _history(points)
+    drawn = tuple((count, 0.9 * share) for count, (_, share) in enumerate(history[:12], start=1))
     return StudyView(
         name="quickstart",
         summary="Digits on an analog SRAM macro: accuracy under noise, energy and latency",
@@ -262,7 +263,8 @@ def sample_view(*, trials: int = 48, seed: int = 3) -> StudyView:
             _baseline("uniform 8 bit", 8, (0.938, 0.957, 0.926)),
             _baseline("uniform 4 bit", 4, (0.871, 0.932, 0.862)),
         ),
-        hypervolume=_history(points),
+        hypervolume=history,
+        random_search=RandomSearch(curve=drawn),
         genes=genes(),
         cost=SearchCost(
             trained=states.count("complete"),
@@ -292,5 +294,10 @@ def sample_view(*, trials: int = 48, seed: int = 3) -> StudyView:
 def empty_view() -> StudyView:
     """Return the view of a study in which no trial has ended."""
     return replace(
-        sample_view(trials=0), points=(), baselines=(), hypervolume=(), cost=SearchCost()
+        sample_view(trials=0),
+        points=(),
+        baselines=(),
+        hypervolume=(),
+        random_search=RandomSearch(),
+        cost=SearchCost(),
     )

@@ -11,8 +11,14 @@ from cimsearch.figures.energy import energy_data, energy_figure
 from cimsearch.figures.gallery import figures
 from cimsearch.figures.layers import STRIPS, layers_data, layers_figure
 from cimsearch.figures.parallel import MOST_OTHERS, parallel_data, parallel_figure
-from cimsearch.figures.progress import hypervolume_data, hypervolume_figure
+from cimsearch.figures.progress import (
+    hypervolume_data,
+    hypervolume_figure,
+    hypervolume_sentences,
+)
 from cimsearch.figures.view import GeneAxis, LayerView, Point, StudyView
+from cimsearch.figures.view_search import RandomSearch
+from cimsearch.pareto import share_of
 from tests.unit.figures.sample import (
     UNVALIDATED,
     components_of,
@@ -76,8 +82,45 @@ class TestHypervolume:
     def test_figure_states_the_reference_point(self) -> None:
         data = hypervolume_data(VIEW)
         figure = hypervolume_figure(data)
-        assert data.reference in figure.layout.annotations[0].text
+        title = re.sub(r"<.*?>", " ", figure.layout.xaxis.title.text).replace("\xa0", " ")
+        assert data.reference in title
         assert figure.layout.yaxis.title.text == "hypervolume [% of the box]"
+
+    def test_random_search_and_the_baselines_are_always_beside_it(self) -> None:
+        data = hypervolume_data(VIEW)
+        drawn = {trace.name: trace for trace in hypervolume_figure(data).data}
+        assert list(drawn) == ["this search", "random search, 12 draws", "uniform baselines"]
+        assert list(drawn["this search"].x) == list(range(1, len(data.shares) + 1))
+        assert list(drawn["random search, 12 draws"].x) == list(range(1, 13))
+        level = share_of([b.values for b in VIEW.baselines], VIEW.directions, VIEW.reference_point)
+        assert set(drawn["uniform baselines"].y) == {100 * level}
+
+    def test_words_say_how_far_random_search_is_known(self) -> None:
+        text = hypervolume_sentences(VIEW)
+        reached, early = VIEW.random_search.curve[-1][1], VIEW.hypervolume[11][1]
+        assert "drawn uniformly (12)" in text
+        assert f"It ends at {100 * reached:.1f} %, as nothing is known of more draws" in text
+        assert f"had {100 * early:.1f} % after as many scored trials" in text
+        same = RandomSearch(curve=((6, VIEW.hypervolume[5][1]),))
+        text = hypervolume_sentences(replace(VIEW, random_search=same))
+        assert "the search began with them and has" in text
+        alone = RandomSearch(curve=VIEW.random_search.curve, is_all=True)
+        text = hypervolume_sentences(replace(VIEW, random_search=alone))
+        assert "all scored trials, which are drawn uniformly" in text
+        assert "after as many" not in text
+        none = RandomSearch(why_none="nobody drew")
+        text = hypervolume_sentences(replace(VIEW, random_search=none, baselines=()))
+        assert text == "There is no line of random search: nobody drew. No baseline is scored."
+
+    def test_a_forbidden_baseline_adds_nothing(self) -> None:
+        forbidden = tuple(replace(b, infeasible="area_um2 by 20 %") for b in VIEW.baselines)
+        view = replace(VIEW, baselines=(VIEW.baselines[0], forbidden[1]))
+        values = VIEW.baselines[0].values
+        assert hypervolume_data(view).baselines == share_of(
+            [values], VIEW.directions, VIEW.reference_point
+        )
+        assert "without uniform 4 bit, which the constraints forbid" in hypervolume_sentences(view)
+        assert hypervolume_data(replace(VIEW, baselines=forbidden)).baselines == 0.0
 
 
 class TestParallel:
@@ -113,6 +156,17 @@ class TestParallel:
         assert dimension.title == "stage1 layer1 encoding"
         assert dimension.places[0] < dimension.places[1] < dimension.places[2]
         assert dimension.labels[1:] == ("a", "b")
+
+    def test_a_field_of_the_hardware_is_no_gene_of_a_layer(self) -> None:
+        layers = tuple(GeneAxis(name=f"l{n}.adc_bits", choices=(4, 8)) for n in range(4))
+        genes = (*layers, GeneAxis(name="hardware.adc_bits", choices=(4, 6)))
+        genes += (GeneAxis(name="hardware.supply_v", choices=(0.7, 0.9)),)
+        chosen = {gene.name: gene.choices[0] for gene in genes}
+        points = (Point(number=0, state="complete", values=(0.5, 100.0, 10.0), genes=chosen),)
+        titles = [
+            d.title for d in parallel_data(replace(VIEW, points=points, genes=genes)).dimensions
+        ]
+        assert titles[3:] == ["mean ADC bits", "ADC bits", "supply [V]"]
 
     def test_a_mean_gene_is_the_mean_over_active_layers(self) -> None:
         genes = tuple(GeneAxis(name=f"l{n}.weight_bits", choices=(2, 8)) for n in range(4))

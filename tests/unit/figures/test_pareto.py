@@ -9,11 +9,12 @@ from cimsearch.figures.describe import describe_point
 from cimsearch.figures.pareto import (
     NAMES,
     SYMBOLS,
+    Kind,
     ParetoData,
-    pareto_3d_figure,
     pareto_data,
     pareto_figure,
 )
+from cimsearch.figures.pareto_3d import pareto_3d_figure
 from cimsearch.figures.scale import scale_for
 from cimsearch.figures.view import Baseline, Point, StudyView
 from tests.unit.figures.sample import sample_view
@@ -48,6 +49,42 @@ def test_every_kind_is_told_apart() -> None:
         "failed": ("#5",),
     }
     assert len(set(SYMBOLS.values())) == len(NAMES)
+
+
+def test_a_baseline_that_the_constraints_forbid_says_why() -> None:
+    view = small_view()
+    forbidden = tuple(replace(b, infeasible="area_um2 by 20 %") for b in view.baselines)
+    data = pareto_data(replace(view, baselines=forbidden))
+    group = data.group("forbidden")
+    assert group is not None
+    assert group.labels == ("uniform 8 bit", "uniform 4 bit")
+    assert "infeasible: area_um2 by 20 %" in group.hovers[0]
+    assert data.group("baseline") is data.group("broken") is None
+
+
+def test_stale_accuracies_are_dotted_and_explained() -> None:
+    view = small_view()
+    assert not any("stale" in (t.name or "") for t in pareto_figure(pareto_data(view)).data)
+    points = tuple(replace(p, stale="elsewhere") if p.number < 2 else p for p in view.points)
+    stale = replace(view, points=points, baselines=(replace(view.baselines[0], stale="there"),))
+    data = pareto_data(stale)
+    symbols = {trace.name: trace.marker.symbol for trace in pareto_figure(data).data}
+    assert symbols["Pareto front"] == ("diamond-dot", "diamond", "diamond")
+    assert symbols["dominated"] == ("circle-open-dot",)
+    assert symbols["baseline"] == ("square-dot",)
+    assert "with a dot: accuracy of other hardware (stale)" in symbols
+    found: tuple[tuple[Kind, str], ...] = (("front", "elsewhere"), ("baseline", "there"))
+    for kind, there in found:
+        group = data.group(kind)
+        assert group is not None
+        assert f"stale: the accuracy was found on {there}" in group.hovers[0]
+
+
+def test_hover_names_the_hardware_of_a_point() -> None:
+    view = small_view()
+    settings = (("rows", 128), ("columns_per_adc", 4), ("supply_v", 0.8))
+    text = describe_point(view, replace(view.points[0], settings=settings))
+    assert text.endswith("hardware: rows 128, columns per ADC 4, supply 0.8 V")
 
 
 def test_attained_is_the_front_in_accuracy_and_energy_alone() -> None:

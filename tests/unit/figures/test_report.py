@@ -87,6 +87,33 @@ def test_says_what_the_numbers_are(page: Page) -> None:
         assert words in page.text, words
 
 
+def test_what_may_be_wider_than_the_page_can_say_so(page: Page) -> None:
+    scrolls = [a for _, a in page.tags if a.get("class") == "scroll"]
+    frames = [a for _, a in page.tags if a.get("class") == "frame"]
+    assert len(scrolls) == len(frames) > 8
+    hints = [a for _, a in page.tags if a.get("class") == "hint"]
+    assert len(hints) == len(frames) - 1  # the navigation alone has no line above it
+    assert {hint["aria-hidden"] for hint in hints} == {"true"}
+
+
+def test_settings_and_stale_accuracies_are_in_the_detail_of_a_point() -> None:
+    view = replace(
+        VIEW,
+        points=tuple(
+            replace(p, settings=(("adc_bits", 5), ("supply_v", 0.8)), stale="elsewhere")
+            for p in VIEW.points
+        ),
+        baselines=tuple(
+            replace(b, settings=(("adc_bits", 8), ("supply_v", 0.9))) for b in VIEW.baselines
+        ),
+    )
+    page = Page(report_html(view))
+    for words in ("hardware: ADC bits 5, supply 0.8 V", "stale: accuracy found on elsewhere"):
+        assert page.text.count(words) == len(view.front), words
+    assert "The hardware of each" in page.text
+    assert "The hardware of each" not in Page(report_html(VIEW)).text
+
+
 def test_is_accessible_in_its_basics(page: Page) -> None:
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("h1")) == 1
@@ -166,7 +193,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old")
     broken = replace(VIEW, reference_point=(0.1,))
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="reference point"):
         write_report(broken, path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from cimsearch.figures.report import report_html
 from cimsearch.figures.rungs import rungs_table
 from cimsearch.figures.statement import statements
-from cimsearch.figures.view import RungView
+from cimsearch.figures.view_search import RungView
 from tests.unit.figures.sample import sample_view
 
 SAID = "rungs 0 and 1: Kendall's tau 0.31 over 14 candidates, below 0.4: rung 0 does not rank"

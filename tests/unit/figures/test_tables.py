@@ -2,16 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from cimsearch.figures.baselines import baseline_table, compare, compared_on
 from cimsearch.figures.describe import describe_point
 from cimsearch.figures.statement import headline, rank_agreement, statements
-from cimsearch.figures.tables import (
-    baseline_table,
-    compare,
-    compared_on,
-    cost_table,
-    front_table,
-    gap,
-)
+from cimsearch.figures.tables import cost_table, front_table, gap, hardware_table
 from cimsearch.figures.view import Baseline, StudyView
 from tests.unit.figures.sample import empty_view, sample_view
 
@@ -58,6 +52,50 @@ class TestTables:
         sound, broken = baseline_table(VIEW).rows
         assert "less energy" in sound[-1]
         assert broken[-1].startswith("broken: loses 6.1 pp")
+
+    def test_a_baseline_without_an_accuracy_says_why(self) -> None:
+        view = replace(VIEW, missing_baselines=(("uniform 2 bit", "not scored yet"),))
+        row = baseline_table(view).rows[-1]
+        assert (row[0], row[-1]) == ("uniform 2 bit", "not scored yet")
+        assert set(row[1:-1]) == {"\N{EN DASH}"}
+        assert len(row) == len(baseline_table(view).columns)
+
+    def test_a_forbidden_baseline_says_what_it_misses(self) -> None:
+        forbidden = tuple(replace(b, infeasible="area_um2 by 20 %") for b in VIEW.baselines)
+        view = replace(VIEW, baselines=forbidden)
+        assert baseline_table(view).rows[0][-1] == "infeasible: misses area_um2 by 20 %"
+        assert not any(label == "less energy" for label, _, _ in headline(view))
+        assert any(label == "less energy" for label, _, _ in headline(VIEW))
+
+    def test_stale_rows_are_marked(self) -> None:
+        view = replace(
+            VIEW,
+            points=tuple(replace(p, stale="elsewhere") for p in VIEW.points),
+            baselines=(replace(VIEW.baselines[0], stale="elsewhere"), VIEW.baselines[1]),
+        )
+        assert all(row[0].endswith(" (stale)") for row in front_table(view).rows)
+        assert [row[0] for row in baseline_table(view).rows] == [
+            "uniform 8 bit (stale)",
+            "uniform 4 bit",
+        ]
+        stale, all_ = len(view.scored) + 1, len(view.scored) + 2
+        text = f"{stale} of {all_} accuracies are stale: they were found on elsewhere"
+        assert any(line.startswith(text) for line in statements(view))
+        assert not any("stale" in line for line in statements(VIEW))
+
+    def test_the_hardware_of_each_has_a_column_for_each_field(self) -> None:
+        assert hardware_table(VIEW).columns == ("trial",)
+        settings = (("active_rows", 64), ("adc_bits", 5), ("clock_mhz", 200.0), ("supply_v", 0.8))
+        own = (("active_rows", 128), ("adc_bits", 8), ("clock_mhz", 100.0), ("supply_v", 0.9))
+        view = replace(
+            VIEW,
+            points=tuple(replace(p, settings=settings) for p in VIEW.points),
+            baselines=tuple(replace(b, settings=own) for b in VIEW.baselines),
+        )
+        table = hardware_table(view)
+        assert table.columns[1:] == ("active rows", "ADC bits", "clock [MHz]", "supply [V]")
+        assert table.rows[0] == (f"#{view.front[0].number}", "64", "5", "200", "0.8")
+        assert table.rows[-1] == ("uniform 4 bit", "128", "8", "100", "0.9")
 
     def test_comparison_uses_test_images_only_if_all_were_scored(self) -> None:
         assert compared_on(VIEW) == "test"

@@ -114,6 +114,20 @@ def test_few_results_give_uniform_draws_and_many_give_evolution() -> None:
     assert first(auto, PLAIN, many, 99) == first(nsga2, PLAIN, many, 99)
 
 
+def test_what_is_known_to_be_infeasible_is_not_drawn() -> None:
+    def forbidden(vectors: Vectors, most: float) -> Prices:
+        prices = price(vectors)
+        return replace(prices, violations=vectors[:, :1] - most)
+
+    some = replace(PRICED, price=lambda v: forbidden(v, 0.0))
+    drawn = [child.vector for k in range(40) for child in first(auto, some, [], k)]
+    assert all(vector[0] == 0 for vector in drawn)
+    allowed = {child.vector for k in range(40) for child in first(uniform, PRICED, [], k)}
+    assert {vector for vector in allowed if vector[0] == 0} <= set(drawn)
+    none = replace(PRICED, price=lambda v: forbidden(v, -1.0))
+    assert first(auto, none, [], 0) == first(nsga2, PRICED, [], 0)
+
+
 def test_four_objectives_are_evolved_by_nsga3() -> None:
     ways = ("minimize",) * 4
     problem = replace(PLAIN, directions=ways)
@@ -137,6 +151,18 @@ def test_the_stated_share_of_trials_ignores_the_surrogate(frac: float) -> None:
     ignore = [module._is_unscreened(k, frac) for k in range(200)]
     for n in (1, 10, 50, 200):
         assert sum(ignore[:n]) == pytest.approx(n * frac, abs=1)
+
+
+def test_where_nothing_is_priced_evolution_shares_after_a_while() -> None:
+    for problem in (PLAIN, PRICED):
+        history = random_history(problem, 160)
+        trained = [t.number for t in history if t.trained]
+        before, after = (history[: trained[n - 1] + 1] for n in (100, 101))
+        evolved = [
+            first(auto, problem, after, k) == first(nsga2, problem, after, k) for k in (6, 7)
+        ]
+        assert evolved == [False, problem is PLAIN]
+        assert first(auto, problem, before, 7) != first(nsga2, problem, before, 7)
 
 
 def test_screened_children_are_feasible_new_and_able_to_gain() -> None:
@@ -237,8 +263,7 @@ def test_what_runs_is_not_proposed_by_a_neighbour_as_if_nothing_ran() -> None:
     assert after != wanted[1:]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_screening_needs_half_of_the_trainings(seed: int) -> None:
+def test_screening_needs_half_of_the_trainings() -> None:
     every = screening.whole(PRICED.domain)
     assert every is not None
     every = every[price(every).feasible]
@@ -246,8 +271,10 @@ def test_screening_needs_half_of_the_trainings(seed: int) -> None:
     limit = signed(REFERENCE, PRICED.directions)[0]
     goal = 0.99 * hypervolume(points, limit)
     sampler = AUTO.model_copy(update={"unscreened_frac": 0.1})
-    assert hypervolume(search(auto, sampler, seed, 60), limit) >= goal
-    assert hypervolume(search(nsga2, sampler, seed, 120), limit) < goal
+    screens = [hypervolume(search(auto, sampler, seed, 60), limit) for seed in range(5)]
+    evolves = [hypervolume(search(nsga2, sampler, seed, 120), limit) for seed in range(5)]
+    assert np.median(screens) >= goal
+    assert np.median(evolves) < goal
 
 
 def test_the_number_of_blas_threads_changes_no_answer() -> None:
