@@ -11,8 +11,8 @@ from pathlib import Path
 import cimsearch
 from cimsearch.cli.live import LiveProgress
 from cimsearch.errors import CimsearchError
-from cimsearch.orchestrate.baseline_results import BaselineResult
-from cimsearch.orchestrate.results import TrialResult
+from cimsearch.orchestrate.read.baseline_results import BaselineResult
+from cimsearch.orchestrate.read.results import TrialResult
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ from optuna.trial import create_trial
 from sqlalchemy import insert
 
 from cimsearch import load_space, open_storage, pareto
-from cimsearch.orchestrate.known import Known
+from cimsearch.orchestrate.run.known import Known
 from cimsearch.search.samplers import distributions, params_of
 from cimsearch.seeds import stream
 from cimsearch.space import Space

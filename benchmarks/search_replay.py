@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from optuna.study import StudyDirection
 from search_runs import Array, first_at, peer_sampler, quiet
 
-from cimsearch.orchestrate.halving import Ladder, next_promotion, of_one_rung
+from cimsearch.orchestrate.run.halving import Ladder, next_promotion, of_one_rung
 from cimsearch.pareto import front_mask, hypervolume, signed
 from cimsearch.search.history import Seen, visible
 from cimsearch.search.problem import Draws

@@ -7,7 +7,7 @@ from typing import Any
 from cimsearch.evaluate import JointJob, Score, read_job
 from cimsearch.evaluate.joint import joint_score
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.results import StudyResult, read_result
+from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.spec import Study
 from cimsearch.store import open_storage
 from cimsearch.store import records as db

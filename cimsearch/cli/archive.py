@@ -16,7 +16,7 @@ def export_study(name: str, file: str, weights: bool, storage: str | None) -> No
     It holds the study with its space and hardware, all trials, scores and prices, and the front.
     Where your data, database and workers are is left out.
     """
-    from cimsearch.orchestrate.share import export_study as export
+    from cimsearch.orchestrate.derive.share import export_study as export
 
     click.echo(str(export(name, file, storage=storage, weights=weights)))
 
@@ -30,7 +30,7 @@ def import_study(file: str, name: str | None, storage: str | None) -> None:
 
     FILE is checked as a whole first; if anything in it is wrong, nothing is written.
     """
-    from cimsearch.orchestrate.share import import_study as import_
+    from cimsearch.orchestrate.derive.share import import_study as import_
 
     study = import_(file, name=name, storage=storage)
     click.echo(f"imported {study.name}: {study.trials} trials, {study.front} on the front")

@@ -37,7 +37,7 @@ def build_table(
 
     Scores are kept beside FILE as they come: the same command goes on after a stop.
     """
-    from cimsearch.orchestrate.table import build_table as build
+    from cimsearch.orchestrate.table.build import build_table as build
     from cimsearch.spec import load_study
 
     table = build(

@@ -10,9 +10,9 @@ from cimsearch.units import label
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.answer import Answer
-    from cimsearch.orchestrate.results import StudyResult
-    from cimsearch.orchestrate.uncertain import UncertainFront
+    from cimsearch.orchestrate.read.answer import Answer
+    from cimsearch.orchestrate.read.results import StudyResult
+    from cimsearch.orchestrate.read.uncertain import UncertainFront
 
 _SHOWN_FRAC = 0.01
 """Trials off the front that are on it less often than this are counted, not listed."""
@@ -20,7 +20,7 @@ _SHOWN_FRAC = 0.01
 
 def show_odds(result: "StudyResult", draws: int, *, as_json: bool) -> None:
     """Print in which share of draws each trial is on the front."""
-    from cimsearch.orchestrate.uncertain import front_odds
+    from cimsearch.orchestrate.read.uncertain import front_odds
 
     found = front_odds(result, draws=draws)
     if as_json:
@@ -94,7 +94,7 @@ def _print_odds(result: "StudyResult", found: "UncertainFront") -> None:
 
 def show_answer(result: "StudyResult", weights: tuple[float, float], *, as_json: bool) -> None:
     """Print the network of the greatest fitness."""
-    from cimsearch.orchestrate.answer import fittest
+    from cimsearch.orchestrate.read.answer import fittest
 
     alpha, beta = weights
     answer = fittest(result, alpha=alpha, beta=beta)

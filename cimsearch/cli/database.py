@@ -17,7 +17,7 @@ def database() -> None:
 @storage_option
 def db_upgrade(storage: str | None) -> None:
     """Bring the database of an older version to this version's layout; copy it first."""
-    from cimsearch.orchestrate.launch import storage_url
+    from cimsearch.orchestrate.run.stored import storage_url
     from cimsearch.store import upgrade
 
     before = upgrade(storage_url(storage))
@@ -33,7 +33,7 @@ def db_check(storage: str | None, as_json: bool) -> int:
     The front is computed again from the trials. The exit code is 1 if anything is wrong; a warning
     is no fault.
     """
-    from cimsearch.orchestrate.launch import storage_url
+    from cimsearch.orchestrate.run.stored import storage_url
     from cimsearch.store.check import check_database
 
     report = check_database(storage_url(storage))

@@ -63,7 +63,7 @@ def _catalogue() -> Finding:
 
 
 def _database(storage: str | None) -> Finding:
-    from cimsearch.orchestrate.launch import storage_url
+    from cimsearch.orchestrate.run.stored import storage_url
     from cimsearch.store import open_storage
     from cimsearch.store import records as db
 

@@ -7,8 +7,8 @@ from cimsearch.cli.accuracy_text import score_facts
 from cimsearch.cli.rungs import agreement_facts
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.baseline_results import BaselineResult
-    from cimsearch.orchestrate.results import StudyResult, TrialResult
+    from cimsearch.orchestrate.read.baseline_results import BaselineResult
+    from cimsearch.orchestrate.read.results import StudyResult, TrialResult
     from cimsearch.space import Candidate
     from cimsearch.spec import Hardware
 
@@ -50,7 +50,7 @@ def baseline_facts(found: "BaselineResult") -> dict[str, Any]:
 
 def front_facts(result: "StudyResult") -> dict[str, Any]:
     """Return a front, and what it is measured against, as plain data for JSON."""
-    from cimsearch.orchestrate.search_view import volumes
+    from cimsearch.orchestrate.read.search_view import volumes
 
     stale = stale_of(result)
 
@@ -74,6 +74,6 @@ def front_facts(result: "StudyResult") -> dict[str, Any]:
 
 def stale_of(result: "StudyResult") -> dict[str, "Hardware"]:
     """Return the stale accuracies of a repriced study, with the hardware they were found on."""
-    from cimsearch.orchestrate.stale import stale_labels
+    from cimsearch.orchestrate.read.stale import stale_labels
 
     return stale_labels(result)

@@ -12,8 +12,8 @@ from cimsearch.figures.settings import field_title, value_text
 from cimsearch.units import label
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.baseline_results import BaselineResult
-    from cimsearch.orchestrate.results import StudyResult, TrialResult
+    from cimsearch.orchestrate.read.baseline_results import BaselineResult
+    from cimsearch.orchestrate.read.results import StudyResult, TrialResult
     from cimsearch.space import Candidate
 
 
@@ -97,7 +97,7 @@ def _print_hardware(result: "StudyResult") -> None:
 
 def _alone(result: "StudyResult") -> str:
     """Return the hypervolume beside that of the uniform draws and of the baselines."""
-    from cimsearch.orchestrate.search_view import volumes
+    from cimsearch.orchestrate.read.search_view import volumes
 
     found = volumes(result)
     drawn = f"{found.draws} uniform draws" if found.draws != 1 else "1 uniform draw"

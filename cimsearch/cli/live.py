@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from cimsearch.cli.output import duration
 from cimsearch.cli.status import report_text
-from cimsearch.orchestrate.progress import Progress
-from cimsearch.orchestrate.stalling import ENDED_BY
+from cimsearch.orchestrate.run.progress import Progress
+from cimsearch.orchestrate.run.stalling import ENDED_BY
 
 _QUIET_S = 4.0
 

@@ -20,14 +20,14 @@ from cimsearch.units import quantity
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.results import StudyResult, TrialResult
+    from cimsearch.orchestrate.read.results import StudyResult, TrialResult
     from cimsearch.spec import Hardware
 
 
 def read_study(name: str, storage: str | None) -> "StudyResult":
     """Return the study of that name from the database, which must exist."""
-    from cimsearch.orchestrate.launch import require_study, storage_url
-    from cimsearch.orchestrate.results import read_result
+    from cimsearch.orchestrate.read.results import read_result
+    from cimsearch.orchestrate.run.stored import require_study, storage_url
     from cimsearch.store import open_storage
 
     database = open_storage(storage_url(storage), create=False)
@@ -148,7 +148,7 @@ def report(name: str, storage: str | None, output: str | None) -> None:
 def write_report_file(result: "StudyResult", output: str | None) -> Path:
     """Write the report and return where it is."""
     from cimsearch.figures import write_report
-    from cimsearch.orchestrate.view import study_view
+    from cimsearch.orchestrate.read.view import study_view
 
     path = Path(output) if output else Path("reports") / f"{result.name}.html"
     if path.is_dir() or not path.name:

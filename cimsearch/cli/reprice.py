@@ -10,8 +10,8 @@ from cimsearch.cli.output import percent, storage_option
 from cimsearch.errors import StudyError
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.repricing import Repriced
-    from cimsearch.orchestrate.stale_work import Change, RescoreResult
+    from cimsearch.orchestrate.derive.repricing import Repriced
+    from cimsearch.orchestrate.derive.stale_work import Change, RescoreResult
 
 _MOST_LISTED = 20
 
@@ -30,7 +30,7 @@ def reprice(name: str, hardware: str, new_name: str | None, storage: str | None)
     """
     from cimsearch.cli.front_text import print_front
     from cimsearch.cli.read import read_study
-    from cimsearch.orchestrate.reprice import reprice as run
+    from cimsearch.orchestrate.derive.reprice import reprice as run
 
     done = run(name, hardware, storage=storage, new_name=new_name)
     print_front(read_study(done.name, storage))
@@ -98,7 +98,7 @@ def rescore(
     """
     from cimsearch.cli.front_text import print_front
     from cimsearch.cli.read import read_study
-    from cimsearch.orchestrate.rescore import rescore as run
+    from cimsearch.orchestrate.derive.rescore import rescore as run
 
     try:
         done = run(

@@ -11,7 +11,7 @@ from cimsearch.errors import StudyError
 
 if TYPE_CHECKING:
     from cimsearch.cli.live import LiveProgress
-    from cimsearch.orchestrate.results import StudyResult
+    from cimsearch.orchestrate.read.results import StudyResult
 
 
 # Trials of log-normal times (sigma 0.8), in benchmarks/utilisation.py.
@@ -56,8 +56,8 @@ def launch(
     An equal study that the database already has goes on where it stands.
     """
     from cimsearch.cli.live import LiveProgress
-    from cimsearch.orchestrate.launch import Start
     from cimsearch.orchestrate.launch import launch as run
+    from cimsearch.orchestrate.run.starting import Start
     from cimsearch.spec import load_study
 
     spec = load_study(study)
@@ -158,7 +158,7 @@ def _finish(result: "StudyResult", report: str | None) -> None:
     """Print the front and write the report."""
     from cimsearch.cli.front_text import print_front
     from cimsearch.cli.read import write_report_file
-    from cimsearch.orchestrate.stalling import ENDED_BY
+    from cimsearch.orchestrate.run.stalling import ENDED_BY
 
     print_front(result)
     if result.started is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.agreement import Agreement
+    from cimsearch.orchestrate.read.agreement import Agreement
 
 
 def agreement_facts(agreements: "Sequence[Agreement]") -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def slurm(
     It launches the study with workers that are Slurm jobs too, stops before its wall time, and
     goes on when Slurm starts it again.
     """
-    from cimsearch.orchestrate.launch import storage_url
+    from cimsearch.orchestrate.run.stored import storage_url
     from cimsearch.spec import load_study
     from cimsearch.spec.catalogue import is_path
     from cimsearch.workers.slurm_script import Orchestrator, batch_script

@@ -20,7 +20,7 @@ from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
     from cimsearch.evaluate.report import Report
-    from cimsearch.orchestrate.status import AtWork, StudyStatus
+    from cimsearch.orchestrate.read.status import AtWork, StudyStatus
     from cimsearch.store.rows import LeaseRow
 
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @json_option
 def status(name: str | None, storage: str | None, as_json: bool) -> None:
     """Show how far the study NAME is and who is at it, or list all studies of the database."""
-    from cimsearch.orchestrate.launch import storage_url
-    from cimsearch.orchestrate.status import read_status
+    from cimsearch.orchestrate.read.status import read_status
+    from cimsearch.orchestrate.run.stored import storage_url
     from cimsearch.store import open_storage
 
     with closing(open_storage(storage_url(storage), create=False)) as database:
@@ -53,7 +53,7 @@ def report_text(report: "Report") -> str:
 
 
 def _studies(database: Any) -> list[dict[str, Any]]:
-    from cimsearch.orchestrate.lease import current
+    from cimsearch.orchestrate.run.lease import current
     from cimsearch.store import records as db
 
     rows = []
@@ -123,7 +123,7 @@ def _print(found: "StudyStatus") -> None:
     else:
         click.echo(f"{'run by':12} {_runner(found.lease)}")
     if found.ended_by is not None:
-        from cimsearch.orchestrate.stalling import ENDED_BY
+        from cimsearch.orchestrate.run.stalling import ENDED_BY
 
         click.echo(f"{'search':12} over: {ENDED_BY[found.ended_by]}")
     for key, count in _counts(found).items():

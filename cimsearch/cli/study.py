@@ -25,7 +25,7 @@ def import_optuna(source: str, name: str, rename: str | None, storage: str | Non
 
     Trials that are running there are failed in the copy. The source stays as it is.
     """
-    from cimsearch.orchestrate.launch import storage_url
+    from cimsearch.orchestrate.run.stored import storage_url
     from cimsearch.store import open_storage
     from cimsearch.store.optuna_import import import_optuna as copy
     from cimsearch.store.optuna_import import read_optuna

@@ -42,7 +42,7 @@ def data_check(study: str, path: str | None, as_json: bool) -> None:
     Of a study of several workloads, for the data of each; --data is of its own space. This opens
     the test images too, which a search never does.
     """
-    from cimsearch.orchestrate.sources import data_paths
+    from cimsearch.orchestrate.run.sources import data_paths
     from cimsearch.spec import load_study
     from cimsearch.training.inspect import check
 

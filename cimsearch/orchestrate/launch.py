@@ -1,30 +1,33 @@
 """Starting a study, or going on with it."""
 
-import os
 from contextlib import closing
 from dataclasses import replace
 
 import cimsearch
 from cimsearch.errors import StudyError, UsageError
-from cimsearch.orchestrate.context import Context
-from cimsearch.orchestrate.lease import leased
-from cimsearch.orchestrate.loop import run_study
-from cimsearch.orchestrate.plan import Plan, check_feasible
-from cimsearch.orchestrate.progress import OnProgress, Phase, silent, snapshot
-from cimsearch.orchestrate.results import StudyResult, TrialResult, read_result
-from cimsearch.orchestrate.sources import (
+from cimsearch.orchestrate.read.results import StudyResult, TrialResult, read_result
+from cimsearch.orchestrate.run.context import Context
+from cimsearch.orchestrate.run.lease import leased
+from cimsearch.orchestrate.run.loop import run_study
+from cimsearch.orchestrate.run.plan import Plan, check_feasible
+from cimsearch.orchestrate.run.progress import OnProgress, Phase, silent, snapshot
+from cimsearch.orchestrate.run.sources import (
     as_attrs,
     check_sources_readable,
     find_sources,
     find_sources_again,
-    other_data,
-    stored_sources,
 )
-from cimsearch.orchestrate.stalling import ENDED
-from cimsearch.orchestrate.starting import NOTHING, Start, begin, check_start
-from cimsearch.orchestrate.state import counts_in_budget, differing
-from cimsearch.orchestrate.stopping import stop_on_signals
-from cimsearch.orchestrate.stored import require_study, stored_study
+from cimsearch.orchestrate.run.stalling import ENDED
+from cimsearch.orchestrate.run.starting import NOTHING, Start, begin, check_start
+from cimsearch.orchestrate.run.state import counts_in_budget
+from cimsearch.orchestrate.run.stopping import stop_on_signals
+from cimsearch.orchestrate.run.stored import (
+    check_equal,
+    check_own,
+    require_study,
+    storage_url,
+    stored_study,
+)
 from cimsearch.search.algorithms import check_installed
 from cimsearch.spec import Study
 from cimsearch.spec.study import StudySpec
@@ -32,26 +35,6 @@ from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import Executor, connect
 from cimsearch.workers.executor import Demands
-
-__all__ = [
-    "DEFAULT_STORAGE",
-    "Start",
-    "check_equal",
-    "check_own",
-    "launch",
-    "pareto_front",
-    "require_study",
-    "resume",
-    "storage_url",
-    "stored_study",
-]
-
-DEFAULT_STORAGE = "sqlite:///cimsearch.db"
-
-
-def storage_url(given: str | None) -> str:
-    """Return the database to use: the one given, ``CIMSEARCH_STORAGE``, or the default."""
-    return given or os.environ.get("CIMSEARCH_STORAGE") or DEFAULT_STORAGE
 
 
 def launch(
@@ -184,39 +167,6 @@ def _create(database: CimStorage, plan: Plan, start: Start) -> int:
             **start.as_attrs(),
         },
     )
-
-
-def check_own(row: db.StudyRow) -> None:
-    """Check that the study was not imported.
-
-    Raises:
-        StudyError: It was.
-    """
-    imported_from = db.imported_from(row)
-    if imported_from is not None:
-        raise StudyError(
-            f"study {row.name!r} was imported from {imported_from} and can only be read",
-            "launch its study file under another name to go on from there",
-        )
-
-
-def check_equal(database: CimStorage, row: db.StudyRow, plan: Plan) -> None:
-    """Check that the study in the database is this one, on this data.
-
-    Raises:
-        StudyError: It is another; says what differs.
-    """
-    there = stored_study(database, row)
-    differences = differing(plan.study.identity(), there.identity())
-    differences += other_data(plan.study, stored_sources(row.user_attrs), plan.sources)
-    version = row.user_attrs.get("version")
-    if version != cimsearch.__version__:
-        differences.append(f"version: {version} in the database, {cimsearch.__version__} here")
-    if differences:
-        raise StudyError(
-            f"study {row.name!r} exists with another spec:\n  " + "\n  ".join(differences),
-            "give this study another name, or another --storage",
-        )
 
 
 def _run(

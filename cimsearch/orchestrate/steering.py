@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsearch.errors import UsageError
-from cimsearch.orchestrate.context import Context
-from cimsearch.orchestrate.launch import check_equal, check_own, storage_url
-from cimsearch.orchestrate.lease import leased
-from cimsearch.orchestrate.plan import Plan
-from cimsearch.orchestrate.proposing import add_proposal
-from cimsearch.orchestrate.sources import stored_sources
-from cimsearch.orchestrate.stalling import ENDED
-from cimsearch.orchestrate.starting import FROM
-from cimsearch.orchestrate.stopping import never
-from cimsearch.orchestrate.stored import require_study, stored_study
+from cimsearch.orchestrate.run.context import Context
+from cimsearch.orchestrate.run.lease import leased
+from cimsearch.orchestrate.run.plan import Plan
+from cimsearch.orchestrate.run.proposing import add_proposal
+from cimsearch.orchestrate.run.sources import stored_sources
+from cimsearch.orchestrate.run.stalling import ENDED
+from cimsearch.orchestrate.run.starting import FROM
+from cimsearch.orchestrate.run.stopping import never
+from cimsearch.orchestrate.run.stored import (
+    check_equal,
+    check_own,
+    require_study,
+    storage_url,
+    stored_study,
+)
 from cimsearch.search.pricing import Priced
 from cimsearch.search.samplers import Proposal
 from cimsearch.space import AnySpace, Genes

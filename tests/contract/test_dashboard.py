@@ -16,7 +16,7 @@ import pytest
 from optuna_dashboard import wsgi
 
 import cimsearch
-from cimsearch.orchestrate.results import StudyResult, read_result
+from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store.records import find_study, trial_rows
 from tests.databases import copy_rows

@@ -11,7 +11,7 @@ from optuna import visualization as plots
 from optuna.trial import FrozenTrial
 from plotly.graph_objects import Figure
 
-from cimsearch.orchestrate.results import StudyResult, read_result
+from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store.records import find_study
 

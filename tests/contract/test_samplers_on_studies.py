@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from cimsearch.orchestrate.plan import Plan
+from cimsearch.orchestrate.run.plan import Plan
 from cimsearch.search.auto import FIRST
 from cimsearch.search.history import Seen, visible
 from cimsearch.search.pricing import price

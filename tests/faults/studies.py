@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cimsearch.errors import StorageError
-from cimsearch.orchestrate.state import front_of, is_scored
+from cimsearch.orchestrate.run.state import front_of, is_scored
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
 from tests.commands import Background, cimsearch

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from cimsearch.cli import cli
 from cimsearch.errors import StorageError, StudyError, UsageError
+from cimsearch.orchestrate.derive.share import export_study, import_study
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.share import export_study, import_study
 from cimsearch.spec import load_study
 from cimsearch.store import open_storage
 from cimsearch.store.records import list_studies

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from cimsearch.cli import cli
 from cimsearch.errors import StudyError, UsageError
-from cimsearch.orchestrate.rescore import rescore
+from cimsearch.orchestrate.derive.rescore import rescore
 from tests.commands import unwrapped
 from tests.unit.orchestrate.repriced import quick_study, steady
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from cimsearch.cli import cli
 from cimsearch.cli.live import LiveProgress
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.progress import Progress
+from cimsearch.orchestrate.run.progress import Progress
 from cimsearch.spec import load_study
 from tests.studies import TINY_STUDY
 from tests.unit.orchestrate.quick import QuickExecutor

@@ -6,7 +6,7 @@ from random import Random
 
 from cimsearch.evaluate import Job, Score
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.results import StudyResult, read_result
+from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.spec import load_study
 from cimsearch.store import open_storage
 from cimsearch.store import records as db

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from cimsearch.orchestrate.agreement import agreements, kendall_tau
+from cimsearch.orchestrate.read.agreement import agreements, kendall_tau
 from cimsearch.store.rows import TrialRow
 
 

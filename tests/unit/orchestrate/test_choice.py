@@ -9,9 +9,9 @@ import pytest
 from cimsearch import pareto
 from cimsearch.cost.scales import draw_scales, scale_errors
 from cimsearch.errors import StudyError, UsageError
-from cimsearch.orchestrate.answer import best_network, fittest
-from cimsearch.orchestrate.results import StudyResult
-from cimsearch.orchestrate.uncertain import front_odds, uncertain_front
+from cimsearch.orchestrate.read.answer import best_network, fittest
+from cimsearch.orchestrate.read.results import StudyResult
+from cimsearch.orchestrate.read.uncertain import front_odds, uncertain_front
 from cimsearch.seeds import stream
 from tests.unit.orchestrate.repriced import quick_study, result_of
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimsearch.orchestrate.halving import Ladder, next_promotion, of_one_rung, ranked
+from cimsearch.orchestrate.run.halving import Ladder, next_promotion, of_one_rung, ranked
 from cimsearch.search.history import Seen, State
 from cimsearch.spec.study import Halving
 

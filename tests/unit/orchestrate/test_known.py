@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.orchestrate.known import Known
-from cimsearch.orchestrate.state import front_of, is_scored, seen
+from cimsearch.orchestrate.run.known import Known
+from cimsearch.orchestrate.run.state import front_of, is_scored, seen
 from cimsearch.search.samplers import distributions, params_of
 from cimsearch.space import Space
 from cimsearch.spec import load_space_spec

@@ -12,10 +12,10 @@ from random import Random
 import pytest
 
 from cimsearch.errors import StorageError, StudyError
-from cimsearch.orchestrate import lease
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.progress import Progress
-from cimsearch.orchestrate.status import read_status
+from cimsearch.orchestrate.read.status import read_status
+from cimsearch.orchestrate.run import lease
+from cimsearch.orchestrate.run.progress import Progress
 from cimsearch.spec import Study
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db

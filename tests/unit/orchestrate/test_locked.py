@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from cimsearch.orchestrate import loop
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.progress import Progress
+from cimsearch.orchestrate.run import loop
+from cimsearch.orchestrate.run.progress import Progress
 from cimsearch.spec import Study
 from cimsearch.store import database
 from tests.unit.orchestrate.quick import QuickExecutor, table

@@ -13,8 +13,8 @@ from cimsearch.errors import StudyError
 from cimsearch.evaluate import Job
 from cimsearch.evaluate.run import evaluate
 from cimsearch.orchestrate.launch import launch, resume
-from cimsearch.orchestrate.results import StudyResult, read_result
-from cimsearch.orchestrate.starting import Start
+from cimsearch.orchestrate.read.results import StudyResult, read_result
+from cimsearch.orchestrate.run.starting import Start
 from cimsearch.search.pricing import price
 from cimsearch.space import Space
 from cimsearch.spec import Study, load_hardware, load_space_spec, load_study
@@ -220,7 +220,7 @@ def test_genes_of_the_hardware_are_parameters_of_a_trial(study: Study, tmp_path:
 
 
 def test_a_job_is_of_its_machine(study: Study) -> None:
-    from cimsearch.orchestrate.plan import Plan
+    from cimsearch.orchestrate.run.plan import Plan
 
     plan = Plan(study, None, "digits", 4)
     space = plan.space

@@ -8,13 +8,13 @@ import pytest
 
 from cimsearch import pareto
 from cimsearch.errors import HardwareError, StudyError, UsageError
+from cimsearch.orchestrate.derive.reprice import reprice
+from cimsearch.orchestrate.derive.rescore import rescore
+from cimsearch.orchestrate.derive.share import export_study, import_study
 from cimsearch.orchestrate.launch import launch, resume
-from cimsearch.orchestrate.reprice import reprice
-from cimsearch.orchestrate.rescore import rescore
-from cimsearch.orchestrate.results import StudyResult
-from cimsearch.orchestrate.share import export_study, import_study
-from cimsearch.orchestrate.stale import stale_labels
-from cimsearch.orchestrate.view import study_view
+from cimsearch.orchestrate.read.results import StudyResult
+from cimsearch.orchestrate.read.stale import stale_labels
+from cimsearch.orchestrate.read.view import study_view
 from cimsearch.search.baselines import uniform_candidate
 from cimsearch.search.pricing import price
 from cimsearch.space import Space

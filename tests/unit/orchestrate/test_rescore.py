@@ -9,13 +9,13 @@ import pytest
 
 from cimsearch.errors import StudyError
 from cimsearch.evaluate import Job, Score
+from cimsearch.orchestrate.derive.reprice import reprice
+from cimsearch.orchestrate.derive.rescore import rescore
+from cimsearch.orchestrate.derive.share import export_study, import_study
+from cimsearch.orchestrate.derive.stale_work import Change
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.reprice import reprice
-from cimsearch.orchestrate.rescore import rescore
-from cimsearch.orchestrate.results import StudyResult
-from cimsearch.orchestrate.share import export_study, import_study
-from cimsearch.orchestrate.stale import stale_labels
-from cimsearch.orchestrate.stale_work import Change
+from cimsearch.orchestrate.read.results import StudyResult
+from cimsearch.orchestrate.read.stale import stale_labels
 from cimsearch.spec import load_study
 from cimsearch.store import open_storage
 from cimsearch.store import records as db

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from cimsearch.cli import cli
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.results import read_result
-from cimsearch.orchestrate.view import study_view
+from cimsearch.orchestrate.read.results import read_result
+from cimsearch.orchestrate.read.view import study_view
 from cimsearch.spec import load_study
 from cimsearch.store import open_storage
 from cimsearch.store import records as db

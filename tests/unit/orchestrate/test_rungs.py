@@ -8,12 +8,12 @@ from random import Random
 import pytest
 
 from cimsearch.evaluate import Job
-from cimsearch.orchestrate import waiting
 from cimsearch.orchestrate.launch import launch, resume
-from cimsearch.orchestrate.progress import Progress, silent
-from cimsearch.orchestrate.results import StudyResult
-from cimsearch.orchestrate.status import read_status
-from cimsearch.orchestrate.view import study_view
+from cimsearch.orchestrate.read.results import StudyResult
+from cimsearch.orchestrate.read.status import read_status
+from cimsearch.orchestrate.read.view import study_view
+from cimsearch.orchestrate.run import waiting
+from cimsearch.orchestrate.run.progress import Progress, silent
 from cimsearch.space import Candidate
 from cimsearch.spec import Study, load_study
 from cimsearch.store import open_storage

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from cimsearch.evaluate import Score
 from cimsearch.evaluate.joint import JointJob, joint_score, read_job
+from cimsearch.orchestrate.derive.reprice import reprice
+from cimsearch.orchestrate.derive.rescore import rescore
 from cimsearch.orchestrate.launch import launch, resume
-from cimsearch.orchestrate.reprice import reprice
-from cimsearch.orchestrate.rescore import rescore
-from cimsearch.orchestrate.results import StudyResult
-from cimsearch.orchestrate.search_view import (
+from cimsearch.orchestrate.read.results import StudyResult
+from cimsearch.orchestrate.read.search_view import (
     expected_hypervolume,
     hypervolume_history,
     random_search,
     search_cost,
     volumes,
 )
+from cimsearch.orchestrate.read.view import study_view
 from cimsearch.orchestrate.steering import enqueue
-from cimsearch.orchestrate.view import study_view
 from cimsearch.pareto import share_of
 from cimsearch.seeds import stream
 from cimsearch.space import Candidate, space_of

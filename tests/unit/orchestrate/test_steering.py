@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -11,16 +11,17 @@ import pytest
 
 from cimsearch.errors import SpaceError, StudyError, UsageError
 from cimsearch.evaluate import Job
-from cimsearch.orchestrate import lease, starting
-from cimsearch.orchestrate.launch import Start, launch, resume
-from cimsearch.orchestrate.plan import Plan
-from cimsearch.orchestrate.proposing import add_proposal
-from cimsearch.orchestrate.results import StudyResult, read_result
-from cimsearch.orchestrate.stalling import has_stalled
-from cimsearch.orchestrate.state import INHERITED, front_of
-from cimsearch.orchestrate.status import read_status
+from cimsearch.orchestrate.launch import launch, resume
+from cimsearch.orchestrate.read.results import StudyResult, read_result
+from cimsearch.orchestrate.read.status import read_status
+from cimsearch.orchestrate.read.view import study_view
+from cimsearch.orchestrate.run import lease, starting
+from cimsearch.orchestrate.run.plan import Plan
+from cimsearch.orchestrate.run.proposing import add_proposal
+from cimsearch.orchestrate.run.stalling import has_stalled
+from cimsearch.orchestrate.run.starting import Start
+from cimsearch.orchestrate.run.state import INHERITED, front_of
 from cimsearch.orchestrate.steering import enqueue
-from cimsearch.orchestrate.view import study_view
 from cimsearch.search.baselines import baselines, uniform_genes
 from cimsearch.search.history import Seen
 from cimsearch.search.pricing import directions, price
@@ -288,7 +289,7 @@ def test_what_the_new_study_cannot_have_is_left_out(write: Write, url: str) -> N
     assert sum(found.started["fates"].values()) == 4
 
 
-def dominates(a: dict[str, float], b: dict[str, float]) -> bool:
+def dominates(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
     """Return whether ``a`` is no worse in anything and better in something."""
     signs = {name: -1 if name == "accuracy" else 1 for name in a}
     pairs = [(signs[name] * a[name], signs[name] * b[name]) for name in a]

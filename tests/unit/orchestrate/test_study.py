@@ -10,9 +10,9 @@ import pytest
 import cimsearch
 from cimsearch.errors import SpaceError, StudyError
 from cimsearch.orchestrate.launch import launch, resume
-from cimsearch.orchestrate.progress import Progress
-from cimsearch.orchestrate.results import StudyResult, read_result
-from cimsearch.orchestrate.view import study_view
+from cimsearch.orchestrate.read.results import StudyResult, read_result
+from cimsearch.orchestrate.read.view import study_view
+from cimsearch.orchestrate.run.progress import Progress
 from cimsearch.spec import Study, load_study
 from cimsearch.store import open_storage
 from cimsearch.store import records as db

@@ -10,7 +10,7 @@ from cimsearch.errors import SpaceError, StudyError, UsageError
 from cimsearch.evaluate import Job
 from cimsearch.evaluate.report import OnReport
 from cimsearch.evaluate.run import evaluate
-from cimsearch.orchestrate.table import build_table
+from cimsearch.orchestrate.table.build import build_table
 from cimsearch.search.pricing import estimate_batch, price
 from cimsearch.search.problem import Draws
 from cimsearch.search.samplers import propose

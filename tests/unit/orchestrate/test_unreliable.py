@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from cimsearch.errors import LeaseLostError, StorageError, StorageUnreachableError, StudyError
-from cimsearch.orchestrate import loop, waiting
 from cimsearch.orchestrate.launch import launch, resume
-from cimsearch.orchestrate.lease import LEASE_S
-from cimsearch.orchestrate.progress import Progress
+from cimsearch.orchestrate.run import loop, waiting
+from cimsearch.orchestrate.run.lease import LEASE_S
+from cimsearch.orchestrate.run.progress import Progress
 from cimsearch.spec import Study
 from cimsearch.store import database, open_storage
 from cimsearch.store import records as db

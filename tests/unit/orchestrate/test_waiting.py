@@ -2,7 +2,7 @@
 
 import pytest
 
-from cimsearch.orchestrate.waiting import FIRST_DELAY_S, LONGEST_DELAY_S, Waiting, delay_s
+from cimsearch.orchestrate.run.waiting import FIRST_DELAY_S, LONGEST_DELAY_S, Waiting, delay_s
 
 
 def drained(waiting: Waiting, now_s: float) -> list[int]:

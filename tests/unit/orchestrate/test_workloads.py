@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from cimsearch.evaluate import JointJob, read_job
-from cimsearch.orchestrate import waiting
-from cimsearch.orchestrate.launch import Start, launch, resume
-from cimsearch.orchestrate.progress import Progress, silent
+from cimsearch.orchestrate.launch import launch, resume
+from cimsearch.orchestrate.run import waiting
+from cimsearch.orchestrate.run.progress import Progress, silent
+from cimsearch.orchestrate.run.starting import Start
 from cimsearch.orchestrate.steering import enqueue
 from cimsearch.spec import Study, load_study
 from cimsearch.store.check import check_database

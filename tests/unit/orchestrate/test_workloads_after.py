@@ -10,13 +10,13 @@ import pytest
 
 from cimsearch.errors import DataError, StorageError, StudyError, UsageError
 from cimsearch.evaluate import JointJob, read_job
+from cimsearch.orchestrate.derive.reprice import reprice
+from cimsearch.orchestrate.derive.rescore import rescore
+from cimsearch.orchestrate.derive.share import export_study, import_study
 from cimsearch.orchestrate.launch import resume
-from cimsearch.orchestrate.reprice import reprice
-from cimsearch.orchestrate.rescore import rescore
-from cimsearch.orchestrate.share import export_study, import_study
-from cimsearch.orchestrate.table import build_table
-from cimsearch.orchestrate.uncertain import front_odds
-from cimsearch.orchestrate.view import study_view
+from cimsearch.orchestrate.read.uncertain import front_odds
+from cimsearch.orchestrate.read.view import study_view
+from cimsearch.orchestrate.table.build import build_table
 from cimsearch.spec import Study, load_study
 from cimsearch.spec.catalogue import find
 from cimsearch.store import open_storage

@@ -11,7 +11,7 @@ import pytest
 from optuna.samplers import GPSampler, TPESampler
 
 from cimsearch import load_space
-from cimsearch.orchestrate.state import was_uniform
+from cimsearch.orchestrate.run.state import was_uniform
 from cimsearch.search.algorithms import algorithm_of, then_uniform
 from cimsearch.search.domain import domain_of
 from cimsearch.search.history import Seen

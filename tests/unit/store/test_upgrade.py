@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, insert, select
 
 from cimsearch.errors import StorageError
 from cimsearch.orchestrate.launch import pareto_front
-from cimsearch.orchestrate.results import TrialResult
+from cimsearch.orchestrate.read.results import TrialResult
 from cimsearch.store import migrations, open_storage, upgrade
 from cimsearch.store.check import check_database
 from cimsearch.store.records import (

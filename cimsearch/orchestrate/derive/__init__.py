@@ -1,0 +1,1 @@
+"""Studies made of studies: repriced, rescored, exported and imported."""

@@ -1,0 +1,1 @@
+"""Reading a study, finished or not: results, status, answers, and what the report shows."""
