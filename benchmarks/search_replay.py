@@ -23,7 +23,8 @@ from search_runs import Array, first_at, peer_sampler, quiet
 
 from cimsearch.orchestrate.run.halving import Ladder, next_promotion, of_one_rung
 from cimsearch.pareto import front_mask, hypervolume, signed
-from cimsearch.search.history import Seen, visible
+from cimsearch.search.auto import first_results
+from cimsearch.search.history import Seen, hashes_of, visible
 from cimsearch.search.problem import Draws
 from cimsearch.search.samplers import Proposal, distributions, genes_of, propose
 from cimsearch.search.table import Table, load_table
@@ -195,6 +196,7 @@ def _of_ours(table: Table, search: Ours, seed: int) -> Iterator[Training]:
     population = table.study.spec.sampler.population
     settings = Sampler(name=search.name, lag=search.lag, population=population)
     problem, space = table.problem(), table.space
+    enough = max(population, first_results(problem))
     results = [table.values(rung) for rung in range(rungs)]
     trials: list[Seen] = []
 
@@ -214,9 +216,9 @@ def _of_ours(table: Table, search: Ours, seed: int) -> Iterator[Training]:
         if isinstance(due, Seen):
             yield trained(due, due.candidate_hash, due.rung + 1)
             continue
-        shown = of_one_rung(history, rungs, settings.population) if ladder else history
-        taken = {trial.candidate_hash for trial in trials}
-        proposal = propose(space, problem, settings, Draws(seed, len(trials)), shown, taken)
+        shown = of_one_rung(history, rungs, enough) if ladder else history
+        draws = Draws(seed, len(trials))
+        proposal = propose(space, problem, settings, draws, shown, hashes_of(history))
         if proposal is None:
             break
         yield trained(proposal, proposal.candidate.hash, start)

@@ -1,16 +1,22 @@
-"""Running the command line as its users do: in processes of its own."""
+"""Running the command line as its users do."""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 
 import psutil
+import pytest
+
+from cimsearch.cli import main
 
 TIMEOUT_S = 500
+WITH_PROCESSES = frozenset({"launch", "resume", "bench"})
+"""Verbs that start workers, and get a process of their own as these do."""
 
 
 def environment_with(changes: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -23,9 +29,25 @@ def cimsearch(
     cwd: Path,
     expect: int = 0,
     environment: Mapping[str, str] | None = None,
+    apart: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``cimsearch`` and check its exit code; ``environment`` is added to this process's."""
-    done = subprocess.run(
+    """Run ``cimsearch`` and check its exit code; ``environment`` is added to this process's.
+
+    A process of its own takes most of a second to import what it needs: only verbs that start
+    workers have one, and those that are to be ``apart``. An error that the command line does not
+    expect is the test's.
+    """
+    apart = apart or bool(WITH_PROCESSES.intersection(arguments[:1]))
+    done = (_apart if apart else _here)(arguments, cwd, environment)
+    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def _apart(
+    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str] | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb in a process of its own."""
+    return subprocess.run(
         [sys.executable, "-m", "cimsearch", *arguments],
         cwd=cwd,
         env=environment_with(environment),
@@ -34,8 +56,22 @@ def cimsearch(
         timeout=TIMEOUT_S,
         check=False,
     )
-    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
+
+
+def _here(
+    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str] | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb in this process."""
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, chdir(cwd):
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["cimsearch", *arguments])
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+            main()
+    code = end.value.code
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def unwrapped(text: str) -> str:

@@ -2,6 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
@@ -9,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from cimsearch.spec import Study, load_study
+from cimsearch.spec import Study, catalogue, load_study
+from cimsearch.spec.document import Document, read_document
 from tests.studies import TINY_STUDY
 
 if TYPE_CHECKING:
@@ -18,6 +22,30 @@ if TYPE_CHECKING:
 # On a shared machine an example may take any time.
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
+
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@cache
+def _read_once(path: Path) -> Document:
+    return read_document(path)
+
+
+def _read(path: Path) -> Document:
+    """Return what ``read_document`` does; files of the checkout stay as they are."""
+    if not path.is_relative_to(CHECKOUT):
+        return read_document(path)
+    document = _read_once(path)
+    return replace(document, data=deepcopy(document.data))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _catalogue_read_once() -> Iterator[None]:
+    """Parse each file of the catalogue once: it takes as long as most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "read_document", _read)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,14 @@ import click
 
 from cimsearch.cli.facts import trial_facts
 from cimsearch.cli.output import percent, print_json, print_table, print_wrapped
-from cimsearch.units import label
+from cimsearch.figures.settings import settings_text
+from cimsearch.units import label, quantity
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cimsearch.figures.view import Value
     from cimsearch.orchestrate.read.answer import Answer
     from cimsearch.orchestrate.read.results import StudyResult
     from cimsearch.orchestrate.read.uncertain import UncertainFront
@@ -99,12 +103,13 @@ def show_answer(result: "StudyResult", weights: tuple[float, float], *, as_json:
     alpha, beta = weights
     answer = fittest(result, alpha=alpha, beta=beta)
     if as_json:
-        print_json({"study": result.name} | _answer_facts(answer))
+        settings = result.settings_of(answer.trial.candidate)
+        print_json({"study": result.name} | _answer_facts(answer, settings))
     else:
         _print_answer(result, answer)
 
 
-def _answer_facts(answer: "Answer") -> dict[str, Any]:
+def _answer_facts(answer: "Answer", settings: "Sequence[tuple[str, Value]]") -> dict[str, Any]:
     fitness = answer.fitness
     return {
         "alpha": fitness.alpha,
@@ -112,7 +117,7 @@ def _answer_facts(answer: "Answer") -> dict[str, Any]:
         "energy_ref_pj": fitness.energy_ref_pj,
         "latency_ref_ns": fitness.latency_ref_ns,
         "fitness": answer.value,
-        "trial": trial_facts(answer.trial),
+        "trial": trial_facts(answer.trial) | {"settings": dict(settings)},
         "baselines": dict(answer.baselines),
     }
 
@@ -131,5 +136,7 @@ def _print_answer(result: "StudyResult", answer: "Answer") -> None:
     print_table([result.name, "fitness"], rows)
     click.echo()
     for key, value in trial.objectives.items():
-        click.echo(f"{label(key):16} {with_unit(key, value)}")
+        click.echo(f"{quantity(key):16} {with_unit(key, value)}")
+    if settings := result.settings_of(trial.candidate):
+        click.echo(f"{'hardware':16} {settings_text(settings)}")
     click.echo(f"\nits genes and layers: cimsearch trial {result.name} {trial.number}")

@@ -1,13 +1,12 @@
 """The verb ``cost``: what a network costs before any training."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cimsearch.cli.genes import genes_option, one_wanted
 from cimsearch.cli.output import (
     json_option,
     percent,
@@ -15,7 +14,6 @@ from cimsearch.cli.output import (
     print_table,
     print_wrapped,
 )
-from cimsearch.errors import UsageError
 from cimsearch.units import quantity
 from cimsearch.units import show as with_unit
 
@@ -27,9 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("space")
 @click.option("--hardware", required=True, metavar="NAME", help="A macro or system.")
-@click.option(
-    "--genes", metavar="GENES", help='Choice indices "0,2,1,...", or a JSON file {gene: choice}.'
-)
+@genes_option
 @click.option(
     "--snr", is_flag=True, help="Also signal to noise, converter bits and clipping of each layer."
 )
@@ -154,25 +150,14 @@ def candidate_of(networks: Any, machine: Any, genes: str | None) -> Any:
 
     Raises:
         UsageError: They are neither choice indices nor a JSON file of choices by name.
+        SpaceError: They are not of the space.
     """
     from cimsearch.search.baselines import uniform_candidate
+    from cimsearch.space import encode_expressed
 
     if genes is None:
         return uniform_candidate(networks, machine, 8)
-    return networks.decode(_genes(networks, genes))
-
-
-def _genes(networks: Any, text: str) -> Any:
-    """Return genes from indices, or from a JSON file of choices by name."""
-    if text.endswith(".json"):
-        try:
-            return networks.encode(json.loads(Path(text).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--genes: {text}: {error}") from error
-    try:
-        return [int(index) for index in text.split(",")]
-    except ValueError as error:
-        raise UsageError(
-            f"--genes: found {text!r}; allowed are {len(networks.genes)} whole numbers with "
-            "commas between, or a .json file"
-        ) from error
+    wanted = one_wanted(genes)
+    if isinstance(wanted, Mapping):
+        return networks.decode(encode_expressed(networks, wanted))
+    return networks.decode(wanted)

@@ -8,6 +8,7 @@ import click
 
 from cimsearch.cli.cost import candidate_of, print_fidelity
 from cimsearch.cli.explain_text import print_explanation
+from cimsearch.cli.genes import genes_option
 from cimsearch.cli.output import json_option, print_json, storage_option
 from cimsearch.cli.read import read_study
 from cimsearch.errors import SpecError, StudyError, UsageError
@@ -29,9 +30,7 @@ Priced = tuple["Blueprint", "Hardware", "Statistics", Mapping[str, "Origin"], "S
 @click.argument("target")
 @click.option("--layer", required=True, metavar="LAYER", help="Name of a layer.")
 @click.option("--hardware", metavar="NAME", help="A macro or system; a trial has its study's.")
-@click.option(
-    "--genes", metavar="GENES", help='Choice indices "0,2,1,...", or a JSON file {gene: choice}.'
-)
+@genes_option
 @storage_option
 @json_option
 def explain(
@@ -64,12 +63,9 @@ def explain(
     node = next(node for node in network.nodes if node.name == layer)
     signal = fidelity(node, machine) if node.has_weights else ()
     if as_json:
-        told = {"fidelity": [asdict(one) for one in signal], "settings": dict(settings)}
-        print_json(_plain(found) | told)
+        print_json(_plain(found, settings) | {"fidelity": [asdict(one) for one in signal]})
         return
-    print_explanation(found, target)
-    if settings:
-        click.echo(f"\nThe machine of this trial: {_listed(settings)}")
+    print_explanation(found, target, settings)
     if signal:
         click.echo("\nSignal to noise, for codes that are uniform")
         print_fidelity(signal, machine)
@@ -98,7 +94,9 @@ def _moved(
     origins: Mapping[str, "Origin"], file: "Hardware", machine: "Hardware", settings: "Settings"
 ) -> Mapping[str, "Origin"]:
     """Return the origins of a machine's constants: of others than the file's, what they are of."""
-    source = f"follows from the settings {_listed(settings)}, as docs/hardware-genes.md says"
+    from cimsearch.spec.hardware_genes import listed
+
+    source = f"follows from the settings {listed(settings)}, as docs/hardware-genes.md says"
     return {
         path: origin
         if _constant(machine, path) == _constant(file, path)
@@ -115,10 +113,6 @@ def _constant(machine: "Hardware", path: str) -> object:
         return value_at(machine, path)
     except AttributeError:
         return None
-
-
-def _listed(settings: "Settings") -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in settings)
 
 
 def _origins_of(study: "Study") -> Mapping[str, "Origin"]:
@@ -147,7 +141,7 @@ def _of_space(space: str, hardware: str, genes: str | None) -> Priced:
     return candidate.blueprint, machine, Statistics(), load_basis(hardware), ()
 
 
-def _plain(found: "Explanation") -> dict[str, Any]:
+def _plain(found: "Explanation", settings: "Settings") -> dict[str, Any]:
     """Return an explanation as plain data."""
     return {
         "layer": found.layer,
@@ -155,6 +149,7 @@ def _plain(found: "Explanation") -> dict[str, Any]:
         "placement": found.placement,
         "copies": found.copies,
         "hardware": found.hardware,
+        "settings": dict(settings),
         "statistics": found.statistics.model_dump(mode="json"),
         "energy_pj": found.energy_pj,
         "latency_ns": found.latency_ns,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimsearch.cli.output import percent, print_wrapped
+from cimsearch.figures.settings import settings_text
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
@@ -14,13 +15,20 @@ if TYPE_CHECKING:
     from cimsearch.cost.explain_expression import Term
     from cimsearch.cost.explain_latency import LatencyEquation
     from cimsearch.cost.explain_terms import Equation, Product
+    from cimsearch.spec.hardware_genes import Settings
 
 
-def print_explanation(found: "Explanation", target: str) -> None:
-    """Print an explanation of a layer of ``target``; a term is explained where it first stands."""
+def print_explanation(found: "Explanation", target: str, settings: "Settings") -> None:
+    """Print an explanation of a layer of ``target``; a term is explained where it first stands.
+
+    Args:
+        found: What is told.
+        target: What the layer is of, as it was typed.
+        settings: Those of its machine, where fields of the hardware are searched.
+    """
     data, told = found.statistics, set[str]()
     what = ", ".join(filter(None, (found.op, found.placement)))
-    on = f"on {found.hardware}"
+    on = f"on {found.hardware}" + (f" with {settings_text(settings)}" if settings else "")
     if found.copies > 1:
         on = f"in {found.copies} copies {on}"
     energy, latency = with_unit("energy_pj", found.energy_pj), _time(found.latency_ns)

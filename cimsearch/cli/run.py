@@ -150,6 +150,9 @@ def start_text(started: Mapping[str, Any]) -> str:
     fates = [
         text.format(started["fates"][k]) for k, text in _FATES.items() if k in started["fates"]
     ]
+    # The last of them are those outside; studies that began earlier do not say why.
+    if reasons := started.get("outside"):
+        fates[-1] += f" ({'; '.join(reasons)})"
     origin = "" if started["study"] is None else f" from {started['study']}"
     return f"began{origin}: {', '.join(fates) or 'with nothing'}"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cimsearch.cli.cost import candidate_of
+from cimsearch.cli.genes import genes_option
 from cimsearch.cli.output import json_option, percent, print_json, print_table
 from cimsearch.units import show as with_unit
 
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("space")
 @click.option("--hardware", required=True, metavar="NAME", help="A macro or system.")
-@click.option(
-    "--genes", metavar="GENES", help='Choice indices "0,2,1,...", or a JSON file {gene: choice}.'
-)
+@genes_option
 @click.option("--top", default=10, type=click.IntRange(min=1), help="Rows to print. Default: 10.")
 @json_option
 def steps(space: str, hardware: str, genes: str | None, top: int, as_json: bool) -> None:

@@ -23,7 +23,7 @@ from cimsearch.orchestrate.run.stored import (
 )
 from cimsearch.search.pricing import Priced
 from cimsearch.search.samplers import Proposal
-from cimsearch.space import AnySpace, Genes
+from cimsearch.space import AnySpace, encode_expressed
 from cimsearch.spec import Study
 from cimsearch.store import open_storage
 
@@ -77,16 +77,9 @@ def enqueue(name: str, wanted: Sequence[Wanted], *, storage: str | None = None) 
 
 
 def _proposal(space: AnySpace, wanted: Wanted) -> Proposal:
-    indices = _encoded(space, wanted) if isinstance(wanted, Mapping) else wanted
+    indices = encode_expressed(space, wanted) if isinstance(wanted, Mapping) else wanted
     genes = tuple(int(index) for index in indices)
     return Proposal(genes, space.decode(genes), {FROM: "enqueued"})
-
-
-def _encoded(space: AnySpace, wanted: Mapping[str, Any]) -> Genes:
-    """Return choices by gene name as genes; those that are not expressed may be missing."""
-    genes = space.encode({gene.name: gene.choices[0] for gene in space.genes} | dict(wanted))
-    missing = space.choices(tuple(map(int, genes))).keys() - wanted.keys()
-    return space.encode(wanted) if missing else genes
 
 
 def _check_feasible(study: Study, priced: Priced) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.pareto import Points, signed
-from cimsearch.search.history import Group, Seen
+from cimsearch.search.history import Group, Seen, complete_of
 from cimsearch.seeds import stream
 
 Survival = Literal["nsga2", "nsga3", "sms_emoa", "age_moea2"]
@@ -28,6 +28,9 @@ Survival = Literal["nsga2", "nsga3", "sms_emoa", "age_moea2"]
 # chunks of its last block; each is a few kilobytes.
 _CHUNKS = 32
 _REMEMBERED = 1024
+
+# A study asks again and again who is alive before results have come.
+_ASKED = 16
 
 _in_pymoo = Lock()
 
@@ -56,10 +59,15 @@ def population_of(history: Sequence[Seen], rule: Rule) -> Group:
         history: Trials in order of number; only complete ones count.
         rule: Who survives.
     """
-    complete = [trial for trial in history if trial.state == "complete"]
-    alive = Group(complete[: rule.size])
+    complete = complete_of(history)
     chunks = max(0, len(complete) - rule.size) // rule.chunk
-    born = complete[rule.size : rule.size + chunks * rule.chunk]
+    return _alive(rule, Group(complete[: rule.size + chunks * rule.chunk]))
+
+
+@lru_cache(maxsize=_ASKED)
+def _alive(rule: Rule, complete: Group) -> Group:
+    """Return who is alive after complete trials: a first population and whole chunks."""
+    alive, born = Group(complete[: rule.size]), complete[rule.size :]
     block = _CHUNKS * rule.chunk
     for start in range(0, len(born), block):
         alive = _after_block(rule, alive, Group(born[start : start + block]))

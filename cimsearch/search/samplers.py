@@ -4,9 +4,8 @@ Nothing of a sampler is kept between proposals: what an algorithm notes with a t
 the history, and its randomness comes from the study's seed and the trial's number.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 from optuna.distributions import (
@@ -17,7 +16,7 @@ from optuna.distributions import (
 )
 
 from cimsearch.search.algorithms import algorithm_of, then_uniform
-from cimsearch.search.history import Seen
+from cimsearch.search.history import Seen, hashes_of
 from cimsearch.search.problem import Draws, Problem
 from cimsearch.space import AnySpace, Candidate, Gene
 from cimsearch.spec.study import Sampler
@@ -71,7 +70,7 @@ def propose(
     settings: Sampler,
     draws: Draws,
     history: Sequence[Seen],
-    taken: Collection[str] = (),
+    taken: Container[str] = (),
 ) -> Proposal | None:
     """Return a candidate that no trial of ``history`` has, or None if none is left.
 
@@ -83,7 +82,7 @@ def propose(
         history: What the proposal may know, from ``visible``: results of one rung.
         taken: Hashes of more candidates that are not to be proposed.
     """
-    known = {*taken, *map(attrgetter("candidate_hash"), history)}
+    known = hashes_of(history)
     children = algorithm_of(settings.name)(problem, settings, history, draws)
     tried: set[tuple[int, ...]] = set()
     for child in then_uniform(children, problem.domain, draws, _RANDOM_TRIES):
@@ -92,6 +91,6 @@ def propose(
             continue
         tried.add(genes)
         candidate = space.decode(genes)
-        if candidate.hash not in known:
+        if candidate.hash not in known and candidate.hash not in taken:
             return Proposal(genes, candidate, child.attrs)
     return None

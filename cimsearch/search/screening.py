@@ -5,7 +5,8 @@ results. A child is worth its expected gain in hypervolume over the visible fron
 that still run are added with the values that the surrogates expect of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -94,9 +95,36 @@ def screened(
         running: Trials without a result.
         rng: The draws.
     """
-    # The last bits of a sum depend on how many threads share it, and the order may depend on them.
+    with _same_on_any_blas():
+        screen = screen_of(problem, results, running)
+        vectors = whole(problem.domain)
+        if vectors is None:
+            vectors = _children(problem, results, rng)
+        gain, hopeful = _gain(screen, vectors)
+    order = np.argsort(-gain, kind="stable")
+    return vectors[order[hopeful[order]]]
+
+
+def promising(
+    problem: Problem, results: Group, running: Sequence[Seen], vectors: Vectors
+) -> NDArray[np.bool_]:
+    """Return which vectors (n, v) ``screened`` would not leave out, had it weighed them.
+
+    Args:
+        problem: What is searched.
+        results: From ``usable_results``; there is at least one.
+        running: Trials without a result.
+        vectors: Repaired.
+    """
+    with _same_on_any_blas():
+        return _gain(screen_of(problem, results, running), vectors)[1]
+
+
+@contextmanager
+def _same_on_any_blas() -> Iterator[None]:
+    """Keep BLAS to one thread: the last bits of a sum, and orders, depend on how many share it."""
     with _one_blas_thread, _blas().limit(limits=1, user_api="blas"):
-        return _by_gain(problem, results, running, rng)
+        yield
 
 
 @lru_cache(maxsize=1)
@@ -104,24 +132,30 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _by_gain(
-    problem: Problem, results: Group, running: Sequence[Seen], rng: np.random.Generator
-) -> Vectors:
-    screen = screen_of(problem, results, running)
-    vectors = whole(problem.domain)
-    if vectors is None:
-        vectors = _children(problem, results, rng)
-    prices = prices_of(problem, vectors)
-    vectors, prices = vectors[prices.feasible], _rows(prices, prices.feasible)
+def _gain(screen: Screen, vectors: Vectors) -> tuple[Array, NDArray[np.bool_]]:
+    """Return what vectors (n, v) are expected to gain (n,), and which could gain anything (n,).
+
+    Infeasible ones gain nothing.
+    """
+    gain, hopeful = np.zeros(len(vectors)), np.zeros(len(vectors), dtype=bool)
+    prices = prices_of(screen.problem, vectors)
+    feasible = prices.feasible
+    gain[feasible], hopeful[feasible] = _gain_of_feasible(
+        screen, vectors[feasible], _rows(prices, feasible)
+    )
+    return gain, hopeful
+
+
+def _gain_of_feasible(
+    screen: Screen, vectors: Vectors, prices: Prices
+) -> tuple[Array, NDArray[np.bool_]]:
     features = screen.lesson.encoder.encode(vectors, prices)
     belief = _belief(screen.lesson, screen.surrogates, prices.objectives, features)
     gain = expected_gain(screen.free, belief)
     for constraint in screen.surrogates[len(screen.lesson.unknown) :]:
         violation, spread = constraint.predict(features)
         gain *= ndtr(-violation / spread)
-    order = np.argsort(-gain, kind="stable")
-    hopeful = expected_gain(screen.free, known(belief.at(-OPTIMISM))) > 0
-    return vectors[order[hopeful[order]]]
+    return gain, expected_gain(screen.free, known(belief.at(-OPTIMISM))) > 0
 
 
 def _rows(prices: Prices, rows: NDArray[np.bool_]) -> Prices:

@@ -28,7 +28,7 @@ from cimsearch.space.space import Space
 from cimsearch.spec import Study
 from cimsearch.spec.base import content_hash
 from cimsearch.spec.hardware import RangePolicy
-from cimsearch.spec.hardware_genes import Settings
+from cimsearch.spec.hardware_genes import Settings, listed
 from cimsearch.spec.machines import Machines
 from cimsearch.spec.workload import named
 
@@ -174,9 +174,7 @@ class StudySpace:
                 settings of the hardware do not go together.
         """
         vector = encoded(self.genes, values)
-        if (self._together(vector[None])[0] != vector).any():
-            asked = {n: v for n, v in values.items() if n.startswith(f"{HARDWARE}.")}
-            raise SpaceError(f"genes: found {asked}; these settings do not go together")
+        self._check_together(vector)
         return vector
 
     def uniform(
@@ -222,6 +220,25 @@ class StudySpace:
         fitting = genes.copy()
         fitting[:, self._networks :] = self.machines.possible(genes[:, self._networks :])
         return fitting
+
+    def _check_together(self, vector: Genes) -> None:
+        """Check that the settings of one gene vector (g,) go together.
+
+        Raises:
+            SpaceError: They do not; says why, and which are the nearest that do.
+        """
+        if self.machines is None:
+            return
+        choices = vector[self._networks :]
+        nearest = self.machines.possible(choices[None])[0]
+        if (nearest == choices).all():
+            return
+        asked, near = map(self.machines.settings, (choices, nearest))
+        moved_to = tuple((f"{HARDWARE}.{n}", v) for n, v in near if v != dict(asked)[n])
+        raise SpaceError(
+            f"genes: these settings do not go together: {self.machines.reason(choices)}",
+            f"the nearest that do are with {listed(moved_to)}",
+        )
 
     def _joined(
         self, members: list[Candidate], genes: tuple[int, ...], settings: Settings

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from cimsearch.spec.base import Bits, Lines, Positive, Spec, Units, Volts
+from cimsearch.spec.base import Bits, Lines, Spec, Units, Volts
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.space import refuse_repeats
 
@@ -14,14 +14,18 @@ Settings = tuple[tuple[str, Number], ...]
 """Fields of ``HardwareGenes`` with the value of each, in the order of the class."""
 
 
+def listed(settings: Settings) -> str:
+    """Return settings in words: ``rows 64, supply_v 0.8``."""
+    return ", ".join(f"{name} {value:g}" for name, value in settings)
+
+
 class HardwareGenes(Spec):
     """What the macro and its system may be: choices of fields of the hardware file.
 
     ``rows``, ``cols``, ``active_rows`` and ``cell_bits`` are of ``array``; ``dac_bits`` of
     ``input``; ``adc_bits`` (``bits``) and ``columns_per_adc`` of ``adc``; ``supply_v`` is the
-    macro's; ``macros`` the system's; ``clock_mhz`` of its ``digital`` unit.
-    docs/hardware-genes.md says what follows from each, and what a file has to state before one may
-    be opened.
+    macro's; ``macros`` the system's. docs/hardware-genes.md says what follows from each, and what
+    a file has to state before one may be opened.
     """
 
     rows: tuple[Lines, ...] = ()
@@ -33,7 +37,6 @@ class HardwareGenes(Spec):
     columns_per_adc: tuple[Units, ...] = ()
     supply_v: tuple[Volts, ...] = ()
     macros: tuple[Units, ...] = ()
-    clock_mhz: tuple[Positive, ...] = ()
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:

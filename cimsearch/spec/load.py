@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from cimsearch.errors import HardwareError, SpecError
+from cimsearch.errors import SpecError
 from cimsearch.spec.basis import check_basis, check_supply
 from cimsearch.spec.catalogue import laid, load_document, load_layers
 from cimsearch.spec.document import Document, Loc
@@ -153,11 +153,9 @@ def load_study(name: str) -> Study:
     )
     study = Study(spec, space, hardware, document.path, others)
     check_fit(document, spec, study.workloads, hardware)
-    if study.machines is not None:
-        try:
-            study.machines.check()
-        except HardwareError as error:
-            raise document.error(("genes", "hardware"), error.message) from error
+    if study.machines is not None and (fault := study.machines.fault()) is not None:
+        loc = ("genes", "hardware", *([fault.field] if fault.field else []))
+        raise document.error(loc, fault.message, fault.hint)
     return study
 
 

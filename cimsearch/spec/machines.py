@@ -10,13 +10,36 @@ from numpy.typing import NDArray
 
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import Hardware, Macro
-from cimsearch.spec.hardware_genes import HardwareGenes, Number, Settings
+from cimsearch.spec.hardware_genes import HardwareGenes, Number, Settings, listed
 from cimsearch.spec.settings import setting_of, with_settings
 
 MOST_MACHINES = 5000
 
+_BOUND = {
+    "rows": "active_rows",
+    "active_rows": "rows",
+    "cols": "columns_per_adc",
+    "columns_per_adc": "cols",
+}
+"""Of two fields of which one bounds the other, the other."""
+
 Choices = NDArray[np.int64]
 """Indices of choices (n, f), a column for each opened field."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with choices of fields.
+
+    Attributes:
+        field: The field that it is of; empty for all.
+        message: What was found, and what is allowed.
+        hint: What to do, or empty.
+    """
+
+    field: str
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -72,23 +95,31 @@ class Machines:
             self._known[settings] = with_settings(self.hardware, settings)
         return self._known[settings]
 
-    def check(self) -> None:
-        """Check that every choice is one of some machine, and that they are not too many.
+    def reason(self, choices: Choices) -> str:
+        """Return why one vector of choices (f,) does not go together; empty if it does."""
+        settings = self.settings(choices)
+        try:
+            macro = self.machine(settings).macro
+        except HardwareError as error:
+            return error.message.removeprefix(f"{self.hardware.name} with {listed(settings)}: ")
+        cols, needed = macro.array.cols, _widest(macro)
+        if needed <= cols:
+            return ""
+        bits = macro.weights.max_bits
+        return f"cols {cols}: {bits}-bit weights take {needed} for an output"
 
-        Raises:
-            HardwareError: One is of none, or there are too many to look at.
-        """
+    def fault(self) -> Fault | None:
+        """Return the first choice that is one of no machine, or that there are too many."""
         if (found := prod(self._sizes)) > MOST_MACHINES:
-            raise HardwareError(
-                f"found {found:,} machines in the choices of genes.hardware; allowed are "
-                f"{MOST_MACHINES:,}"
-            )
+            return Fault("", f"found {found:,} machines; allowed are {MOST_MACHINES:,}", "")
         for column, (name, values) in enumerate(self.fields):
             for index, value in enumerate(values):
                 asking = self._grid[:, column] == index
                 if not self._is_possible[asking].any():
-                    reason = self._fault(self._grid[asking][0])
-                    raise HardwareError(f"{name} {value:g} goes with no other choices: {reason}")
+                    reason = self.reason(self._grid[asking][0])
+                    message = f"found {value:g}, which goes with no other choices: {reason}"
+                    return Fault(name, message, self._hint(name, value, reason))
+        return None
 
     @cached_property
     def count(self) -> int:
@@ -110,18 +141,18 @@ class Machines:
 
     @cached_property
     def _is_possible(self) -> NDArray[np.bool_]:
-        return np.array([self._fault(choices) is None for choices in self._grid], dtype=bool)
+        return np.array([not self.reason(choices) for choices in self._grid], dtype=bool)
 
-    def _fault(self, choices: Choices) -> HardwareError | None:
-        try:
-            macro = self.machine(self.settings(choices)).macro
-        except HardwareError as error:
-            return error
-        cols, needed = macro.array.cols, _widest(macro)
-        if needed <= cols:
-            return None
-        bits = macro.weights.max_bits
-        return HardwareError(f"cols {cols}: {bits}-bit weights take {needed} for an output")
+    def _hint(self, name: str, value: Number, reason: str) -> str:
+        """Return what to do if the cause is the file's value of a field that is not opened."""
+        bound = _BOUND.get(name)
+        if bound is None or bound in dict(self.fields) or bound not in reason:
+            return ""
+        own = setting_of(self.hardware, bound)
+        return (
+            f"{bound} is not opened and stays at {own}: open genes.hardware.{bound} as well, or "
+            f"leave {value:g} out"
+        )
 
     @cached_property
     def _nearest(self) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from cimsearch.spec.hardware_genes import Number
 from cimsearch.spec.macro import Macro
 from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.study import StudySpec
+from cimsearch.spec.supply import drives_from_supply
 
 SUPPLY_RANGE = (0.7, 1.3)
 """How far a supply may be from the macro's own and from its technology's, as shares of these.
@@ -26,7 +27,7 @@ law (T. Sakurai and A. Newton, JSSC 1990) is 6 % above it at 0.7 of 0.9 V, and 2
 MOST_LEVEL_BITS = 4
 """Bits of a DAC of levels: up to these, energy and area in proportion to bits are near enough."""
 
-_OF_SYSTEM = ("macros", "clock_mhz")
+_OF_SYSTEM = ("macros",)
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,13 @@ def openable_faults(
         hardware: What it names.
         spaces: Those of its workloads, with the genes that the study opens.
     """
-    faults = []
-    for name, values in spec.genes.hardware.opened():
+    fields, faults = spec.genes.hardware, []
+    for name, values in fields:
+        # Only a file says so: a study that a database keeps states every field.
+        if name in fields.model_fields_set and not values:
+            found = "found no choices; needed are 2 or more, or leave the field out"
+            faults.append(document.error(("genes", "hardware", name), found))
+    for name, values in fields.opened():
         for reason in _reasons(name, _Asked(spec, hardware, spaces, values)):
             found = f"found {name}; on {hardware.name} it cannot be a gene: {reason}"
             faults.append(document.error(("genes", "hardware", name), found))
@@ -177,15 +183,16 @@ def _adc_bits(asked: _Asked) -> Iterator[str]:
 def _columns_per_adc(asked: _Asked) -> Iterator[str]:
     if asked.macro.adc is None:
         yield "it has no converter"
+    elif asked.macro.adc.sample_cap_ff:
+        yield "its converters' area has the sampling capacitors of their lines (adc.sample_cap_ff)"
 
 
 def _supply_v(asked: _Asked) -> Iterator[str]:
     macro = asked.macro
     if asked.converts_exactly:
         yield "state noise.adc_sigma_frac: a smaller swing would be read as exactly"
-    currents = macro.compute_model in ("QS", "IS")
-    tied = macro.input.wordline_v == macro.supply_v
-    if currents and tied and not (macro.noise.sram and macro.noise.sram.vt_sigma_mv):
+    follow = macro.compute_model in ("QS", "IS") and drives_from_supply(macro)
+    if follow and not (macro.noise.sram and macro.noise.sram.vt_sigma_mv):
         yield "state noise.sram.vt_sigma_mv and overdrive_mv: cells' currents spread as it falls"
     low, high = supply_limits(macro)
     if not low <= min(asked.values) <= max(asked.values) <= high:
@@ -202,12 +209,6 @@ def _macros(asked: _Asked) -> Iterator[str]:
         yield "its system has as many as a network needs; name a system with a number"
 
 
-def _clock_mhz(asked: _Asked) -> Iterator[str]:
-    fastest = asked.hardware.system.digital.clock_mhz
-    if max(asked.values) > fastest:
-        yield f"digital.clock_mhz {fastest:g} is the fastest that its energies are for"
-
-
 _CHECKS: dict[str, Callable[[_Asked], Iterator[str]]] = {
     "rows": _rows,
     "cols": _cols,
@@ -218,5 +219,4 @@ _CHECKS: dict[str, Callable[[_Asked], Iterator[str]]] = {
     "columns_per_adc": _columns_per_adc,
     "supply_v": _supply_v,
     "macros": _macros,
-    "clock_mhz": _clock_mhz,
 }

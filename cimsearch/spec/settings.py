@@ -15,7 +15,7 @@ from cimsearch.spec.adc import RampAdc, SurveyAdc
 from cimsearch.spec.array import Input
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Hardware
-from cimsearch.spec.hardware_genes import Number, Settings
+from cimsearch.spec.hardware_genes import Number, Settings, listed
 from cimsearch.spec.macro import Configurable, ConfigurableField, Macro
 from cimsearch.spec.noise import Noise
 from cimsearch.spec.supply import at_supply, slower
@@ -38,13 +38,7 @@ def with_settings(hardware: Hardware, settings: Settings) -> Hardware:
         return hardware
     macro, system = hardware.macro, hardware.system
     wanted = dict(settings)
-    system_parts: dict[str, Any] = {}
-    if "macros" in wanted:
-        system_parts["macros"] = wanted["macros"]
-    if "clock_mhz" in wanted:
-        system_parts["digital"] = system.digital.model_copy(
-            update={"clock_mhz": float(wanted["clock_mhz"])}
-        )
+    system_parts = {"macros": wanted["macros"]} if "macros" in wanted else {}
     for name, follow in _FOLLOWS.items():
         if name in wanted and wanted[name] != setting_of(hardware, name):
             macro = follow(macro, wanted[name])
@@ -52,18 +46,18 @@ def with_settings(hardware: Hardware, settings: Settings) -> Hardware:
         given, noise = _settled(hardware.macro, macro), _of_lines(hardware.macro, macro)
         changes = {"calibration": None, "input": given, "noise": noise}
         macro = macro.model_copy(update=changes)
-    named = ", ".join(f"{name} {value:g}" for name, value in settings)
     try:
         return Hardware(
             name=hardware.name,
-            summary=f"{hardware.summary}; here with {named}",
+            summary=f"{hardware.summary}; here with {listed(settings)}",
             source=hardware.source,
             macro=Macro.model_validate(_plain(macro)),
             system_name=hardware.system_name,
             system=type(system).model_validate(_plain(system) | system_parts),
         )
     except ValidationError as error:
-        raise HardwareError(f"{hardware.name} with {named}: {_reason(error)}") from error
+        found = f"{hardware.name} with {listed(settings)}"
+        raise HardwareError(f"{found}: {_reason(error)}") from error
 
 
 def _reason(error: ValidationError) -> str:
@@ -91,7 +85,6 @@ def setting_of(hardware: Hardware, name: str) -> Number | str:
         "dac_bits": macro.input.dac_bits,
         "supply_v": macro.supply_v,
         "macros": system.macros,
-        "clock_mhz": system.digital.clock_mhz,
     }
     if macro.adc is not None:
         own |= {"adc_bits": macro.adc.bits, "columns_per_adc": macro.adc.columns_per_adc}

@@ -23,7 +23,7 @@ def at_supply(macro: Macro, supply_v: float) -> Macro:
     moved = macro.model_copy(update={"supply_v": supply_v})
     energy, time = moved.energy_v2 / macro.energy_v2, slower(macro, supply_v)
     changes: dict[str, Any] = {}
-    if isclose(macro.input.wordline_v, macro.supply_v):
+    if drives_from_supply(macro):
         changes["input"] = macro.input.model_copy(update={"wordline_v": supply_v})
     if macro.adc:
         changes["adc"] = macro.adc.model_copy(
@@ -38,6 +38,11 @@ def at_supply(macro: Macro, supply_v: float) -> Macro:
         )
         changes["array_call"] = macro.array_call.model_copy(update={"points": calls})
     return moved.model_copy(update=changes)
+
+
+def drives_from_supply(macro: Macro) -> bool:
+    """Return whether wordlines hang on the macro's supply: their voltage is that of it."""
+    return isclose(macro.input.wordline_v, macro.supply_v)
 
 
 def slower(macro: Macro, supply_v: float) -> float:

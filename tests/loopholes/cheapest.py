@@ -20,6 +20,7 @@ from cimsearch.seeds import stream
 from cimsearch.space import AnySpace, Genes, Space, StudySpace
 from cimsearch.spec import load_hardware, load_space_spec, load_study
 from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.hardware_genes import HardwareGenes
 from cimsearch.spec.machines import Machines
 from cimsearch.spec.study import Sampler, SamplerName
 
@@ -66,13 +67,18 @@ def field_of(macro: str, network: str) -> Field:
         network: ``any`` of the space, or the ``largest``: then only bits and converters are free.
     """
     hardware = load_hardware(f"macros/{macro}")
+    return Field(space_on(hardware, network), hardware)
+
+
+def space_on(hardware: Hardware, network: str, *, but: Sequence[str] = ()) -> Space:
+    """Return that space, but for genes named so."""
     spec, of = load_space_spec("vgg_tiny"), hardware.macro
     genes: dict[str, Any] = {
         name: tuple(bits for bits in getattr(spec.genes, name) if bits in of.choices(name))
         for name in ("weight_bits", "activation_bits")
     }
     for name in ("adc_bits", "encoding", "range_policy"):
-        if name in of.configurable:
+        if name in of.configurable and name not in but:
             genes[name] = of.choices(name)
     changed: dict[str, Any] = {}
     if network == "largest":
@@ -82,7 +88,7 @@ def field_of(macro: str, network: str) -> Field:
             for stage in spec.stages
         )
     changed["genes"] = spec.genes.model_copy(update=genes)
-    return Field(Space(spec.model_copy(update=changed)), hardware)
+    return Space(spec.model_copy(update=changed))
 
 
 @cache
@@ -90,9 +96,14 @@ def machines_of(study: str, network: str) -> Field:
     """Return that space on the machines that a study opens, with inputs of 1, 2 or 4 bits too."""
     loaded = load_study(study)
     opened = loaded.spec.genes.hardware.model_copy(update={"dac_bits": (1, 2, 4)})
-    space = field_of(loaded.hardware.name.removeprefix("macros/"), network).space
-    assert isinstance(space, Space)
-    return Field(StudySpace((("", space),), Machines(loaded.hardware, opened)), loaded.hardware)
+    return over_machines(loaded.hardware, opened, network)
+
+
+def over_machines(hardware: Hardware, opened: HardwareGenes, network: str) -> Field:
+    """Return that space on machines; converter bits are the machine's if it opens them."""
+    but = ("adc_bits",) if opened.adc_bits else ()
+    space = space_on(hardware, network, but=but)
+    return Field(StudySpace((("", space),), Machines(hardware, opened)), hardware)
 
 
 def searched(field: Field, sampler: SamplerName, n: int) -> tuple[Genes, np.ndarray]:

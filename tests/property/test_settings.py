@@ -27,7 +27,6 @@ CHOICES: dict[str, tuple[Number, ...]] = {
     "adc_bits": (3, 4, 5, 6, 7, 8),
     "columns_per_adc": (1, 2, 4, 8, 16, 32),
     "supply_v": (0.63, 0.7, 0.8, 0.9, 1.0, 1.17),
-    "clock_mhz": (50, 100, 200),
 }
 NEARLY_DB = 0.5
 """What the closed form of rounding may be off by between two converters."""

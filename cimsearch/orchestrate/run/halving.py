@@ -136,14 +136,14 @@ def _ranked(ladder: Ladder, trials: _Group) -> tuple[Seen, ...]:
     return tuple(results[place][0] for place in order)
 
 
-def of_one_rung(trials: Sequence[Seen], rungs: int, population: int) -> tuple[Seen, ...]:
+def of_one_rung(trials: Sequence[Seen], rungs: int, enough: int) -> tuple[Seen, ...]:
     """Return the trials that a sampler is shown: results of one rung, and what is infeasible.
 
-    That is the highest rung with at least ``population`` results, else the lowest. What is
+    That is the highest rung with at least ``enough`` results, else the lowest. What is
     infeasible was never trained, so it is so at every rung.
     """
     results = [0] * rungs
     for trial in trials:
         results[trial.rung] += trial.trained and trial.values is not None
-    shown = max((rung for rung, n in enumerate(results) if n >= population), default=0)
+    shown = max((rung for rung, n in enumerate(results) if n >= enough), default=0)
     return tuple(trial for trial in trials if trial.rung == shown or not trial.trained)

@@ -10,8 +10,10 @@ from cimsearch.orchestrate.run.context import Context
 from cimsearch.orchestrate.run.evaluations import new_evaluation
 from cimsearch.orchestrate.run.halving import next_promotion, of_one_rung
 from cimsearch.orchestrate.run.outcome import tell_of
+from cimsearch.orchestrate.run.plan import Plan
 from cimsearch.orchestrate.run.stalling import EndedBy, has_stalled
-from cimsearch.search.history import Seen, visible
+from cimsearch.search.auto import first_results
+from cimsearch.search.history import Seen, hashes_of, visible
 from cimsearch.search.problem import Draws
 from cimsearch.search.samplers import Proposal, distributions, params_of, propose
 from cimsearch.store import records as db
@@ -59,7 +61,7 @@ def next_trial(context: Context) -> Next:
             ended_by = "stalled"
         else:
             _check_streak(context, known.trials)
-            proposal = _proposal(context, history)
+            proposal = proposed(plan, history)
             if proposal is not None:
                 return Next("added", add_proposal(context, proposal))
             ended_by = "space"
@@ -69,15 +71,20 @@ def next_trial(context: Context) -> Next:
     return Next("wait") if due == "wait" else Next("ended", ended_by=ended_by)
 
 
-def _proposal(context: Context, history: Sequence[Seen]) -> Proposal | None:
-    """Return a new candidate from the results of one rung, or None if none is left."""
-    plan = context.plan
+def proposed(plan: Plan, history: Sequence[Seen]) -> Proposal | None:
+    """Return a new candidate, or None if none is left.
+
+    Args:
+        plan: The study.
+        history: What may be known, from ``visible``; a proposal learns from one rung of it.
+    """
     settings, draws = plan.study.spec.sampler, Draws(plan.study.spec.seed, len(history))
     if plan.ladder is None:
         return propose(plan.space, plan.problem, settings, draws, history)
-    shown = of_one_rung(history, plan.ladder.rungs, settings.population)
-    taken = {trial.candidate_hash for trial in history}
-    return propose(plan.space, plan.problem, settings, draws, shown, taken)
+    # With fewer results than it learns from an algorithm would go back to uniform draws.
+    enough = max(settings.population, first_results(plan.problem))
+    shown = of_one_rung(history, plan.ladder.rungs, enough)
+    return propose(plan.space, plan.problem, settings, draws, shown, hashes_of(history))
 
 
 def _promote(context: Context, trial: Seen) -> int | None:

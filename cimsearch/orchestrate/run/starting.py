@@ -15,7 +15,9 @@ from cimsearch.orchestrate.run.stored import require_study, stored_study
 from cimsearch.search.baselines import baselines, uniform_genes
 from cimsearch.search.history import Seen
 from cimsearch.search.samplers import Proposal
-from cimsearch.space import AnySpace, space_of
+from cimsearch.space import AnySpace, Candidate, space_of
+from cimsearch.space.genes import encoded
+from cimsearch.space.realise import Values
 from cimsearch.store import records as db
 
 FROM = "from"
@@ -26,6 +28,13 @@ _START = "start"
 Fate = Literal["reused", "to_train", "baselines", "infeasible", "outside", "left"]
 """What became of a candidate: added with its score, to be trained, or as a baseline; forbidden by
 a constraint, not in the space, or without a score that can be re-used and not on the front."""
+
+
+_Begun = tuple[Fate, Proposal | None, str]
+"""What became of a candidate, the trial to add if any, and of one outside, why it is."""
+
+_REASONS = 3
+"""Reasons for being outside that are noted."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +90,28 @@ def begin(context: Context, stopping: Stopping) -> None:
     start = Start(**attrs[_START])
     there = {trial.candidate_hash for trial in context.known().trials}
     fates: Counter[Fate] = Counter()
-    for fate, proposal in _first(context, start):
+    outside: Counter[str] = Counter()
+    for fate, proposal, reason in _first(context, start):
         fates[fate] += 1
+        outside.update([reason] * bool(reason))
         if stopping() != "no":
             raise KeyboardInterrupt
         if proposal is not None and proposal.candidate.hash not in there:
             add_proposal(context, proposal)
             there.add(proposal.candidate.hash)
     noted = asdict(start) | {"fates": dict(fates)}
+    if outside:
+        noted["outside"] = _commonest(outside)
     context.storage.set_study_user_attr(context.study_id, STARTED, noted)
 
 
-def _first(context: Context, start: Start) -> Iterator[tuple[Fate, Proposal | None]]:
+def _commonest(reasons: Counter[str]) -> list[str]:
+    """Return the commonest reasons; the last stands for the rest."""
+    found = [reason for reason, _ in reasons.most_common(_REASONS)]
+    return [*found, "..."] if len(reasons) > _REASONS else found
+
+
+def _first(context: Context, start: Start) -> Iterator[_Begun]:
     """Yield what the study begins with, and what is left out."""
     if start.baselines:
         for proposal in _baselines(context):
@@ -101,10 +120,10 @@ def _first(context: Context, start: Start) -> Iterator[tuple[Fate, Proposal | No
         yield from _trained(context, start.study)
 
 
-def _if_feasible(context: Context, fate: Fate, proposal: Proposal) -> tuple[Fate, Proposal | None]:
+def _if_feasible(context: Context, fate: Fate, proposal: Proposal) -> _Begun:
     if context.price(proposal.candidate).feasible:
-        return fate, proposal
-    return "infeasible", None
+        return fate, proposal, ""
+    return "infeasible", None, ""
 
 
 def _baselines(context: Context) -> Iterator[Proposal]:
@@ -118,7 +137,7 @@ def _baselines(context: Context) -> Iterator[Proposal]:
             yield Proposal(genes, candidate, {FROM: "baselines"})
 
 
-def _trained(context: Context, name: str) -> Iterator[tuple[Fate, Proposal | None]]:
+def _trained(context: Context, name: str) -> Iterator[_Begun]:
     """Yield what another study has trained, in order of number, each candidate once."""
     row = require_study(context.storage, name)
     study = stored_study(context.storage, row)
@@ -136,19 +155,12 @@ def _trained(context: Context, name: str) -> Iterator[tuple[Fate, Proposal | Non
 
 def _taken_over(
     context: Context, trial: Seen, space: AnySpace, name: str, *, on_front: bool
-) -> tuple[Fate, Proposal | None]:
-    own = context.plan.space
-    # Genes that are not expressed are not looked at: what they decode to is compared.
+) -> _Begun:
     choices = space.choices(tuple(map(int, trial.genes)))
-    expressed = [gene for gene in own.genes if gene.name in choices]
-    if any(choices[gene.name] not in gene.choices for gene in expressed):
-        return "outside", None
-    unexpressed = {gene.name: gene.choices[0] for gene in own.genes}
-    picked = unexpressed | {gene.name: choices[gene.name] for gene in expressed}
-    genes = tuple(int(index) for index in own.encode(picked))
-    candidate = own.decode(genes)
-    if candidate.hash != trial.candidate_hash:
-        return "outside", None
+    found = _member(context.plan.space, choices, trial.candidate_hash)
+    if isinstance(found, str):
+        return "outside", None, found
+    genes, candidate = found
     attrs = {FROM: name}
     key = context.plan.job(candidate, test=False, rung=0).key
     if db.find_score(context.storage, key) is not None:
@@ -157,4 +169,26 @@ def _taken_over(
         )
     if on_front:
         return _if_feasible(context, "to_train", Proposal(genes, candidate, attrs))
-    return "left", None
+    return "left", None, ""
+
+
+def _member(
+    own: AnySpace, choices: Values, candidate_hash: str
+) -> tuple[tuple[int, ...], Candidate] | str:
+    """Return a candidate of another study as one of ``own``, or what is not in the space."""
+    # Genes that are not expressed are not looked at: what they decode to is compared.
+    expressed = [gene for gene in own.genes if gene.name in choices]
+    for gene in expressed:
+        if choices[gene.name] not in gene.choices:
+            return f"{gene.name} {choices[gene.name]}"
+    unexpressed = {gene.name: gene.choices[0] for gene in own.genes}
+    picked = unexpressed | {gene.name: choices[gene.name] for gene in expressed}
+    # Settings of the hardware that do not go together here decode to others.
+    genes = tuple(int(index) for index in encoded(own.genes, picked))
+    candidate = own.decode(genes)
+    if candidate.hash == candidate_hash:
+        return genes, candidate
+    foreign = [f"{name} {value}" for name, value in choices.items() if name not in own.gene_names]
+    missing = own.choices(genes).keys() - choices.keys()
+    unsaid = [f"no {gene.name}" for gene in own.genes if gene.name in missing]
+    return next(iter(foreign + unsaid), "other networks for equal genes")

@@ -23,12 +23,12 @@ from cimsearch.training.data import Images, load_part, normalise
 from tests.unit.evaluate.test_run import job
 
 LEVELS: tuple[Level, ...] = get_args(Level)
-BATCHES = (256, 100, 17)
+BATCHES = (256, 50, 17)
 SPACE = Space(load_space_spec("vgg_tiny"))
 DIGITS = DigitsData(kind="digits", shape=(1, 8, 8), classes=10)
 VALIDATION = load_part(DIGITS, None, "validation")
-IMAGES = Images(VALIDATION.x[:120], VALIDATION.y[:120])
-SAMPLE = normalise(load_part(DIGITS, None, "train").x[:128], DIGITS)
+IMAGES = Images(VALIDATION.x[:60], VALIDATION.y[:60])
+SAMPLE = normalise(load_part(DIGITS, None, "train").x[:48], DIGITS)
 
 # Every kind of fresh and static noise: of cells, of sums, of converters.
 SRAM_NOISE = {

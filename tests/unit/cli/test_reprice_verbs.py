@@ -94,6 +94,9 @@ def test_fitness_prints_one_network_and_its_normalisation(folder: Path) -> None:
     out = verb(folder, "front", "tiny", "--fitness", "0.3", "0.1")
     assert out.startswith("fitness = accuracy - 0.3 x energy / ")
     assert "the largest network at uniform 8 bit, priced" in out
+    (energy_line,) = (line for line in out.splitlines() if line.startswith("energy "))
+    assert "[pJ]" not in energy_line
+    assert "hardware" not in out
     facts = shown(folder, "front", "tiny", "--fitness", "0.3", "0.1")
     assert f"trial {facts['trial']['number']}" in out
     assert (facts["alpha"], facts["beta"]) == (0.3, 0.1)

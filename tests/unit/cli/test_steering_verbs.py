@@ -65,5 +65,12 @@ def test_what_a_study_began_with_in_words() -> None:
         "began from old: 12 with their scores, 3 of its front to be trained, "
         "5 left out as they are not in the space"
     )
+    why = ["hardware.rows 512", "stage0.width 20", "..."]
+    assert start_text(
+        {"study": "old", "baselines": False, "fates": {"outside": 5}, "outside": why}
+    ) == (
+        "began from old: 5 left out as they are not in the space (hardware.rows 512; "
+        "stage0.width 20; ...)"
+    )
     begun = start_text({"study": None, "baselines": True, "fates": {"baselines": 2}})
     assert begun == "began: 2 uniform baselines"

@@ -26,6 +26,7 @@ from cimsearch.store import records as db
 from cimsearch.training.fingerprint import fingerprint
 from cimsearch.workers import Event, InlineExecutor
 from tests.commands import cimsearch as run
+from tests.commands import unwrapped
 from tests.studies import TINY_STUDY
 from tests.unit.orchestrate.quick import QuickExecutor, table
 
@@ -122,11 +123,13 @@ def test_an_explained_price_is_that_of_the_trial_s_machine(write: Write, tmp_pat
     told = run(*asked, cwd=tmp_path).stdout
     machine = dict(result_of(tmp_path).trials[0].candidate.settings)
     settings = f"columns_per_adc {machine['columns_per_adc']}"
-    assert f"The machine of this trial: {settings}\n" in told
+    heading = unwrapped(told).partition("data statistics")[0]
+    assert f"on jia_jssc_2020 with columns per adc {machine['columns_per_adc']}" in heading.lower()
     assert f"follows from the settings {settings}, as docs/hardware-genes.md says" in told
     assert "not calibrated" in told
     explained = json.loads(run(*asked, "--json", cwd=tmp_path).stdout)
     assert explained["settings"] == machine
+    assert list(explained).index("settings") == list(explained).index("hardware") + 1
     by_path = {each["path"]: each for each in explained["constants"]}
     assert by_path["macro.adc.columns_per_adc"]["value"] == machine["columns_per_adc"]
     assert by_path["macro.adc.columns_per_adc"]["origin"]["basis"] == "derived"
@@ -208,6 +211,25 @@ def test_a_study_of_one_machine_has_other_candidates(
     executor = QuickExecutor(1, Random(0))
     result = launch(study, storage=url(tmp_path), executor=executor, start=Start(study="one"))
     assert not any(trial.reused for trial in result.trials)
+    assert result.started is not None
+    assert result.started["outside"] == ["no hardware.rows"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("[0.7, 0.9]", "[0.8, 1.0]"), (", supply_v: [0.7, 0.9]", "")]
+)
+def test_settings_that_another_study_does_not_have_are_named(
+    study: Study, write: Write, tmp_path: Path, old: str, new: str
+) -> None:
+    launch(study, storage=url(tmp_path), executor=QuickExecutor(1, Random(0)))
+    text = OPENED.replace("name: tiny", "name: other").replace("{trials: 4}", "{trials: 1}")
+    other = load_study(str(write("other.yaml", text.replace(old, new))))
+    executor = QuickExecutor(1, Random(0))
+    started = launch(
+        other, storage=url(tmp_path), executor=executor, start=Start(study="tiny")
+    ).started
+    assert started is not None
+    assert sorted(started["outside"]) == ["hardware.supply_v 0.7", "hardware.supply_v 0.9"]
 
 
 def test_genes_of_the_hardware_are_parameters_of_a_trial(study: Study, tmp_path: Path) -> None:

@@ -34,11 +34,15 @@ RUNGS = (
 TRIALS = 22
 
 
+TEXT = (
+    TINY_STUDY.replace(RUNG, RUNGS).replace("trials: 4", f"trials: {TRIALS}")
+    + "halving: {cohort: 9, eta: 3}\nlimits: {losses: 20}\n"
+)
+
+
 @pytest.fixture
 def study(write: Write) -> Study:
-    text = TINY_STUDY.replace(RUNG, RUNGS).replace("trials: 4", f"trials: {TRIALS}")
-    text += "halving: {cohort: 9, eta: 3}\nlimits: {losses: 20}\n"
-    return load_study(str(write("tiny.yaml", text)))
+    return load_study(str(write("tiny.yaml", TEXT)))
 
 
 @pytest.fixture(autouse=True)
@@ -51,18 +55,25 @@ def url_of(directory: Path, name: str = "study") -> str:
     return f"sqlite:///{directory / name}.db"
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResult, str]:
+    """Return what a run without disturbance found, and the URL of its database, only to read."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "tiny.yaml").write_text(TEXT, encoding="utf-8")
+    return run(load_study(str(folder / "tiny.yaml")), url_of(folder)), url_of(folder)
+
+
 @pytest.fixture
-def undisturbed(study: Study, tmp_path: Path) -> Table:
-    launch(study, storage=url_of(tmp_path, "undisturbed"), executor=QuickExecutor(1, Random(0)))
-    return table(url_of(tmp_path, "undisturbed"))
+def undisturbed(whole: tuple[StudyResult, str]) -> Table:
+    return table(whole[1])
 
 
 def run(study: Study, url: str, executor: QuickExecutor | None = None) -> StudyResult:
     return launch(study, storage=url, executor=executor or QuickExecutor(1, Random(0)))
 
 
-def test_the_best_of_each_cohort_go_on(study: Study, tmp_path: Path) -> None:
-    result = run(study, url_of(tmp_path))
+def test_the_best_of_each_cohort_go_on(whole: tuple[StudyResult, str]) -> None:
+    result, _ = whole
     # Cohorts of 9, 9 and 4 promote 3, 3 and 1; of these 7, cohorts of 3, 3 and 1 one each.
     assert result.by_rung == (TRIALS, 7, 3)
     assert result.budget == TRIALS
@@ -82,8 +93,8 @@ def test_the_best_of_each_cohort_go_on(study: Study, tmp_path: Path) -> None:
     assert best.number in {trial.promoted_from for trial in result.trials}
 
 
-def test_jobs_are_of_their_rung(study: Study, tmp_path: Path) -> None:
-    result = run(study, url_of(tmp_path))
+def test_jobs_are_of_their_rung(study: Study, whole: tuple[StudyResult, str]) -> None:
+    result, _ = whole
     jobs = {row.id: Job.from_json(row.job) for row in result.evaluations}
     rungs = study.spec.rungs
     for trial in result.trials:
@@ -98,13 +109,13 @@ def test_jobs_are_of_their_rung(study: Study, tmp_path: Path) -> None:
     assert tested == expected | {baseline.name for baseline in result.baselines}
 
 
-def test_fronts_never_mix_rungs(study: Study, tmp_path: Path) -> None:
-    result = run(study, url_of(tmp_path))
+def test_fronts_never_mix_rungs(whole: tuple[StudyResult, str]) -> None:
+    result, url = whole
     assert result.front
     assert {trial.rung for trial in result.front} == {2}
     assert [trial.rung for trial in result.last_rung] == [2] * 3
-    assert check_database(url_of(tmp_path)).findings == ()
-    storage = open_storage(url_of(tmp_path))
+    assert check_database(url).findings == ()
+    storage = open_storage(url)
     row = db.list_studies(storage)[0]
     rungs = {t.trial_id: t.rung for t in db.trial_rows(storage, row.id)}
     events = db.front_events(storage, row.id)
@@ -243,8 +254,8 @@ def test_progress_and_status_tell_of_rungs(study: Study, tmp_path: Path) -> None
     assert status.infeasible == 0
 
 
-def test_the_view_is_of_the_last_rung(study: Study, tmp_path: Path) -> None:
-    result = run(study, url_of(tmp_path))
+def test_the_view_is_of_the_last_rung(whole: tuple[StudyResult, str]) -> None:
+    result, _ = whole
     view = study_view(result)
     assert {point.number for point in view.scored} == {trial.number for trial in result.last_rung}
     assert view.chips == 2
@@ -256,23 +267,22 @@ def test_the_view_is_of_the_last_rung(study: Study, tmp_path: Path) -> None:
     assert view.hypervolume[-1][1] == pytest.approx(result.hypervolume)
 
 
-def test_epochs_of_a_candidate_count_once(study: Study, tmp_path: Path) -> None:
-    result = run(study, url_of(tmp_path))
-    whole = [row for row in result.evaluations if row.role != "trial"]
+def test_epochs_of_a_candidate_count_once(whole: tuple[StudyResult, str]) -> None:
+    result, _ = whole
+    all_epochs = [row for row in result.evaluations if row.role != "trial"]
     parents = {
         (Candidate.from_json(row.candidate).parent.hash, row.role == "test")
         for row in result.evaluations
     }
     at_rungs = 0 * TRIALS + 1 * 7 + 3 * 3
-    expected = at_rungs + 4 * len(whole) + 2 * len(parents)
+    expected = at_rungs + 4 * len(all_epochs) + 2 * len(parents)
     assert study_view(result).cost.epochs == expected
 
 
 def test_what_a_sampler_noted_stays_with_a_promoted_candidate(
-    study: Study, tmp_path: Path
+    whole: tuple[StudyResult, str],
 ) -> None:
-    run(study, url_of(tmp_path))
-    storage = open_storage(url_of(tmp_path))
+    storage = open_storage(whole[1])
     rows = db.trial_rows(storage, db.list_studies(storage)[0].id)
     storage.close()
     of = {row.trial_id: row for row in rows}

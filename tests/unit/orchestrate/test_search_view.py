@@ -112,7 +112,7 @@ def test_all_of_a_random_study_is_random_search(tmp_path: Path) -> None:
 def test_auto_begins_with_uniform_draws(tmp_path: Path) -> None:
     result = studied(tmp_path, *sampler("name: auto, population: 4, lag: 2"), trials=20)
     drawn = [trial.number for trial in result.trials if trial.uniform]
-    assert drawn == list(range(18))
+    assert drawn == list(range(10))
 
 
 def test_a_study_without_uniform_draws_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,6 +201,8 @@ def test_genes_that_do_not_fit_are_refused_before_anything_is_added(url: str) ->
         enqueue("tiny", [good, (1, 2)], storage=url)
     with pytest.raises(SpaceError, match="missing"):
         enqueue("tiny", [good, {"stage0.width": 14}], storage=url)
+    with pytest.raises(SpaceError, match="found rows, which vgg_tiny does not have"):
+        enqueue("tiny", [good, {"rows": 14}], storage=url)
     with pytest.raises(StudyError, match="no study 'huge'"):
         enqueue("huge", [good], storage=url)
     assert len(result_of(url).trials) == 4
@@ -287,6 +290,9 @@ def test_what_the_new_study_cannot_have_is_left_out(write: Write, url: str) -> N
     assert found.started is not None
     assert found.started["fates"]["outside"] >= 1
     assert sum(found.started["fates"].values()) == 4
+    reasons = [reason for reason in found.started["outside"] if reason != "..."]
+    assert reasons
+    assert all(re.fullmatch(r"stage\d\.layer\d\.adc_bits [34]", reason) for reason in reasons)
 
 
 def dominates(a: Mapping[str, float], b: Mapping[str, float]) -> bool:

@@ -1,7 +1,8 @@
-"""Whole studies, with real training in this process."""
+"""Whole studies in this process; where accuracies matter, with real training."""
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import optuna
@@ -12,16 +13,24 @@ from cimsearch.errors import SpaceError, StudyError
 from cimsearch.orchestrate.launch import launch, resume
 from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.orchestrate.read.view import study_view
+from cimsearch.orchestrate.run import waiting
 from cimsearch.orchestrate.run.progress import Progress
 from cimsearch.spec import Study, load_study
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import Event, InlineExecutor
 from tests.studies import TINY_STUDY, copy_database
+from tests.unit.orchestrate.quick import QuickExecutor
 
 pytestmark = pytest.mark.slow
 
 Write = Callable[[str, str], Path]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(waiting, "LONGEST_DELAY_S", 0.05)
 
 
 def url(directory: Path) -> str:
@@ -62,7 +71,7 @@ def test_the_search_maximises_the_statistic_that_the_study_names(
     text = text.replace("budget: {trials: 4}", "budget: {trials: 2}")
     study = load_study(str(write("tiny.yaml", text)))
     assert study.hash != load_study(str(write("mean.yaml", TINY_STUDY))).hash
-    launch(study, storage=url(tmp_path), executor=InlineExecutor())
+    launch(study, storage=url(tmp_path), executor=QuickExecutor(1, Random(0)))
     result = result_of(tmp_path)
     assert result.count("complete") == 2
     assert any(t.score and t.score.accuracy_worst < t.score.accuracy for t in result.trials)
@@ -209,9 +218,8 @@ def test_a_poison_trial_fails_after_three_lost_attempts(tiny_study: Study, tmp_p
 
 def test_infeasible_candidates_are_priced_and_never_trained(write: Write, tmp_path: Path) -> None:
     text = TINY_STUDY + "constraints: {macros: {max: 5}}\n"
-    result = launch(
-        load_study(str(write("tiny.yaml", text))), storage=url(tmp_path), executor=InlineExecutor()
-    )
+    study = load_study(str(write("tiny.yaml", text)))
+    result = launch(study, storage=url(tmp_path), executor=QuickExecutor(1, Random(0)))
     infeasible = [t for t in result.trials if t.state == "infeasible"]
     assert infeasible
     assert result.count("complete") == 4

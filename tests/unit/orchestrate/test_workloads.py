@@ -9,6 +9,7 @@ import pytest
 
 from cimsearch.evaluate import JointJob, read_job
 from cimsearch.orchestrate.launch import launch, resume
+from cimsearch.orchestrate.read.results import StudyResult
 from cimsearch.orchestrate.run import waiting
 from cimsearch.orchestrate.run.progress import Progress, silent
 from cimsearch.orchestrate.run.starting import Start
@@ -42,17 +43,24 @@ def study(write: Write) -> Study:
     return load_study(str(write("two.yaml", text())))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResult, str]:
+    """Return what a run without disturbance found, and the URL of its database, only to read."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "two.yaml").write_text(text(), encoding="utf-8")
+    return run(load_study(str(folder / "two.yaml")), url_of(folder)), url_of(folder)
+
+
 @pytest.fixture
-def undisturbed(study: Study, tmp_path: Path) -> Table:
-    run(study, url_of(tmp_path, "undisturbed"))
-    rows = table(url_of(tmp_path, "undisturbed"))
+def undisturbed(whole: tuple[StudyResult, str]) -> Table:
+    rows = table(whole[1])
     assert len(rows) == TRIALS
     return rows
 
 
-def test_a_candidate_is_a_network_of_each_workload(study: Study, tmp_path: Path) -> None:
-    result = run(study, url_of(tmp_path))
-    assert check_database(url_of(tmp_path)).findings == ()
+def test_a_candidate_is_a_network_of_each_workload(whole: tuple[StudyResult, str]) -> None:
+    result, url = whole
+    assert check_database(url).findings == ()
     assert result.front
     for trial in result.trials:
         assert trial.score is not None
@@ -71,8 +79,10 @@ def test_a_candidate_is_a_network_of_each_workload(study: Study, tmp_path: Path)
     assert all(test is not None and len(test.workloads) == 2 for test in tested)
 
 
-def test_jobs_are_those_of_the_workloads_on_the_same_chips(study: Study, tmp_path: Path) -> None:
-    result = run(study, url_of(tmp_path))
+def test_jobs_are_those_of_the_workloads_on_the_same_chips(
+    study: Study, whole: tuple[StudyResult, str]
+) -> None:
+    result, _ = whole
     for row in result.evaluations:
         job = read_job(row.job)
         assert isinstance(job, JointJob)

@@ -14,6 +14,7 @@ from cimsearch.orchestrate.derive.reprice import reprice
 from cimsearch.orchestrate.derive.rescore import rescore
 from cimsearch.orchestrate.derive.share import export_study, import_study
 from cimsearch.orchestrate.launch import resume
+from cimsearch.orchestrate.read.results import StudyResult
 from cimsearch.orchestrate.read.uncertain import front_odds
 from cimsearch.orchestrate.read.view import study_view
 from cimsearch.orchestrate.table.build import build_table
@@ -33,6 +34,14 @@ Write = Callable[[str, str], Path]
 @pytest.fixture
 def study(write: Write) -> Study:
     return load_study(str(write("two.yaml", text())))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResult, str]:
+    """Return what a study has found, and the URL of its database, only to read."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "two.yaml").write_text(text(), encoding="utf-8")
+    return run(load_study(str(folder / "two.yaml")), url_of(folder)), url_of(folder)
 
 
 def test_an_archive_holds_all_of_it_and_no_places(write: Write, tmp_path: Path) -> None:
@@ -69,11 +78,10 @@ def test_an_archive_holds_all_of_it_and_no_places(write: Write, tmp_path: Path) 
     ids=["none", "number", "map", "bad", "null"],
 )
 def test_an_archive_with_other_spaces_than_workloads_is_refused(
-    study: Study, tmp_path: Path, spaces: object
+    whole: tuple[StudyResult, str], tmp_path: Path, spaces: object
 ) -> None:
-    url, there = url_of(tmp_path), url_of(tmp_path, "there")
-    run(study, url)
-    good = export_study("two", str(tmp_path / "good.cimstudy"), storage=url)
+    there = url_of(tmp_path, "there")
+    good = export_study("two", str(tmp_path / "good.cimstudy"), storage=whole[1])
     members = members_of(good) | {"spec/also.json": json.dumps(spaces).encode()}
     bad = write_members(tmp_path / "bad.cimstudy", declared(members))
     with pytest.raises(StorageError) as told:
@@ -143,8 +151,8 @@ def test_it_is_priced_and_scored_anew_on_other_hardware(
     assert check_database(url).findings == ()
 
 
-def test_it_is_shown_as_other_studies_are(study: Study, tmp_path: Path) -> None:
-    result = run(study, url_of(tmp_path))
+def test_it_is_shown_as_other_studies_are(whole: tuple[StudyResult, str]) -> None:
+    result, _ = whole
     view = study_view(result)
     for point in view.front:
         assert sum(layer.energy_pj for layer in point.layers) == pytest.approx(point.values[1])

@@ -14,7 +14,7 @@ from cimsearch.pareto import hypervolume, signed
 from cimsearch.search import auto as module
 from cimsearch.search import screening
 from cimsearch.search.algorithms import uniform
-from cimsearch.search.auto import FIRST, MOST, auto
+from cimsearch.search.auto import FIRST, FIRST_PRICED, MOST, auto
 from cimsearch.search.domain import Domain, Kind, Variable, Vectors
 from cimsearch.search.evolution import nsga2, nsga3
 from cimsearch.search.history import Group, Seen, State
@@ -105,13 +105,19 @@ def search(algorithm: Algorithm, sampler: Sampler, seed: int, trials: int) -> np
     return signed(values, PRICED.directions)
 
 
-def test_few_results_give_uniform_draws_and_many_give_evolution() -> None:
-    history = random_history(PLAIN, MOST + 200)
+@pytest.mark.parametrize(("problem", "enough"), [(PLAIN, FIRST), (PRICED, FIRST_PRICED)])
+def test_few_results_give_uniform_draws_and_many_give_evolution(
+    problem: Problem, enough: int
+) -> None:
+    history = random_history(problem, MOST + 200)
     trained = [t.number for t in history if t.trained]
-    few, some, many = (history[: trained[n - 1] + 1] for n in (FIRST - 1, FIRST, MOST + 1))
-    assert first(auto, PLAIN, few, 99) == first(uniform, PLAIN, few, 99)
-    assert first(auto, PLAIN, some, 99) != first(uniform, PLAIN, some, 99)
-    assert first(auto, PLAIN, many, 99) == first(nsga2, PLAIN, many, 99)
+    few, some, many = (history[: trained[n - 1] + 1] for n in (enough - 1, enough, MOST + 1))
+    drawn = list(islice(uniform(problem, AUTO, few, Draws(1, 99)), 50))
+    if problem is PRICED:
+        drawn = [c for c in drawn if price(np.array([c.vector])).feasible[0]]
+    assert first(auto, problem, few, 99) == drawn[:5]
+    assert first(auto, problem, some, 99)[0] not in drawn
+    assert first(auto, problem, many, 99) == first(nsga2, problem, many, 99)
 
 
 def test_what_is_known_to_be_infeasible_is_not_drawn() -> None:
@@ -287,3 +293,37 @@ def test_the_number_of_blas_threads_changes_no_answer() -> None:
             found.append(first(auto, PLAIN, history, 120))
             assert {library["num_threads"] for library in controller.info()} == {threads}
     assert found[0] == found[1]
+
+
+def test_the_promising_are_those_that_screening_keeps() -> None:
+    history = random_history(PRICED, 60)
+    results = screening.usable_results(history[:50], MOST)
+    running = [replace(t, state="running", values=None) for t in history[50:] if t.trained]
+    every = screening.whole(PRICED.domain)
+    assert every is not None
+    kept = screening.screened(PRICED, results, running, np.random.default_rng(0))
+    hopeful = screening.promising(PRICED, results, running, every)
+    assert 0 < hopeful.sum() < len(every)
+    assert set(map(tuple, every[hopeful])) == set(map(tuple, kept))
+    forbidden = every[~price(every).feasible]
+    assert len(forbidden) > 0
+    assert not screening.promising(PRICED, results, running, forbidden).any()
+
+
+def test_once_all_that_was_screened_is_known_the_hopeful_of_evolution_come_first() -> None:
+    problem = replace(PRICED, domain=small_domain((9, 9, 9, 3, 9)))
+    assert screening.whole(problem.domain) is None
+    history = random_history(PRICED, 60)
+    results = screening.usable_results(history, MOST)
+    # What failed is known, and neither a result nor running.
+    for child in list(module._new(problem, history, results, Draws(1, 60))):
+        failed = replace(history[0], genes=child.vector, state="failed", values=None)
+        history.append(replace(failed, number=len(history), trained=True))
+    children = list(islice(auto(problem, AUTO, history, Draws(1, 60)), 50))
+    evolved = list(islice(nsga2(problem, AUTO, history, Draws(1, 60)), 50))
+    assert children != evolved
+    assert sorted(c.vector for c in children) == sorted(c.vector for c in evolved)
+    vectors = np.array([child.vector for child in children])
+    hopeful = screening.promising(problem, results, [], vectors).tolist()
+    assert 0 < sum(hopeful) < 50
+    assert hopeful == sorted(hopeful, reverse=True)

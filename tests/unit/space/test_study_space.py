@@ -133,8 +133,13 @@ def test_encoding_by_name_refuses_what_does_not_go_together() -> None:
     }
     assert (SPACE.encode(values) == vector).all()
     values |= {"hardware.rows": 64, "hardware.active_rows": 256}
-    with pytest.raises(SpaceError, match="these settings do not go together"):
+    with pytest.raises(SpaceError) as caught:
         SPACE.encode(values)
+    assert caught.value.message == (
+        "genes: these settings do not go together: array.active_rows: found 256; allowed is 1 to "
+        "rows = 64"
+    )
+    assert caught.value.hint == "the nearest that do are with hardware.active_rows 64"
     values["hardware.rows"] = 100
     with pytest.raises(
         SpaceError, match=r"hardware\.rows: found 100; allowed is one of \[64, 128"

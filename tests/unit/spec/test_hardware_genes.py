@@ -54,6 +54,13 @@ def test_opened_fields_are_part_of_a_study_s_identity(write: Write) -> None:
     assert opened.identity()["study"]["genes"]["hardware"]["rows"] == [128, 256]
 
 
+def test_a_study_that_is_kept_states_no_choices_of_other_fields(write: Write) -> None:
+    opened = study(write, OPEN)
+    kept = Study.from_json(opened.to_json())
+    assert kept.spec.genes == opened.spec.genes
+    assert kept.hash == opened.hash
+
+
 def test_fields_are_in_the_order_of_the_class_and_choices_ascend(write: Write) -> None:
     machines = study(write, OPEN).machines
     assert machines is not None
@@ -80,8 +87,17 @@ def test_fields_are_in_the_order_of_the_class_and_choices_ascend(write: Write) -
         (
             "[128, 256]",
             f"[{', '.join(map(str, range(128, 128 + MOST_MACHINES)))}]",
-            "15:3: genes.hardware: found 10,000 machines in the choices of genes.hardware; "
-            "allowed are 5,000",
+            "15:3: genes.hardware: found 10,000 machines; allowed are 5,000",
+        ),
+        (
+            "[128, 256]",
+            "[64, 128]",
+            "16:5: genes.hardware.rows: found 64, which goes with no other choices: array.",
+        ),
+        (
+            "[128, 256]",
+            "[]",
+            "16:5: genes.hardware.rows: found no choices; needed are 2 or more, or leave the",
         ),
     ],
 )

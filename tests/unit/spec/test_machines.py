@@ -5,10 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cimsearch.errors import HardwareError
 from cimsearch.spec import load_hardware, load_study
 from cimsearch.spec.hardware_genes import HardwareGenes
-from cimsearch.spec.machines import MOST_MACHINES, Machines
+from cimsearch.spec.machines import MOST_MACHINES, Fault, Machines
 
 FILE = load_hardware("macros/charge_28nm")
 
@@ -91,27 +90,59 @@ def test_the_file_s_own_settings_are_known_where_they_are_choices() -> None:
     assert machines(rows=(256, 512), supply_v=(0.8, 0.9)).own == ()
 
 
-def test_a_choice_that_is_of_no_machine_is_said() -> None:
-    with pytest.raises(HardwareError) as caught:
-        machines(rows=(64, 128), cols=(128, 256)).check()
-    assert caught.value.message == (
-        "rows 64 goes with no other choices: charge_28nm with rows 64, cols 128: "
-        "array.active_rows: found 128; allowed is 1 to rows = 64"
+def test_a_choice_that_is_of_no_machine_is_said_with_the_field_that_is_not_opened() -> None:
+    assert machines(rows=(64, 128), cols=(128, 256)).fault() == Fault(
+        "rows",
+        "found 64, which goes with no other choices: array.active_rows: found 128; allowed is 1 "
+        "to rows = 64",
+        "active_rows is not opened and stays at 128: open genes.hardware.active_rows as well, or "
+        "leave 64 out",
     )
-    machines(rows=(64, 128), active_rows=(64, 128)).check()
+    assert machines(rows=(64, 128), active_rows=(64, 128)).fault() is None
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "hint"),
+    [
+        ("active_rows", (128, 256), "rows is not opened and stays at 128: "),
+        ("cols", (12, 128), "columns_per_adc is not opened and stays at 8: "),
+        ("columns_per_adc", (8, 12), "cols is not opened and stays at 128: "),
+    ],
+)
+def test_either_of_two_fields_that_bound_each_other_is_named(
+    field: str, values: tuple[int, ...], hint: str
+) -> None:
+    found = Machines(FILE, HardwareGenes.model_validate({field: values})).fault()
+    assert found is not None
+    assert found.field == field
+    assert found.hint.startswith(hint)
+
+
+def test_a_choice_is_of_no_machine_though_all_that_it_hangs_on_is_open() -> None:
+    found = machines(rows=(64, 128), active_rows=(64, 256)).fault()
+    assert found is not None
+    assert (found.field, found.hint) == ("active_rows", "")
 
 
 def test_an_output_has_to_fit_into_an_array() -> None:
-    with pytest.raises(HardwareError, match="cols 4: 8-bit weights take 8 for an output"):
-        machines(cols=(4, 8, 128), columns_per_adc=(2, 4)).check()
-    pairs = machines("macros/yin_ted_2020", cols=(8, 16, 128), columns_per_adc=(8, 16))
-    with pytest.raises(HardwareError, match="cols 8: 8-bit weights take 14 for an output"):
-        pairs.check()
-    machines("macros/yin_ted_2020", cols=(8, 16), cell_bits=(1, 2), columns_per_adc=(4, 8)).check()
+    found = machines(cols=(4, 8, 128), columns_per_adc=(2, 4)).fault()
+    assert found is not None
+    assert found.field == "cols"
+    assert found.message.endswith("choices: cols 4: 8-bit weights take 8 for an output")
+    pairs = machines("macros/yin_ted_2020", cols=(8, 16, 128), columns_per_adc=(8, 16)).fault()
+    assert pairs is not None
+    assert pairs.message.endswith("cols 8: 8-bit weights take 14 for an output")
+    wide = machines("macros/yin_ted_2020", cols=(8, 16), cell_bits=(1, 2), columns_per_adc=(4, 8))
+    assert wide.fault() is None
 
 
 def test_too_many_machines_are_not_looked_at() -> None:
     many = machines(active_rows=tuple(range(1, 129)), cols=tuple(range(128, 168)))
-    allowed = f"allowed are {MOST_MACHINES:,}"
-    with pytest.raises(HardwareError, match=f"found 5,120 machines .* {allowed}"):
-        many.check()
+    assert many.fault() == Fault("", f"found 5,120 machines; allowed are {MOST_MACHINES:,}", "")
+
+
+def test_why_settings_do_not_go_together_is_told_in_short() -> None:
+    assert SQUARES.reason(np.array([0, 3])) == (
+        "array.active_rows: found 256; allowed is 1 to rows = 64"
+    )
+    assert SQUARES.reason(np.array([0, 1])) == ""

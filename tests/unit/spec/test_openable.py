@@ -33,7 +33,6 @@ CHOICES = {
     "columns_per_adc": "[8, 16]",
     "supply_v": "[0.85, 0.9]",
     "macros": "[16, 32]",
-    "clock_mhz": "[100, 200]",
 }
 SETTLES = "input: {settle_ns: 2.0, settle_rows_frac: 0.5, settle_cols_frac: 0.3}"
 WIRES = "ir_drop: {wordline_ohm: 1.0, bitline_ohm: 1.0}"
@@ -216,7 +215,6 @@ def test_what_does_not_follow_is_said(
             "allowed is 0.63 to 1.17 V, around its own 0.9 V and the 0.9 V of its technology",
         ),
         ("supply_v", "[0.9, 1.2]", "allowed is 0.63 to 1.17 V, around its own 0.9 V"),
-        ("clock_mhz", "[100, 9000]", "digital.clock_mhz "),
     ],
 )
 def test_choices_beyond_what_the_laws_hold_for(

@@ -1,6 +1,7 @@
 """What follows from a setting of the hardware, one law after another."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,10 @@ def test_another_macro_than_the_measured_one_is_not_calibrated() -> None:
 
 def test_a_system_of_other_size_keeps_the_macro_measured() -> None:
     soc = load_hardware("systems/edge_soc")
-    moved = at(soc, macros=64, clock_mhz=100)
+    moved = at(soc, macros=64)
     assert moved.macro == soc.macro
     assert moved.system.macros == 64
-    assert moved.system.digital.clock_mhz == 100
-    assert moved.system.digital.lanes == soc.system.digital.lanes
+    assert moved.system.digital == soc.system.digital
 
 
 def test_lines_settle_in_proportion_to_their_length() -> None:
@@ -264,3 +264,36 @@ def test_a_machine_names_its_settings() -> None:
     moved = at(rows=256, supply_v=0.8)
     assert moved.name == "charge_28nm"
     assert moved.summary.endswith("; here with rows 256, supply_v 0.8")
+
+
+@pytest.mark.parametrize("bits", [4, 6])
+@pytest.mark.parametrize("seed", range(3))
+def test_more_active_rows_of_the_same_rows_are_free_but_for_rounding(bits: int, seed: int) -> None:
+    """What docs/hardware-genes.md says of macros that sum charges."""
+    network = Space(load_space_spec("vgg_tiny")).sample(seed).blueprint
+    reports = [
+        estimate(network, at(rows=256, active_rows=active, adc_bits=bits))
+        for active in (32, 64, 128, 256)
+    ]
+    for few, more in pairwise(reports):
+        assert more.energy_pj <= few.energy_pj * (1 + 1e-12)
+        assert more.latency_ns <= few.latency_ns
+        assert more.area_um2 == few.area_um2
+        for before, after in zip(few.layers, more.layers, strict=True):
+            if before.fidelity and after.fidelity and before.fidelity.snr_db_analog is not None:
+                assert after.fidelity.snr_db_analog is not None
+                assert after.fidelity.snr_db_analog >= before.fidelity.snr_db_analog - 0.05
+
+
+def test_rows_that_grow_with_their_active_rows_save_energy_for_signal() -> None:
+    network = Space(load_space_spec("vgg_tiny")).uniform(weight_bits=8, activation_bits=8)
+    few, more = (estimate(network.blueprint, at(rows=n, active_rows=n)) for n in (64, 128))
+    assert 1 - more.energy_pj / few.energy_pj == pytest.approx(0.31, abs=0.01)
+    lost_db = [
+        before.fidelity.snr_db - after.fidelity.snr_db
+        for before, after in zip(few.layers, more.layers, strict=True)
+        if before.fidelity and after.fidelity and before.fidelity.adc_bits
+        if before.fidelity.snr_db is not None and after.fidelity.snr_db is not None
+    ]
+    assert lost_db
+    assert all(4.0 < lost < 5.5 for lost in lost_db)

@@ -10,7 +10,7 @@ from cimsearch.cost.measured import checked
 from cimsearch.cost.measured_points import measured_points
 from cimsearch.cost.measured_table import read_table
 from cimsearch.spec import load_hardware
-from cimsearch.spec.supply import at_supply
+from cimsearch.spec.supply import at_supply, drives_from_supply
 from tests.unit.cost.measuring import HEADER
 from tests.unit.cost.tiny import hardware
 
@@ -21,6 +21,13 @@ def test_a_supply_takes_the_wordlines_along_if_they_hang_on_it() -> None:
     assert at_supply(hardware().macro, 0.8).input.wordline_v == 1.0
     assert at_supply(tied, 0.8).supply_v == 0.8
     assert at_supply(tied, 0.5) is tied
+
+
+def test_a_supply_is_that_of_the_wordlines_up_to_rounding() -> None:
+    rounded = hardware(supply_v=0.3, input={"wordline_v": 0.1 + 0.2}).macro
+    assert rounded.input.wordline_v != rounded.supply_v
+    assert drives_from_supply(rounded)
+    assert not drives_from_supply(hardware().macro)
 
 
 RAMP = {"kind": "ramp", "step_fj": 10.0, "step_ns": 1.0, "area_um2": 5.0}
