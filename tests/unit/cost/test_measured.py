@@ -25,7 +25,12 @@ from cimsearch.spec.hardware import CallComponent
 from tests.unit.cost.measuring import HEADER, fitted, table_of
 from tests.unit.cost.tiny import DIGITAL, hardware
 
-MACROS = [name for name in sorted(names("hardware")) if name.startswith("macros/")]
+# Of chips that were measured: the design to search has no calibration.
+MACROS = [
+    name
+    for name in sorted(names("hardware"))
+    if name.startswith("macros/") and name != "macros/charge_28nm"
+]
 
 
 @pytest.mark.parametrize("name", MACROS)
