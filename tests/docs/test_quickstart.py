@@ -17,10 +17,14 @@ def test_quickstart_ends_with_a_front_and_a_report(tmp_path: Path) -> None:
     front = [point["objectives"] for point in found["front"]]
     assert len(front) >= 5
     assert found["study"] == "quickstart"
-    # A trade-off from cheap to accurate, not a cloud: some times the energy buys accuracy.
-    assert front[-1]["energy_pj"] > 5 * front[0]["energy_pj"]
-    assert max(p["accuracy"] for p in front) > front[0]["accuracy"] + 0.05
-    assert max(p["accuracy"] for p in front) > 0.9
+    # A trade-off from cheap to accurate, not a cloud: more energy buys accuracy.
+    best = max(front, key=lambda point: point["accuracy"])
+    assert best["energy_pj"] > 2 * front[0]["energy_pj"]
+    assert best["accuracy"] > front[0]["accuracy"] + 0.05
+    assert best["accuracy"] > 0.9
+    # What is searched for is far cheaper than uniform bits.
+    baselines = [baseline["objectives"]["energy_pj"] for baseline in found["baselines"]]
+    assert best["energy_pj"] < min(baselines) / 4
     names = [baseline["name"] for baseline in found["baselines"]]
     assert names == ["uniform 8 bit", "uniform 4 bit"]
     assert all(point["test_accuracy"] is not None for point in found["front"])
