@@ -167,11 +167,6 @@ def _waiting_arrays(step: Step) -> bool:
     return step.name in ("supply_v", "dac_bits") and digital and as_fast
 
 
-def _fuller_cells(step: Step) -> bool:
-    before, after = (end.slices for end in (step.before, step.after))
-    return step.name == "cell_bits" and after < before
-
-
 def _idle_macros(step: Step) -> bool:
     before, after = step.values
     rounds = [
@@ -191,7 +186,6 @@ REASONS: dict[str, Callable[[Step], bool]] = {
     "drivers, adder trees and ways of inputs of fewer arrays, where the sums are exact and the "
     "arrays not the slowest": _fewer_trees,
     "exact arrays that are faster than the buffer or the bus wait for these": _waiting_arrays,
-    "magnitudes in fewer cells have no cell with one bit at a high place": _fuller_cells,
     "macros beyond those of the widest layer hold nothing, if not all weights stay": _idle_macros,
 }
 """Why a step may be free: what it is of, and what has to hold."""

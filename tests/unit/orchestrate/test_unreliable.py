@@ -28,7 +28,7 @@ def study(tiny_study: Study) -> Study:
     limits = tiny_study.spec.limits.model_copy(update={"losses": 20, "drain_s": 5.0})
     budget = tiny_study.spec.budget.model_copy(update={"trials": 12})
     spec = tiny_study.spec.model_copy(update={"budget": budget, "limits": limits})
-    return tiny_study.__class__(**{**vars(tiny_study), "spec": spec})
+    return replace(tiny_study, spec=spec)
 
 
 @pytest.fixture(autouse=True)
