@@ -58,13 +58,6 @@ class End:
         """What converters do to the layers that have them."""
         return [layer for layer in self.signals if layer.adc_bits]
 
-    @property
-    def slices(self) -> int:
-        """Cells that magnitudes of the layers on arrays are spread over, one weight of each."""
-        bits = self.machine.macro.array.cell_bits
-        nodes = self.network.blueprint.nodes
-        return sum(ceil((n.w_bits - 1) / bits) for n in nodes if n.placement == "cim")
-
 
 @dataclass(frozen=True)
 class Step:
