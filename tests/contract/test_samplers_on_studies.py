@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cimsearch.orchestrate.run.plan import Plan
-from cimsearch.search.auto import FIRST
+from cimsearch.search.auto import FIRST_PRICED
 from cimsearch.search.history import Seen, visible
 from cimsearch.search.pricing import price
 from cimsearch.search.problem import Draws
@@ -115,8 +115,8 @@ def test_screening_proposes_nothing_that_is_forbidden(study: str) -> None:
     settings = setting("auto").model_copy(update={"unscreened_frac": 0.0})
     done = run(plan, setting("random"), 60)
     trained = [seen.number for seen in done if seen.trained]
-    assert len(trained) >= FIRST + settings.lag
-    done = done[: trained[FIRST + settings.lag - 1] + 1]
+    assert len(trained) >= FIRST_PRICED + settings.lag
+    done = done[: trained[FIRST_PRICED + settings.lag - 1] + 1]
     for _ in range(4):
         done.append(trial(plan, len(done), proposed(plan, settings, done)))
         assert done[-1].trained

@@ -19,7 +19,7 @@ def test_quickstart_ends_with_a_front_and_a_report(tmp_path: Path) -> None:
     assert found["study"] == "quickstart"
     # A trade-off from cheap to accurate, not a cloud: more energy buys accuracy.
     best = max(front, key=lambda point: point["accuracy"])
-    assert best["energy_pj"] > 2 * front[0]["energy_pj"]
+    assert best["energy_pj"] > 4 * front[0]["energy_pj"]
     assert best["accuracy"] > front[0]["accuracy"] + 0.05
     assert best["accuracy"] > 0.9
     # What is searched for is far cheaper than uniform bits.

@@ -1,14 +1,11 @@
 """What verbs tell beside a front's points: their hardware, the baselines, random search."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from cimsearch.cli import cli
+from tests.unit.cli.verbs import shown, verb
 from tests.unit.orchestrate.repriced import Changes, quick_study
 
 SEARCHED: Changes = (
@@ -18,19 +15,6 @@ SEARCHED: Changes = (
         "genes: {hardware: {active_rows: [64, 128], supply_v: [0.8, 0.9]}}",
     ),
 )
-
-
-def verb(folder: Path, *arguments: str) -> str:
-    """Run a verb in this process and return what it prints."""
-    url = f"sqlite:///{folder / 'cimsearch.db'}"
-    done = CliRunner().invoke(cli, [*arguments, "--storage", url], standalone_mode=False)
-    if done.exception is not None:
-        raise done.exception
-    return done.stdout
-
-
-def shown(folder: Path, *arguments: str) -> Any:
-    return json.loads(verb(folder, *arguments, "--json"))
 
 
 @pytest.fixture(scope="module")

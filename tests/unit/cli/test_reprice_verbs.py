@@ -1,16 +1,13 @@
 """Taking a study to other hardware with the command line, and choosing from its front."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from cimsearch.cli import cli
 from cimsearch.errors import StudyError, UsageError
 from cimsearch.orchestrate.derive.rescore import rescore
 from tests.commands import unwrapped
+from tests.unit.cli.verbs import shown, verb
 from tests.unit.orchestrate.repriced import quick_study, steady
 
 
@@ -20,19 +17,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("verbs")
     quick_study(made, trials=8)
     return made
-
-
-def verb(folder: Path, *arguments: str) -> str:
-    """Run a verb in this process and return what it prints."""
-    url = f"sqlite:///{folder / 'cimsearch.db'}"
-    done = CliRunner().invoke(cli, [*arguments, "--storage", url], standalone_mode=False)
-    if done.exception is not None:
-        raise done.exception
-    return done.stdout
-
-
-def shown(folder: Path, *arguments: str) -> Any:
-    return json.loads(verb(folder, *arguments, "--json"))
 
 
 def test_reprice_prints_the_new_front_and_what_is_stale(folder: Path) -> None:

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from cimsearch.cli import cli
 from cimsearch.cli.run import start_text
 from cimsearch.errors import UsageError
 from cimsearch.space import Space
 from cimsearch.spec import load_study
+from tests.unit.cli.verbs import verb
 from tests.unit.orchestrate.repriced import quick_study
 
 
@@ -20,15 +19,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("steering")
     quick_study(made, trials=3)
     return made
-
-
-def verb(folder: Path, *arguments: str) -> str:
-    """Run a verb in this process and return what it prints."""
-    url = f"sqlite:///{folder / 'cimsearch.db'}"
-    done = CliRunner().invoke(cli, [*arguments, "--storage", url], standalone_mode=False)
-    if done.exception is not None:
-        raise done.exception
-    return done.stdout
 
 
 def test_enqueue_says_what_becomes_of_each_candidate(folder: Path) -> None:
