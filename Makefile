@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,postgres,slurm]' --group dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,postgres,slurm,onnx]' --group dev
 	touch $@
 
 $(ORACLES): $(STAMP)

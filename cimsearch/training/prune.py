@@ -8,8 +8,10 @@ from torch import Tensor
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
 from cimsearch.errors import UsageError
 from cimsearch.networks import Network
+from cimsearch.space.widths import depthwise, multiples_of
 
-Channels = Mapping[str, Tensor]
+Scores = Mapping[str, Tensor]
+"""How much each output channel of a prune group matters, by group: (channels,)."""
 
 
 def importance(parent: Network) -> dict[str, Tensor]:
@@ -34,55 +36,70 @@ def importance(parent: Network) -> dict[str, Tensor]:
     return groups
 
 
-def kept_channels(parent: Network, candidate: Blueprint) -> dict[str, Tensor]:
+def kept_channels(
+    parent: Network, candidate: Blueprint, scores: Scores | None = None
+) -> dict[str, Tensor]:
     """Return which of the parent's channels each node of ``candidate`` puts out, ascending.
 
-    Convolutions keep the most important ones of their group; everything else follows its inputs.
+    Convolutions keep the most important ones of their group, as many of each of the parts that a
+    grouped convolution cuts them into; everything else follows its inputs.
+
+    Args:
+        parent: The network with all channels.
+        candidate: The one with fewer.
+        scores: What is kept first; ``importance`` if left out.
 
     Raises:
         UsageError: The candidate is not the parent with fewer channels.
     """
-    scores = importance(parent)
+    scores = importance(parent) if scores is None else scores
+    parts, free = multiples_of(parent.blueprint), depthwise(parent.blueprint)
     channels: dict[str, Tensor] = {NETWORK_INPUT: torch.arange(candidate.input_shape[0])}
     for node in candidate.nodes:
-        if node.op == "conv":
-            channels[node.name] = _most_important(node, scores)
+        first, *others = (channels[name] for name in node.inputs)
+        if node.op == "conv" and node.name not in free:
+            channels[node.name] = _most_important(node, scores, parts)
         elif node.op == "linear":
             channels[node.name] = torch.arange(node.out_shape[0])
         elif node.op == "flatten":
             area = node.in_shape[1] * node.in_shape[2]
-            spread = channels[node.inputs[0]][:, None] * area + torch.arange(area)
-            channels[node.name] = spread.flatten()
+            channels[node.name] = (first[:, None] * area + torch.arange(area)).flatten()
         else:
-            first, *others = (channels[name] for name in node.inputs)
             if any(not torch.equal(first, other) for other in others):
                 raise UsageError(f"{node.name}: found inputs that keep different channels")
             channels[node.name] = first
     return channels
 
 
-def _most_important(node: Node, scores: Mapping[str, Tensor]) -> Tensor:
+def _most_important(node: Node, scores: Scores, parts: Mapping[str, int]) -> Tensor:
     width = node.out_shape[0]
     score = scores.get(node.prune_group)
-    if score is None or len(score) < width or node.groups != 1:
-        found = "none" if score is None else f"{len(score)} channels, {node.groups} groups"
+    if score is None or len(score) < width:
+        found = "none" if score is None else f"{len(score)} channels"
         raise UsageError(
             f"{node.name}: found {found} in the parent; allowed is one group of {width} or more"
         )
-    order = torch.sort(score, descending=True, stable=True).indices
-    return order[:width].sort().values
+    part = score.view(parts[node.prune_group], -1)
+    order = torch.sort(part, dim=1, descending=True, stable=True).indices
+    kept = order[:, : width // len(part)].sort(dim=1).values
+    return (kept + part.shape[1] * torch.arange(len(part))[:, None]).flatten()
 
 
 @torch.no_grad()
-def inherit(candidate: Network, parent: Network) -> None:
+def inherit(candidate: Network, parent: Network, scores: Scores | None = None) -> None:
     """Copy the kept part of every parameter and statistic of ``parent`` into ``candidate``.
+
+    Args:
+        candidate: Gets them.
+        parent: The network with all channels.
+        scores: What is kept first; ``importance`` if left out.
 
     Raises:
         UsageError: The candidate is not the parent with fewer channels, or the parent has a
             parameter that is not finite.
     """
     parent.check_finite()
-    kept = kept_channels(parent, candidate.blueprint)
+    kept = kept_channels(parent, candidate.blueprint, scores)
     for node in candidate.blueprint.nodes:
         out, read = kept[node.name], kept[node.inputs[0]]
         if node.op == "batchnorm":
@@ -91,10 +108,21 @@ def inherit(candidate: Network, parent: Network) -> None:
             candidate.module(node.name).load_state_dict(picked)
         elif node.has_weights:
             layer, old = candidate.module(node.name), parent.module(node.name)
-            weight = _weight(parent, node)[out][:, read]
-            layer.get_parameter("weight").copy_(weight)
+            layer.get_parameter("weight").copy_(_kept_weight(parent, node.name, out, read))
             if node.op == "linear":
                 layer.get_parameter("bias").copy_(old.get_parameter("bias")[out])
+
+
+def _kept_weight(parent: Network, name: str, out: Tensor, read: Tensor) -> Tensor:
+    """Return the weights from the channels ``read`` to the channels ``out`` of a layer."""
+    node = parent.blueprint.node(name)
+    weight = _weight(parent, node)
+    if name in depthwise(parent.blueprint):
+        return weight[out]
+    # An output reads the channels of its own group, of which weights count from 0.
+    fan_in, fan_out = weight.shape[1], weight.shape[0] // node.groups
+    of_group = read.view(node.groups, -1) % fan_in
+    return weight[out[:, None], of_group[out // fan_out]]
 
 
 def _weight(network: Network, node: Node) -> Tensor:

@@ -197,14 +197,8 @@ def _fit(
     *,
     generator: torch.Generator,
 ) -> None:
-    """Minimise the plan's loss by SGD with Nesterov momentum."""
-    optimizer = torch.optim.SGD(
-        _parameters(network, recipe.weight_decay),
-        lr=plan.rate(0, 0.0),
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-        fused=True,
-    )
+    """Minimise the plan's loss."""
+    optimizer = optimiser_of(network, recipe, plan.rate(0, 0.0))
     run = Training(network, optimizer, generator)
     begin = plan.course.begin
     if begin is not None:
@@ -243,6 +237,20 @@ def _epoch(
         right += int((logits.detach().argmax(dim=1) == y).sum())
         seen += len(y)
     return loss.item(), right / seen
+
+
+def optimiser_of(network: Network, recipe: Recipe, rate: float) -> torch.optim.SGD:
+    """Return SGD with Nesterov momentum on all parameters.
+
+    The learning rate of a group of parameters is its ``share`` of that of weights.
+    """
+    return torch.optim.SGD(
+        _parameters(network, recipe.weight_decay),
+        lr=rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+        fused=True,
+    )
 
 
 def _parameters(network: Network, weight_decay: float) -> list[dict[str, Any]]:

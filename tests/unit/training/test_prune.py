@@ -9,8 +9,10 @@ from cimsearch.blueprint import Blueprint, Node
 from cimsearch.errors import UsageError
 from cimsearch.networks import Network, build
 from cimsearch.space import Candidate, Space
+from cimsearch.space.widths import with_widths
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.training.prune import importance, inherit, kept_channels
+from tests.unit.space.test_widths import grouped
 
 MACRO = load_hardware("macros/yu_cicc_2020").macro
 SPACES = [Space(load_space_spec(name)) for name in ("vgg_tiny", "resnet8")]
@@ -166,3 +168,31 @@ def test_a_parent_with_a_weight_that_is_not_a_number_is_an_error() -> None:
     network = build(candidate.blueprint, MACRO, generator=generator())
     with pytest.raises(UsageError, match="found NaN or infinity"):
         inherit(network, parent)
+
+
+@pytest.mark.parametrize("widths", [{"wide": 4, "last": 2}, {"wide": 8, "last": 4}, {"wide": 2}])
+def test_pruned_groups_compute_what_the_parent_does_without_its_channels(
+    widths: dict[str, int],
+) -> None:
+    parent = trained(grouped())
+    narrow = build(with_widths(grouped(), widths), None, generator=generator(1)).eval()
+    inherit(narrow, parent)
+    kept = kept_channels(parent, narrow.blueprint)
+    with torch.no_grad():
+        for node in grouped().nodes:
+            if node.op == "batchnorm":
+                dropped = torch.ones(node.out_shape[0], dtype=torch.bool)
+                dropped[kept[node.name]] = False
+                for name in ("weight", "bias"):
+                    parent.module(node.name).get_parameter(name)[dropped] = 0.0
+    images = torch.rand((7, 3, 4, 4), generator=generator(2))
+    assert torch.allclose(narrow(images), parent(images), atol=1e-5)
+
+
+def test_what_is_kept_may_be_said() -> None:
+    parent = trained(grouped())
+    scores = {"wide": torch.tensor([0, 1, 0, 0, 0, 0, 1, 0]), "last": torch.arange(6)}
+    narrow = with_widths(grouped(), {"wide": 2, "last": 2})
+    kept = kept_channels(parent, narrow, scores)
+    assert kept["a"].tolist() == kept["b"].tolist() == [1, 6]
+    assert kept["c"].tolist() == [2, 5]

@@ -1,0 +1,1 @@
+"""What leaves cimsearch for a chip: weights, integers, mapping plan, golden vectors, ONNX."""

@@ -1,0 +1,101 @@
+"""A network with other widths: what pruning and morphing make of one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import lcm
+
+from cimsearch.blueprint import NETWORK_INPUT, Blueprint
+from cimsearch.errors import SpaceError
+
+
+def depthwise(blueprint: Blueprint) -> frozenset[str]:
+    """Return the names of the convolutions with a group for each channel, of one output each.
+
+    Their outputs are in the prune group of their inputs, as a channel goes with its filter; a
+    convolution of stated groups has a group of its own.
+    """
+    read = _groups_read(blueprint)
+    return frozenset(
+        node.name
+        for node in blueprint.nodes
+        if node.op == "conv"
+        and node.groups == node.in_shape[0] == node.out_shape[0]
+        and node.prune_group == read[node.name]
+    )
+
+
+def widths_of(blueprint: Blueprint) -> dict[str, int]:
+    """Return how many channels each prune group has, in order of execution."""
+    return {node.prune_group: node.out_shape[0] for node in blueprint.nodes if node.prune_group}
+
+
+def multiples_of(blueprint: Blueprint) -> dict[str, int]:
+    """Return what the channels of each prune group have to be a multiple of.
+
+    A convolution of g groups needs g equal parts of its inputs and of its outputs; a depthwise one
+    has as many groups as there are channels, and needs nothing.
+    """
+    multiples = dict.fromkeys(widths_of(blueprint), 1)
+    read, free = _groups_read(blueprint), depthwise(blueprint)
+    for node in blueprint.nodes:
+        if node.op == "conv" and node.groups > 1 and node.name not in free:
+            for group in {read[node.name], node.prune_group} - {""}:
+                multiples[group] = lcm(multiples[group], node.groups)
+    return multiples
+
+
+def _groups_read(blueprint: Blueprint) -> dict[str, str]:
+    """Return the prune group of the channels that each node reads; empty if there is none."""
+    read, of = {}, {NETWORK_INPUT: ""}
+    for node in blueprint.nodes:
+        read[node.name] = of[node.inputs[0]]
+        of[node.name] = node.prune_group if node.has_weights else read[node.name]
+    return read
+
+
+def with_widths(blueprint: Blueprint, widths: Mapping[str, int]) -> Blueprint:
+    """Return the network with other numbers of channels, and otherwise the same.
+
+    Args:
+        blueprint: What to change.
+        widths: Output channels by prune group; groups that are left out stay as they are.
+
+    Raises:
+        SpaceError: There is no such group, it would have no channels, or it cannot be cut into the
+            groups of a convolution.
+    """
+    _check(blueprint, widths)
+    free = depthwise(blueprint)
+    channels = {NETWORK_INPUT: blueprint.input_shape[0]}
+    nodes = []
+    for node in blueprint.nodes:
+        given = channels[node.inputs[0]]
+        if node.has_weights:
+            out = widths.get(node.prune_group, node.out_shape[0])
+        elif node.op == "flatten":
+            out = given * node.in_shape[1] * node.in_shape[2]
+        else:
+            out = given
+        channels[node.name] = out
+        nodes.append(
+            replace(
+                node,
+                in_shape=(given, *node.in_shape[1:]),
+                out_shape=(out, *node.out_shape[1:]),
+                groups=out if node.name in free else node.groups,
+            )
+        )
+    return replace(blueprint, nodes=tuple(nodes))
+
+
+def _check(blueprint: Blueprint, widths: Mapping[str, int]) -> None:
+    multiples = multiples_of(blueprint)
+    for group, width in widths.items():
+        if group not in multiples:
+            known = ", ".join(multiples) or "none"
+            raise SpaceError(f"prune group {group!r}: there is none of that name; known: {known}")
+        if width < 1 or width % multiples[group]:
+            raise SpaceError(
+                f"prune group {group}: found {width} channels; allowed is a multiple of "
+                f"{multiples[group]}"
+            )
