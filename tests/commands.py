@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -74,6 +74,32 @@ def _here(
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
+def command_of(process: psutil.Process) -> str:
+    """Return the command line of a process; empty if it is gone."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Return whether a process is a local worker: forked from one that only does that."""
+    try:
+        parent = process.parent()
+    except psutil.NoSuchProcess:
+        return False
+    lines = (command_of(process), command_of(parent) if parent else "")
+    return all("multiprocessing.forkserver" in line for line in lines)
+
+
+def workers_below(process: psutil.Process) -> list[psutil.Process]:
+    """Return the local workers among the descendants of a process, if it is alive."""
+    try:
+        return list(filter(is_worker, process.children(recursive=True)))
+    except psutil.NoSuchProcess:
+        return []
+
+
 def unwrapped(text: str) -> str:
     """Return what was printed without its line breaks and indentation."""
     return " ".join(text.split())
@@ -110,21 +136,13 @@ class Background:
 
     def warden(self) -> psutil.Process:
         """Return the process that holds the scheduler and the nannies of local workers."""
-        (warden,) = self._running("cimsearch.workers.warden")
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        (warden,) = (one for one in children if "cimsearch.workers.warden" in command_of(one))
         return warden
 
     def workers(self) -> list[psutil.Process]:
         """Return the local worker processes that are alive."""
-        return self._running("spawn_main")
-
-    def _running(self, mark: str) -> list[psutil.Process]:
-        """Return the descendants whose command line has a mark."""
-        found = []
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                if mark in " ".join(child.cmdline()):
-                    found.append(child)
-        return found
+        return workers_below(psutil.Process(self.process.pid))
 
     def text(self) -> str:
         """Return what the process has printed so far."""

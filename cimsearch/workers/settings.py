@@ -1,6 +1,7 @@
 """How dask is set up where it is ours: the local scheduler, its nannies and workers."""
 
 import logging
+from multiprocessing import forkserver
 
 import dask
 
@@ -12,16 +13,29 @@ _SETTINGS = {
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.worker.profile.enabled": False,
-    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.multiprocessing-method": "forkserver",
     "distributed.admin.low-level-log-length": 100,
 }
+
+_IMPORTED_ONCE = ("distributed", "cimsearch.workers.preloaded")
 
 _NOISY = ("distributed", "tornado")
 
 
 def set_up_dask() -> None:
-    """Set dask up in a process that holds a scheduler of ours and its nannies."""
+    """Set dask up in a process that holds a scheduler of ours and its nannies.
+
+    Workers are forked from a process that has imported what they need, and does nothing else: it
+    has no other threads. Importing takes as long as many trials, and memory is shared.
+
+    To be called in the main thread: the process that is started here dies with its thread.
+    """
+    from distributed.utils import get_mp_context
+
     dask.config.set(_SETTINGS)
+    # After the first call, in which dask names modules of its own.
+    get_mp_context().set_forkserver_preload(list(_IMPORTED_ONCE))
+    forkserver.ensure_running()
 
 
 def quiet() -> None:

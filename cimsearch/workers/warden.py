@@ -64,7 +64,7 @@ def _end_all(end: threading.Event, directory: str) -> None:
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
             # What cleans up behind the others goes by itself, after them.
-            if "resource_tracker" not in " ".join(child.cmdline()):
+            if "resource_tracker import" not in " ".join(child.cmdline()):
                 kill_tree(child.pid)
     shutil.rmtree(directory, ignore_errors=True)
     os._exit(0)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from cimsearch.store import open_storage
 from cimsearch.store.schema import metadata
-from tests.commands import Background, cimsearch
+from tests.commands import Background, cimsearch, is_worker
 from tests.postgres import Server
 from tests.studies import TINY_STUDY
 
@@ -86,8 +86,9 @@ def run_watched(folder: Path, environment: dict[str, str]) -> dict[str, set[int]
                 text = seen_by(child)
             assert SECRET not in text
             # What every worker has in its environment: it is the right text that is searched.
-            assert "spawn_main" not in text or "OMP_NUM_THREADS=1" in text
-            kinds["workers" if "spawn_main" in text else "others"].add(child.pid)
+            worker = is_worker(child)
+            assert not worker or "OMP_NUM_THREADS=1" in text
+            kinds["workers" if worker else "others"].add(child.pid)
         time.sleep(0.05)
     assert running.finish() == 0, running.text()
     return kinds

@@ -13,6 +13,7 @@ import psutil
 
 from cimsearch.workers import Event, Executor
 from cimsearch.workers.mortal import kill_tree
+from tests.commands import command_of
 
 TIMEOUT_S = 90.0
 
@@ -63,23 +64,8 @@ def gone(pid: int) -> bool:
 
 def children(pid: int | None = None) -> list[psutil.Process]:
     """Return the wardens of a process, this one if left out."""
-    return [child for child in psutil.Process(pid).children() if "workers.warden" in _line(child)]
-
-
-def workers_of(warden: psutil.Process) -> list[psutil.Process]:
-    """Return the worker processes of a warden."""
-    try:
-        found = warden.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    return [child for child in found if "spawn_main" in _line(child)]
-
-
-def _line(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
+    found = psutil.Process(pid).children()
+    return [child for child in found if "workers.warden" in command_of(child)]
 
 
 class Lent:

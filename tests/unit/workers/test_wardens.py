@@ -12,6 +12,7 @@ import pytest
 
 from cimsearch.errors import WorkerError
 from cimsearch.workers import Executor, connect
+from tests.commands import workers_below
 from tests.unit.workers.driving import (
     all_of,
     children,
@@ -20,7 +21,6 @@ from tests.unit.workers.driving import (
     pid_in,
     wait_for_slots,
     wait_until,
-    workers_of,
 )
 from tests.unit.workers.jobs import job, run
 
@@ -98,7 +98,7 @@ def test_kills_at_any_moment_lose_and_double_nothing() -> None:
                 executor.submit(f"{number}", job("sleep", seconds=0.03 * (number % 7)))
                 number += 1
             if len(ends) >= 4 * kills and (wardens := children()):
-                victims = wardens if kills % 3 == 2 else workers_of(wardens[0])
+                victims = wardens if kills % 3 == 2 else workers_below(wardens[0])
                 for victim in victims[:1]:
                     victim.kill()
                 kills += 1
@@ -113,8 +113,8 @@ def test_kills_at_any_moment_lose_and_double_nothing() -> None:
 def test_workers_that_are_killed_as_they_start_are_started_again() -> None:
     with local(2) as executor:
         for _ in range(2):
-            wait_until(lambda: bool(workers_of(children()[0])))
-            for worker in workers_of(children()[0]):
+            wait_until(lambda: bool(workers_below(children()[0])))
+            for worker in workers_below(children()[0]):
                 with suppress(psutil.NoSuchProcess):
                     worker.kill()
         assert runs_a_job(executor)
