@@ -8,7 +8,7 @@ from typing import Any, Literal
 from optuna.distributions import BaseDistribution
 
 Direction = Literal["maximize", "minimize"]
-Role = Literal["trial", "baseline", "test"]
+Role = Literal["trial", "baseline", "test", "adapted"]
 TrialStateName = Literal["waiting", "running", "complete", "pruned", "fail"]
 EvaluationState = Literal["pending", "running", "done", "failed"]
 AttemptState = Literal["running", "done", "lost", "interrupted", "failed", "late"]

@@ -27,7 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest migration: the layout described by `metadata`."""
 
 VERSION_TABLE = "cimsearch_schema"
@@ -156,7 +156,7 @@ evaluation = Table(
     Column("fail_reason", Text),
     Column("created", UtcTime, nullable=False),
     Column("ended", UtcTime),
-    CheckConstraint("role IN ('trial', 'baseline', 'test')", name="role"),
+    CheckConstraint("role IN ('trial', 'baseline', 'test', 'adapted')", name="role"),
     CheckConstraint("state IN ('pending', 'running', 'done', 'failed')", name="state"),
     sqlite_autoincrement=True,
 )

@@ -28,8 +28,8 @@ NEXT = '''"""The next layout, as a later version may bring it."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -229,14 +229,14 @@ def test_older_database_is_refused_until_it_is_upgraded(
     assert upgrade(url) == SCHEMA
 
     shutil.copytree(migrations.FOLDER, tmp_path / "migrations")
-    (tmp_path / "migrations" / "versions" / "r0003_next.py").write_text(NEXT)
+    (tmp_path / "migrations" / "versions" / "r0004_next.py").write_text(NEXT)
     monkeypatch.setattr(migrations, "FOLDER", tmp_path / "migrations")
-    monkeypatch.setattr(database, "SCHEMA", "0003")
-    monkeypatch.setattr(failures, "SCHEMA", "0003")
+    monkeypatch.setattr(database, "SCHEMA", "0004")
+    monkeypatch.setattr(failures, "SCHEMA", "0004")
     error = refusal(url)
-    assert "has the layout 0002, older than 0003" in error.message
+    assert "has the layout 0003, older than 0004" in error.message
     assert "cimsearch db upgrade" in error.hint
-    assert upgrade(url) == "0002"
+    assert upgrade(url) == "0003"
     storage = open_storage(url)
     assert (trial_rows(storage, study_id), evaluations(storage, study_id)) == before
     assert len(layer_costs(storage, before[1][0].id)) == 3
@@ -253,7 +253,7 @@ def test_upgrade_that_breaks_leaves_the_database_as_it_was(
     before = statements(tmp_path / "a.db")
     shutil.copytree(migrations.FOLDER, tmp_path / "migrations")
     broken = NEXT + "    op.execute('INSERT INTO nowhere VALUES (1)')\n"
-    (tmp_path / "migrations" / "versions" / "r0003_next.py").write_text(broken)
+    (tmp_path / "migrations" / "versions" / "r0004_next.py").write_text(broken)
     with monkeypatch.context() as patched:
         patched.setattr(migrations, "FOLDER", tmp_path / "migrations")
         with pytest.raises(StorageError, match="nowhere"):

@@ -3,6 +3,8 @@
 import gzip
 import shutil
 import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from cimsearch.orchestrate.read.results import TrialResult
 from cimsearch.store import migrations, open_storage, upgrade
 from cimsearch.store.check import check_database
 from cimsearch.store.records import (
+    add_evaluation,
     add_trial,
     attempts,
     evaluations,
@@ -46,12 +49,17 @@ STATES = {
 }
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "old.db"
-    with gzip.open(FROZEN / "layout_0001.db.gz") as packed, path.open("wb") as file:
+def unpacked(layout: str, folder: Path) -> Path:
+    """Return a copy of the frozen database of a layout."""
+    path = folder / "old.db"
+    with gzip.open(FROZEN / f"layout_{layout}.db.gz") as packed, path.open("wb") as file:
         shutil.copyfileobj(packed, file)
     return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return unpacked("0001", tmp_path)
 
 
 def rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -62,6 +70,8 @@ def rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
     rows = {n: [dict(r) for r in conn.execute(f'SELECT * FROM "{n}"')] for (n,) in names}
     conn.close()
     del rows["cimsearch_schema"]
+    # The order in which SQLite notes the last number of each table is its own.
+    rows["sqlite_sequence"].sort(key=lambda row: str(row["name"]))
     for row in rows["attempt"]:
         row.pop("state")
     return rows
@@ -77,6 +87,20 @@ def test_every_row_survives(path: Path) -> None:
     for row in after["attempt"]:
         assert (row.pop("progress"), row.pop("progressed")) == (None, None)
     assert after == before
+
+
+def test_every_row_of_the_second_layout_survives(tmp_path: Path) -> None:
+    path = unpacked("0002", tmp_path)
+    before, url = rows_of(path), f"sqlite:///{path}"
+    assert upgrade(url) == "0002"
+    assert rows_of(path) == before
+    assert {row["role"] for row in before["evaluation"]} == {"trial", "baseline", "test"}
+    with closing(open_storage(url)) as storage:
+        study_id = storage.get_study_id_from_name("tiny")
+        new = replace(new_evaluation(), role="adapted", label="trial 0, trained")
+        add_evaluation(storage, study_id, new)
+        assert [row.label for row in evaluations(storage, study_id, role="adapted")] == [new.label]
+    assert check_database(url).ok
 
 
 def test_interrupted_attempts_are_told_from_lost_ones(path: Path) -> None:
@@ -117,7 +141,7 @@ def test_front_is_as_before_and_the_check_finds_no_fault(path: Path) -> None:
 def test_upgraded_database_is_worked_on_as_a_new_one(path: Path) -> None:
     url = f"sqlite:///{path}"
     upgrade(url)
-    assert upgrade(url) == "0002"
+    assert upgrade(url) == "0003"
     storage = open_storage(url)
     study_id = storage.get_study_id_from_name("attempts")
     take_lease(storage, study_id, owner="host:1", seconds=60)
@@ -154,7 +178,7 @@ def test_server_is_upgraded_too(path: Path, postgres_url: str) -> None:
             columns = [c for c in table.columns if c.name not in later]
             rows = [dict(r) for r in source.execute(select(*columns)).mappings()]
             target.execute(insert(table), rows)
-    with pytest.raises(StorageError, match="has the layout 0001, older than 0002"):
+    with pytest.raises(StorageError, match="has the layout 0001, older than 0003"):
         open_storage(postgres_url)
     assert upgrade(postgres_url) == "0001"
     with new.connect() as conn:
@@ -169,6 +193,6 @@ def test_server_is_upgraded_too(path: Path, postgres_url: str) -> None:
 
 
 def test_old_layout_is_refused_until_then(path: Path) -> None:
-    with pytest.raises(StorageError, match="has the layout 0001, older than 0002") as caught:
+    with pytest.raises(StorageError, match="has the layout 0001, older than 0003") as caught:
         open_storage(f"sqlite:///{path}")
     assert "cimsearch db upgrade" in caught.value.hint
