@@ -43,7 +43,8 @@ class Node:
         stride: Vertical and horizontal step (conv and pooling). Convolutions pad with
             ``kernel // 2`` zeros; pooling does not pad.
         groups: Groups of a convolution.
-        prune_group: Convolutions with an equal group keep the same output channels.
+        prune_group: Convolutions with an equal group keep the same output channels; without one
+            they keep all.
         placement: ``cim`` runs on the macro's arrays, ``digital`` in the digital unit; empty for
             operations without weights, which are always digital.
         w_bits: Weight bits; 0 is float.

@@ -57,16 +57,14 @@ class CimLayer(FloatLayer):
         padding: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(node, Geometry.of(node, numerics, padding), generator)
-        self.name = node.name
-        self.numerics = numerics
+        self.name, self.numerics = node.name, numerics
         self.mode = Mode()
         self.calibrating = False
         self.training_noise: TrainingNoise | None = None
         self.learned_steps: LearnedSteps | None = None
         self.learned_ranges: LearnedRanges | None = None
         self._x_scale = 0.0
-        self.w_share = 1.0
-        self.activity_frac = 0.0
+        self.w_share, self.activity_frac = 1.0, 0.0
         self._generator = generator
         self._converters = engine.Converters(())
         self._ranges: Ranges | None = None
@@ -86,6 +84,11 @@ class CimLayer(FloatLayer):
     def x_scale(self, step: float) -> None:
         self._x_scale = step
 
+    @property
+    def converters(self) -> engine.Converters:
+        """The converters as L1 sees them; without row groups where there are none."""
+        return self._converters
+
     def set_chip(self, chip: int | None) -> None:
         """Become the layer of one chip, or (None) of a new chip at every call, as in training.
 
@@ -98,7 +101,7 @@ class CimLayer(FloatLayer):
 
     def density_frac(self) -> float:
         """Return the share of stored weight bits that are 1."""
-        return stored_ones_share(self._codes(self.weight.detach())[0], self.numerics)
+        return stored_ones_share(self.codes_of(self.weight.detach())[0], self.numerics)
 
     def _multiply(self, x: Tensor) -> Tensor:
         if self.calibrating:
@@ -116,7 +119,7 @@ class CimLayer(FloatLayer):
             None if ranges is None else ranges.factor,
         )
 
-    def _codes(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def codes_of(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the weights' codes, where they are not clipped, and their step."""
         if self.learned_steps is None:
             scale = weight_scale(weight, self.numerics.w_limit, self.w_share)
@@ -127,7 +130,7 @@ class CimLayer(FloatLayer):
 
     def learn_steps(self) -> None:
         """Make the calibrated steps of inputs and weights parameters; they stay as learned."""
-        _, _, w_scale = self._codes(self.weight.detach())
+        _, _, w_scale = self.codes_of(self.weight.detach())
         self.learned_steps = LearnedSteps(self.x_scale, w_scale)
 
     def learn_ranges(self) -> None:
@@ -184,7 +187,7 @@ class CimLayer(FloatLayer):
     def _fit_ranges(self, x: Tensor) -> None:
         numerics, geometry = self.numerics, self.geometry
         codes = activation_codes(x, self.x_scale, numerics.x_limits)
-        w, _, scale = self._codes(self.weight.detach())
+        w, _, scale = self.codes_of(self.weight.detach())
         if self.learned_ranges is None:
             self.set_ranges(measure_ranges(codes, w, numerics, geometry))
         else:
@@ -292,6 +295,6 @@ class CimLayer(FloatLayer):
     def quantised(self, x: Tensor, weight: Tensor) -> tuple[engine.Product, Tensor, Tensor]:
         """Return the codes to multiply, the weights they stand for, and where none is clipped."""
         codes = activation_codes(x, self.x_scale, self.numerics.x_limits)
-        w, inside, scale = self._codes(weight)
+        w, inside, scale = self.codes_of(weight)
         product = engine.Product(codes, w, scale * self.x_scale, self.geometry)
         return product, (w * scale).to(x.dtype), inside

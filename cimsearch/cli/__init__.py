@@ -9,19 +9,24 @@ from typing import Any
 import click
 
 from cimsearch import __version__
+from cimsearch.cli.adapt import adapt
 from cimsearch.cli.bench import bench
 from cimsearch.cli.catalogue import check, list_, show
 from cimsearch.cli.cost import cost
 from cimsearch.cli.database import database
 from cimsearch.cli.explain import explain
+from cimsearch.cli.export import export
 from cimsearch.cli.hardware import hardware
+from cimsearch.cli.network import network
 from cimsearch.cli.read import front, report, trial
+from cimsearch.cli.reproduce import reproduce
 from cimsearch.cli.run import launch, resume
 from cimsearch.cli.slurm import slurm
 from cimsearch.cli.status import status
 from cimsearch.cli.steps import steps
 from cimsearch.cli.study import study
 from cimsearch.cli.tools import data, doctor
+from cimsearch.cli.verify import verify
 from cimsearch.errors import CimsearchError, ExitCode
 
 _EXIT_CODES = """\b
@@ -77,11 +82,14 @@ def cli() -> None:
 for _verb in (
     launch,
     resume,
+    adapt,
     slurm,
     status,
     front,
     trial,
     report,
+    export,
+    verify,
     list_,
     show,
     check,
@@ -89,8 +97,10 @@ for _verb in (
     explain,
     steps,
     hardware,
+    network,
     data,
     bench,
+    reproduce,
     study,
     database,
     doctor,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LAG_PER_WORKER = 2
 _BUSY_LAG_PER_WORKER = 12
 
-_cluster_option = click.option(
+cluster_option = click.option(
     "--cluster",
     metavar="ADDRESS",
     help="A dask scheduler, such as tcp://host:8786; or slurm, as the study's file describes it.",
@@ -29,7 +29,7 @@ _cluster_option = click.option(
 @click.argument("study")
 @storage_option
 @click.option("--workers", type=click.IntRange(1), help="Local worker processes.")
-@_cluster_option
+@cluster_option
 @click.option("--data", metavar="DIR", help="Where the data lies; goes before CIMSEARCH_DATA.")
 @click.option(
     "--from",
@@ -63,7 +63,7 @@ def launch(
     spec = load_study(study)
     if cluster is None:
         _note_lag(spec.spec.sampler.lag, workers or spec.spec.workers)
-    with _resumable(spec.name, LiveProgress()) as progress:
+    with resumable(f"cimsearch resume {spec.name}", LiveProgress()) as progress:
         result = run(
             spec,
             storage=storage,
@@ -81,7 +81,7 @@ def launch(
 @storage_option
 @click.option("--trials", type=click.IntRange(1), help="Another budget of trained candidates.")
 @click.option("--workers", type=click.IntRange(1), help="Local worker processes.")
-@_cluster_option
+@cluster_option
 @click.option("--data", metavar="DIR", help="Where the data lies now.")
 @click.option(
     "--report", metavar="FILE", help="Where the report goes. Default: reports/NAME.html."
@@ -99,7 +99,7 @@ def resume(
     from cimsearch.cli.live import LiveProgress
     from cimsearch.orchestrate.launch import resume as run
 
-    with _resumable(name, LiveProgress()) as progress:
+    with resumable(f"cimsearch resume {name}", LiveProgress()) as progress:
         result = run(
             name,
             storage=storage,
@@ -123,13 +123,13 @@ def _note_lag(lag: int, workers: int) -> None:
 
 
 @contextmanager
-def _resumable(name: str, progress: "LiveProgress") -> Iterator["LiveProgress"]:
-    """Show progress; when interrupted, say how to go on."""
+def resumable(again: str, progress: "LiveProgress") -> Iterator["LiveProgress"]:
+    """Show progress; when interrupted, say with what command it goes on."""
     try:
         yield progress
     except KeyboardInterrupt:
         progress.close()
-        click.echo(f"nothing recorded is lost; go on with: cimsearch resume {name}", err=True)
+        click.echo(f"nothing recorded is lost; go on with: {again}", err=True)
         raise
     finally:
         progress.close()

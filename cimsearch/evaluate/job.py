@@ -50,6 +50,8 @@ class Job:
             worker's own cache.
         workload: Of one of several networks that a chip holds, the name: each has arrays of its
             own there, so the draws of its layers are named by it. Training does not depend on it.
+        parent_weights: SHA-256 of the file of the float parent's weights, which is in the cache
+            (``training.parents``); empty if the parent is trained.
     """
 
     candidate_hash: str
@@ -69,6 +71,7 @@ class Job:
     cache: str | None = None
     earlier: tuple[Rung, ...] = ()
     workload: str = ""
+    parent_weights: str = ""
 
     @property
     def before(self) -> "Job | None":
@@ -89,8 +92,8 @@ class Job:
     @cached_property
     def _plain(self) -> dict[str, Any]:
         """The job as plain data, which nobody changes."""
-        of_several = {"workload": self.workload} if self.workload else {}
-        return of_several | {
+        of_some = {"workload": self.workload, "parent_weights": self.parent_weights}
+        return {name: value for name, value in of_some.items() if value} | {
             "schema": JOB_SCHEMA,
             "candidate_hash": self.candidate_hash,
             "blueprint": self.blueprint.to_dict(),
@@ -151,4 +154,5 @@ class Job:
                 Rung.model_validate_json(json.dumps(rung)) for rung in raw.get("earlier", ())
             ),
             workload=raw.get("workload", ""),
+            parent_weights=raw.get("parent_weights", ""),
         )

@@ -15,7 +15,10 @@ FLOAT_FIELDS = ("batch", "parent_epochs", "parent_lr", "momentum", "weight_decay
 
 
 def parent_key(job: Job, machine: str) -> str:
-    """Return the key of the job's trained float parent."""
+    """Return the key of the job's trained float parent.
+
+    One whose weights come from elsewhere is told by their SHA-256, under which they are kept.
+    """
     return content_hash({"schema": "cimsearch/parent/1"} | _of_parent(job, machine))
 
 
@@ -38,7 +41,8 @@ def candidate_key(job: Job, machine: str) -> str:
 
 
 def _of_parent(job: Job, machine: str) -> dict[str, Any]:
-    return {
+    imported = {"parent_weights": job.parent_weights} if job.parent_weights else {}
+    return imported | {
         "parent": job.parent.hash,
         "recipe": job.recipe.model_dump(mode="json", include=set(FLOAT_FIELDS)),
         "data": job.data.model_dump(mode="json", exclude={"path"}),

@@ -5,42 +5,30 @@ named by the job, and nothing else is random.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from time import perf_counter, process_time
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from cimsearch.errors import CimsearchError, DataError
+from cimsearch.errors import CimsearchError
 from cimsearch.evaluate.calibration import NORM_BATCH, calibrated
-from cimsearch.evaluate.job import Job, Part
+from cimsearch.evaluate.images import check_data, first_images, images_of, source_of
+from cimsearch.evaluate.job import Job
 from cimsearch.evaluate.joint import JointJob, joint_score, members_of, read_job
 from cimsearch.evaluate.machine import fingerprint, keep_freed_memory, one_thread
+from cimsearch.evaluate.prune_run import prune_network
+from cimsearch.evaluate.pruning import PruneJob, is_prune_job
 from cimsearch.evaluate.report import OnReport, Report, unheard
 from cimsearch.evaluate.score import AtCondition, Score
 from cimsearch.evaluate.train import trained_candidate, trained_parent
 from cimsearch.networks import Network, recalibrate_norms
 from cimsearch.spec.condition import AS_STATED
-from cimsearch.spec.study import DataSpec, Rung
-from cimsearch.spec.workload import MOST_WORKLOADS, named
+from cimsearch.spec.study import Rung
+from cimsearch.spec.workload import named
 from cimsearch.training.accuracy import accuracy, accuracy_of_chips
-from cimsearch.training.data import Images, load_part
-from cimsearch.training.fingerprint import fingerprint as data_fingerprint
+from cimsearch.training.data import Images
 from cimsearch.training.keep import Keep
 from cimsearch.training.recipe import TrainingData
-
-_SOURCES = MOST_WORKLOADS
-"""Data sets that a worker remembers: those of one study, with the parts that a search reads."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where images come from; ``fingerprint`` tells apart data that changed in its place."""
-
-    data: DataSpec
-    path: str | None
-    fingerprint: str
 
 
 def evaluate(job: Job, on_report: OnReport = unheard) -> Score:
@@ -61,9 +49,9 @@ def evaluate(job: Job, on_report: OnReport = unheard) -> Score:
     started, cpu_started = perf_counter(), process_time()
     keep_freed_memory()
     with one_thread():
-        source = Source(job.data, job.data_path, job.data_fingerprint)
-        images = _first(_images(source, job.split), job.rung)
-        training = TrainingData(_images(source, "train"), job.data)
+        source = source_of(job)
+        images = first_images(images_of(source, job.split), job.rung)
+        training = TrainingData(images_of(source, "train"), job.data)
         keep = Keep.at(job.cache)
         parent = trained_parent(job, training, keep, on_report)
         network, sample = trained_candidate(job, parent, training, keep, on_report)
@@ -83,7 +71,7 @@ def evaluate(job: Job, on_report: OnReport = unheard) -> Score:
             float_accuracy=accuracy(parent, images, job.data),
             activity_frac=activity,
             density_frac=density,
-            parent_epochs=job.recipe.parent_epochs,
+            parent_epochs=0 if job.parent_weights else job.recipe.parent_epochs,
             epochs=job.epochs,
             seconds=perf_counter() - started,
             cpu_seconds=process_time() - cpu_started,
@@ -158,15 +146,20 @@ def _place(network: Network, workload: str) -> None:
 def evaluate_json(job: str, on_report: OnReport = unheard) -> str:
     """Return the score of a job as JSON, for a job as JSON: see ``evaluate``.
 
-    The networks of a joint job are evaluated one after the other.
+    The networks of a joint job are evaluated one after the other. For a job of pruning it is the
+    pruned network: see ``prune_network``.
 
     Raises:
         ValueError: The job is not one of this version.
         DataError: The data here is other data than the job names.
     """
+    if is_prune_job(job):
+        work = PruneJob.from_json(job)
+        check_data(source_of(work.job))
+        return prune_network(work, on_report).to_json()
     read = read_job(job)
     for member in members_of(read):
-        _check_data(Source(member.data, member.data_path, member.data_fingerprint))
+        check_data(source_of(member))
     if isinstance(read, JointJob):
         found = [(member.workload, _evaluate_member(member, on_report)) for member in read.members]
         return joint_score(read.over, found).to_json()
@@ -180,28 +173,3 @@ def _evaluate_member(job: Job, on_report: OnReport) -> Score:
     except CimsearchError as error:
         error.message = f"workload {job.workload}: {error.message}"
         raise
-
-
-@lru_cache(maxsize=_SOURCES)
-def _check_data(source: Source) -> None:
-    """Check that the data is that of the study: this machine may have other files at its path."""
-    found = data_fingerprint(source.data, source.path)
-    if found != source.fingerprint:
-        raise DataError(
-            f"the data here ({source.path or source.data.kind}) is not what the study was started "
-            f"with: its fingerprint is {found[:12]}, not {source.fingerprint[:12]}",
-            "bring the same files to this machine, to the same place",
-        )
-
-
-@lru_cache(maxsize=2 * _SOURCES)
-def _images(source: Source, part: Part) -> Images:
-    return load_part(source.data, source.path, part)
-
-
-def _first(images: Images, rung: Rung) -> Images:
-    """Return as many images as the rung scores, evenly spread: they may be sorted by class."""
-    if rung.images == "all" or rung.images >= len(images.y):
-        return images
-    chosen = np.linspace(0, len(images.y) - 1, rung.images).astype(np.int64)
-    return Images(images.x[chosen], images.y[chosen])

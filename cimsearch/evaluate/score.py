@@ -85,7 +85,7 @@ class Score:
         float_accuracy: Of the float parent on the same images.
         activity_frac: Measured share of input bits that are 1, by layer.
         density_frac: Measured share of stored weight bits that are 1, by layer.
-        parent_epochs: Epochs trained on the float parent.
+        parent_epochs: Epochs trained on the float parent; 0 if it came with its weights.
         epochs: Epochs trained on the candidate, those of earlier rungs included.
         seconds: Wall time.
         cpu_seconds: Processor time.

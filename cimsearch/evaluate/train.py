@@ -20,9 +20,12 @@ from cimsearch.evaluate.keys import candidate_key, parent_key
 from cimsearch.evaluate.machine import fingerprint, training_dtype
 from cimsearch.evaluate.report import OnReport, Report, Stage
 from cimsearch.networks import Network, build, recalibrate_norms
+from cimsearch.networks.anchors import anchor_norms
+from cimsearch.networks.weights import load_weights
 from cimsearch.seeds import Key, torch_seed
 from cimsearch.training.checkpoint import Course, State, from_bytes, to_bytes
 from cimsearch.training.keep import Keep, Kind
+from cimsearch.training.parents import kept_parent
 from cimsearch.training.prune import inherit
 from cimsearch.training.recipe import TrainingData, train_candidate, train_float
 
@@ -39,13 +42,19 @@ _parents: OrderedDict[str, Network] = OrderedDict()
 def trained_parent(job: Job, training: TrainingData, keep: Keep, on_report: OnReport) -> Network:
     """Return the job's trained float parent, which several jobs share: it is not to be changed.
 
-    Of processes that want the same one at the same time, one trains it.
+    Of processes that want the same one at the same time, one trains it. One that was trained
+    elsewhere is read from what is kept.
 
     Raises:
         CimsearchError: Training diverged.
+        DataError: The weights from elsewhere are not kept, or not of the parent's network.
     """
     key = parent_key(job, fingerprint())
-    found = _parents.get(key) or _parent(job, key, training, keep, on_report)
+    found = _parents.get(key)
+    if found is None and job.parent_weights:
+        found = _imported_parent(job, training, keep)
+    elif found is None:
+        found = _parent(job, key, training, keep, on_report)
     _parents[key] = found
     _parents.move_to_end(key)
     while len(_parents) > _MOST_PARENTS:
@@ -146,6 +155,20 @@ def _parent(
                 return network
     network.load_state_dict(kept.weights)
     return network.eval()
+
+
+def _imported_parent(job: Job, training: TrainingData, keep: Keep) -> Network:
+    """Return a parent that was trained elsewhere, its batch norms on this data.
+
+    Raises:
+        DataError: Its weights are not kept, or not of its network.
+    """
+    generator = _generator("parent", job.study_seed, job.parent.hash, job.replicate)
+    network = build(job.parent, None, generator=generator)
+    load_weights(network, kept_parent(keep, job.parent_weights))
+    sample = training.sample(NORM_IMAGES, generator)
+    anchor_norms(network, torch.split(sample, NORM_BATCH))
+    return network
 
 
 def _train_parent(

@@ -12,17 +12,29 @@ _ROOMS = (
     "evaluate",
     "cost/mapping.py",
     "cost/demand.py",
+    "space/widths.py",
     "blueprint.py",
     "seeds.py",
 )
+# What prices depend on: a network is pruned by them.
+_PRICES = ("cost", "spec")
+
+
+def code_hash() -> str:
+    """Return a SHA-256 (hex) of the sources that training and scoring run."""
+    return _hash(_ROOMS)
+
+
+def pricing_hash() -> str:
+    """Return a SHA-256 (hex) of the sources that pricing runs."""
+    return _hash(_PRICES)
 
 
 @cache
-def code_hash() -> str:
-    """Return a SHA-256 (hex) of the sources that training and scoring run."""
+def _hash(rooms: tuple[str, ...]) -> str:
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for room in _ROOMS:
+    for room in rooms:
         place = package / room
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(path.relative_to(package).as_posix().encode())

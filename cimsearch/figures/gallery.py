@@ -2,6 +2,7 @@
 
 import plotly.graph_objects as go
 
+from cimsearch.figures.adapted import adaptation_figure
 from cimsearch.figures.energy import energy_data, energy_figure
 from cimsearch.figures.layers import layers_data, layers_figure
 from cimsearch.figures.parallel import parallel_data, parallel_figure
@@ -28,4 +29,6 @@ def figures(view: StudyView) -> dict[str, go.Figure]:
         made["energy"] = energy_figure(energy)
     for point in view.front:
         made[f"layers_{point.number}"] = layers_figure(layers_data(view, point))
+    if view.adaptation and view.adaptation.networks:
+        made["adapted"] = adaptation_figure(view.adaptation)
     return made

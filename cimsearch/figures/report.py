@@ -9,6 +9,11 @@ from typing import Any
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
+from cimsearch.figures.adapted import (
+    adaptation_sentence,
+    adaptation_table,
+    changes_table,
+)
 from cimsearch.figures.baselines import baseline_table
 from cimsearch.figures.describe import bits_summary, weighted
 from cimsearch.figures.gallery import figures
@@ -28,6 +33,7 @@ from cimsearch.figures.tables import (
     provenance_table,
 )
 from cimsearch.figures.view import Point, StudyView
+from cimsearch.figures.view_adapted import AdaptationView
 from cimsearch.figures.workloads import workloads_table
 from cimsearch.units import show
 
@@ -43,6 +49,7 @@ _SECTIONS = (
     ("table", "Front and baselines"),
     ("energy", "Where the energy goes"),
     ("networks", "Layer by layer"),
+    ("adapted", "Adapted to the hardware"),
     ("search", "The search"),
     ("provenance", "Provenance"),
 )
@@ -64,7 +71,7 @@ def report_html(view: StudyView) -> str:
         [
             tag("a", "Skip to the content", href="#about", class_="skip"),
             _header(view),
-            _navigation(),
+            _navigation(view),
             tag("main", *_sections(view, made)),
             tag("footer", tag("p", "Written by cimsearch. This file holds all it needs.")),
             tag("noscript", tag("p", "The figures need JavaScript; the tables are complete.")),
@@ -112,8 +119,13 @@ def _header(view: StudyView) -> Html:
     )
 
 
-def _navigation() -> Html:
-    links = (tag("li", tag("a", title, href=f"#{name}")) for name, title in _SECTIONS)
+def _shown(view: StudyView) -> tuple[tuple[str, str], ...]:
+    """Return the sections of the page: that of an adaptation only where there is one."""
+    return tuple(each for each in _SECTIONS if each[0] != "adapted" or view.adaptation)
+
+
+def _navigation(view: StudyView) -> Html:
+    links = (tag("li", tag("a", title, href=f"#{name}")) for name, title in _shown(view))
     return tag("nav", tag("ul", *links, class_="scroll"), class_="frame", aria_label="Sections")
 
 
@@ -124,10 +136,11 @@ def _sections(view: StudyView, made: dict[str, Figure]) -> Iterator[Html]:
         "table": _tables(view),
         "energy": _energy(made),
         "networks": _networks(view, made),
+        "adapted": _adapted(view.adaptation, made) if view.adaptation else "",
         "search": _search(view, made),
         "provenance": table(provenance_table(view)),
     }
-    for name, title in _SECTIONS:
+    for name, title in _shown(view):
         kind = "statement" if name == "about" else "part"
         heading = tag("h2", title, id=f"{name}-title")
         yield tag(
@@ -227,6 +240,18 @@ def _parallel_width(made: dict[str, Figure]) -> int:
     """Return in how many pixels the titles of all axes can be read."""
     axes = len(made["parallel"].layout.xaxis.tickvals) if "parallel" in made else 0
     return max(900, 56 * axes)
+
+
+def _adapted(view: AdaptationView, made: dict[str, Figure]) -> Html:
+    caption = (
+        "Accuracy against energy, a line a network, from one round to the next. A diamond is what "
+        "comes out; squares are the baselines, trained as long."
+    )
+    parts = [tag("p", adaptation_sentence(view)), _plot(made, "adapted", caption)]
+    if view.networks:
+        parts.append(table(adaptation_table(view)))
+    parts += [table(changes_table(network)) for network in view.networks if network.layers]
+    return join(parts)
 
 
 def _search(view: StudyView, made: dict[str, Figure]) -> Html:

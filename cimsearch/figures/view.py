@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cimsearch.figures.view_adapted import AdaptationView
 from cimsearch.figures.view_search import RandomSearch, RungView, SearchCost
 
 Value = int | float | str
@@ -217,6 +218,7 @@ class StudyView:
         over_workloads: What a chip's accuracy is of theirs: ``mean`` or ``worst``.
         rungs: Of a study that has several, lowest first; all else is of the last of them.
         machines_mixed: Whether workers of different kinds took part.
+        adaptation: What was made of the networks of the front; None if nothing was.
         provenance: Further (what, value) rows, such as content hashes and versions.
     """
 
@@ -248,6 +250,7 @@ class StudyView:
     machines_mixed: bool = False
     accuracy_statistic: str = "mean"
     conditions: tuple[str, ...] = ()
+    adaptation: AdaptationView | None = None
     provenance: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -1,7 +1,8 @@
 """Starting a study, or going on with it."""
 
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cimsearch
 from cimsearch.errors import StudyError, UsageError
@@ -9,6 +10,7 @@ from cimsearch.orchestrate.read.results import StudyResult, TrialResult, read_re
 from cimsearch.orchestrate.run.context import Context
 from cimsearch.orchestrate.run.lease import leased
 from cimsearch.orchestrate.run.loop import run_study
+from cimsearch.orchestrate.run.parents import keep_parents
 from cimsearch.orchestrate.run.plan import Plan, check_feasible
 from cimsearch.orchestrate.run.progress import OnProgress, Phase, silent, snapshot
 from cimsearch.orchestrate.run.sources import (
@@ -28,6 +30,7 @@ from cimsearch.orchestrate.run.stored import (
     storage_url,
     stored_study,
 )
+from cimsearch.orchestrate.run.tasks import SEARCH, Task
 from cimsearch.search.algorithms import check_installed
 from cimsearch.spec import Study
 from cimsearch.spec.study import StudySpec
@@ -47,6 +50,7 @@ def launch(
     executor: Executor | None = None,
     on_progress: OnProgress = silent,
     start: Start = NOTHING,
+    tasks: Sequence[Task] = SEARCH,
 ) -> StudyResult:
     """Run a study to its end and return its result; an equal study that exists goes on.
 
@@ -62,12 +66,14 @@ def launch(
         executor: Where evaluations run, instead of dask.
         on_progress: Called with a snapshot after every step.
         start: What its first trials are; nothing for a study that goes on.
+        tasks: What is done, one after the other.
 
     Raises:
         StudyError: A study of that name exists with another spec, or was begun from something
             else; says what differs. Or the one to start from is not there.
         SpaceError: No candidate of the space is feasible.
-        DataError: The data is missing or not as declared.
+        DataError: The data, or the weights of an imported network, are missing or not as
+            declared.
         StorageError: The database cannot be opened.
         WorkerError: The cluster cannot be reached.
         UsageError: Its sampler needs what is not installed.
@@ -75,6 +81,7 @@ def launch(
     check_installed(study.spec.sampler.name)
     sources = find_sources(study, data)
     check_sources_readable(study, sources)
+    keep_parents(study)
     plan = Plan.of(study, sources, study.spec.budget.trials)
     with closing(open_storage(storage_url(storage))) as database:
         row = db.find_study(database, study.name)
@@ -89,7 +96,8 @@ def launch(
             check_equal(database, row, plan)
             plan = replace(plan, trials=max(plan.trials, row.user_attrs["trials"]))
             study_id = row.id
-        return _run(Context(plan, database, study_id), executor, workers, cluster, on_progress)
+        where = _Where(executor, workers, cluster)
+        return _run(Context(plan, database, study_id), where, on_progress, tasks)
 
 
 def resume(
@@ -127,12 +135,14 @@ def resume(
         plan = Plan.of(study, sources, study.spec.budget.trials)
         check_equal(database, row, plan)
         check_sources_readable(study, sources)
+        keep_parents(study)
         rows = db.trial_rows(database, row.id)
         trained = sum(counts_in_budget(trial) for trial in rows)
         if trials is not None and trials < trained:
             raise UsageError(f"--trials: found {trials}; {name!r} has {trained} already")
         plan = replace(plan, trials=trials or row.user_attrs["trials"])
-        return _run(Context(plan, database, row.id), executor, workers, cluster, on_progress)
+        where = _Where(executor, workers, cluster)
+        return _run(Context(plan, database, row.id), where, on_progress, SEARCH)
 
 
 def pareto_front(name: str, *, storage: str | None = None) -> list[TrialResult]:
@@ -169,12 +179,26 @@ def _create(database: CimStorage, plan: Plan, start: Start) -> int:
     )
 
 
+@dataclass(frozen=True)
+class _Where:
+    """Where evaluations run: an executor, or so many local workers, or a cluster's."""
+
+    executor: Executor | None
+    workers: int | None
+    cluster: str | None
+
+    def connect(self, spec: StudySpec) -> Executor:
+        """Return the executor; a new one is to be closed."""
+        return self.executor or connect(
+            workers=self.workers or spec.workers,
+            address=self.cluster,
+            demands=_demands(spec),
+            slurm=spec.cluster.slurm,
+        )
+
+
 def _run(
-    context: Context,
-    executor: Executor | None,
-    workers: int | None,
-    cluster: str | None,
-    on_progress: OnProgress,
+    context: Context, where: _Where, on_progress: OnProgress, tasks: Sequence[Task]
 ) -> StudyResult:
     def show_waiting(_lease: db.LeaseRow) -> None:
         phase: Phase = "waiting for another orchestrator's lease to end"
@@ -187,19 +211,13 @@ def _run(
             context.storage.set_study_user_attr(context.study_id, name, value)
         context.storage.set_study_user_attr(context.study_id, ENDED, None)
         begin(context, stopping)
-        spec = context.plan.study.spec
-        used = executor or connect(
-            workers=workers or spec.workers,
-            address=cluster,
-            demands=_demands(spec),
-            slurm=spec.cluster.slurm,
-        )
+        used = where.connect(context.plan.study.spec)
         try:
-            run_study(context, used, on_progress, stopping)
+            run_study(context, used, on_progress, stopping, tasks)
         except KeyError as error:
             raise _deleted(context, error) from error
         finally:
-            if executor is None:
+            if where.executor is None:
                 used.close()
     return read_result(context.storage, context.study_id)
 

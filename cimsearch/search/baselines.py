@@ -5,6 +5,7 @@ from itertools import product
 from typing import Literal
 
 from cimsearch.space import AnySpace, Candidate, Gene, space_of
+from cimsearch.space.genes import most_of
 from cimsearch.space.study_space import HARDWARE
 from cimsearch.spec import Hardware, Study
 from cimsearch.spec.hardware import RangePolicy
@@ -85,5 +86,8 @@ def uniform_genes(study: Study) -> list[tuple[int, ...]]:
 
 def _index(gene: Gene, fixed: Mapping[str, int | float | str]) -> int:
     kind = gene.name if gene.name in fixed else gene.name.rsplit(".", 1)[-1]
-    wanted = fixed[kind] if kind in fixed else max(gene.choices, key=float)
-    return gene.choices.index(wanted) if wanted in gene.choices else 0
+    wanted = fixed[kind] if kind in fixed else most_of(gene.choices)
+    if wanted in gene.choices:
+        return gene.choices.index(wanted)
+    # Weight bits of 0 remove a block, which a baseline has.
+    return int(kind == "weight_bits" and gene.choices[0] == 0)

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -176,16 +175,14 @@ def every_candidate(space: AnySpace) -> Genes:
             "give the space fewer choices",
         )
     genes = space.genes
-    sizes = [len(gene.choices) for gene in genes]
-    always = (range(n) if g.depth_gene < 0 else (0,) for g, n in zip(genes, sizes, strict=True))
-    found: list[tuple[int, ...]] = []
-    for base in product(*always):
-        active = space.active(np.array([base], dtype=np.int64))[0]
-        free = [gene.depth_gene >= 0 and bool(on) for gene, on in zip(genes, active, strict=True)]
-        found += product(
-            *(range(n) if f else (i,) for n, f, i in zip(sizes, free, base, strict=True))
-        )
-    return space.canonical(np.array(found, dtype=np.int64))
+    found = np.zeros((1, len(genes)), dtype=np.int64)
+    # What a gene is active by has fewer needs than the gene itself.
+    for index in sorted(range(len(genes)), key=lambda index: len(genes[index].needs)):
+        times = np.where(space.active(found)[:, index], len(genes[index].choices), 1)
+        first = np.repeat(np.cumsum(times) - times, times)
+        found = np.repeat(found, times, axis=0)
+        found[:, index] = np.arange(len(found)) - first
+    return space.canonical(found)
 
 
 def save_table(table: Table, path: Path) -> None:

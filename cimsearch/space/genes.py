@@ -1,5 +1,6 @@
 """Genes: what one is, which are active, and their canonical form."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,14 @@ INACTIVE = -1
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """A gene is inactive where the gene of index ``gene`` has one of the choices ``off``."""
+
+    gene: int
+    off: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gene:
     """One axis of a space.
 
@@ -21,27 +30,71 @@ class Gene:
         name: Such as ``stage1.layer0.weight_bits``.
         choices: What it may be; a gene's value is an index into them.
         ordered: Whether neighbouring choices are alike (bits, widths) or not (encodings).
-        depth_gene: Index of the gene that decides whether this one is active, or -1: always.
-        position: It is active when the depth chosen there is greater than this.
+        needs: What it is active by, all of it; nothing: always. Of a gene that is not always
+            active, whose needs these are too.
         neighbour: Index of the same gene one layer to the left, or -1.
     """
 
     name: str
     choices: tuple[int | float | str, ...]
     ordered: bool = True
-    depth_gene: int = -1
-    position: int = 0
+    needs: tuple[Needs, ...] = ()
     neighbour: int = -1
+
+
+def most_of(choices: tuple[int | float | str, ...]) -> int | float | str:
+    """Return what the largest network has of ``choices``: of words the first, else the largest."""
+    return choices[0] if isinstance(choices[0], str) else max(choices, key=float)
 
 
 def active_mask(genes_of: Sequence[Gene], genes: Genes) -> NDArray[np.bool_]:
     """Return which genes (n, g) are active in each candidate of ``genes`` (n, g)."""
     mask = np.ones(genes.shape, dtype=bool)
     for index, gene in enumerate(genes_of):
-        if gene.depth_gene >= 0:
-            depths = np.array(genes_of[gene.depth_gene].choices)
-            mask[:, index] = depths[genes[:, gene.depth_gene]] > gene.position
+        for needs in gene.needs:
+            on = np.ones(len(genes_of[needs.gene].choices), dtype=bool)
+            on[list(needs.off)] = False
+            mask[:, index] &= on[genes[:, needs.gene]]
     return mask
+
+
+def distinct(genes_of: Sequence[Gene]) -> int:
+    """Return how many canonical forms there are."""
+    return _distinct(genes_of, {index: gene.needs for index, gene in enumerate(genes_of)})
+
+
+def _distinct(genes_of: Sequence[Gene], undecided: Mapping[int, tuple[Needs, ...]]) -> int:
+    """Return the same of the active genes by index, with those of their needs not yet decided."""
+    total = 1
+    for part in _apart(undecided):
+        decider = min(index for index in part if not undecided[index])
+        others = {index: undecided[index] for index in part if index != decider}
+        left = Counter(
+            tuple(i for i, needs in others.items() if not _is_off(needs, decider, choice))
+            for choice in range(len(genes_of[decider].choices))
+        )
+        total *= sum(
+            times
+            * _distinct(
+                genes_of, {i: tuple(n for n in others[i] if n.gene != decider) for i in active}
+            )
+            for active, times in left.items()
+        )
+    return total
+
+
+def _is_off(needs: tuple[Needs, ...], decider: int, choice: int) -> bool:
+    return any(each.gene == decider and choice in each.off for each in needs)
+
+
+def _apart(undecided: Mapping[int, tuple[Needs, ...]]) -> list[set[int]]:
+    """Return genes in parts that do not need each other."""
+    parts: list[set[int]] = []
+    for index, needs in undecided.items():
+        linked = {index, *(each.gene for each in needs)}
+        joined = linked.union(*(part for part in parts if part & linked))
+        parts = [*(part for part in parts if not part & linked), joined]
+    return parts
 
 
 def as_indices(genes_of: Sequence[Gene], genes: ArrayLike) -> Genes:

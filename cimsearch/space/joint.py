@@ -16,7 +16,7 @@ def moved(gene: Gene, workload: str, by: int) -> Gene:
     return replace(
         gene,
         name=named(workload, gene.name),
-        depth_gene=gene.depth_gene + by if gene.depth_gene >= 0 else -1,
+        needs=tuple(replace(needs, gene=needs.gene + by) for needs in gene.needs),
         neighbour=gene.neighbour + by if gene.neighbour >= 0 else -1,
     )
 

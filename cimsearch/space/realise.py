@@ -3,12 +3,14 @@
 Layers carry the kept widths: what is priced is what is built.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import lru_cache
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cimsearch.blueprint import (
     ENCODINGS,
@@ -17,16 +19,27 @@ from cimsearch.blueprint import (
     Blueprint,
     LayerTable,
     Node,
+    Op,
     layer_table,
 )
-from cimsearch.space.layout import Plan, Step, Width, kept
+from cimsearch.space.conditions import Conditions, Value, hold
+from cimsearch.space.layout import OF_ARRAYS, Plan, Step, Width
+from cimsearch.spec.blocks import GROUPS
 
-Value = int | float | str
 Values = Mapping[str, Value]
 Ints = NDArray[np.int64]
 
 _WORDS = {"encoding": ENCODINGS, "range_policy": RANGE_POLICIES}
 _FLOAT = {"placement": "digital", "w_bits": 0, "x_bits": 0}
+
+
+class _Flow(NamedTuple):
+    """What a node puts out: from which node it is, its channels, their prune group, its sign."""
+
+    source: str
+    channels: int
+    group: str
+    signed: bool
 
 
 def blueprint_of(plan: Plan, values: Values, *, parent: bool = False) -> Blueprint:
@@ -39,37 +52,72 @@ def blueprint_of(plan: Plan, values: Values, *, parent: bool = False) -> Bluepri
             same layout with nothing pruned and no bits.
     """
     nodes = []
-    read = {NETWORK_INPUT: NETWORK_INPUT}
-    channels = {NETWORK_INPUT: plan.input_shape[0]}
+    flows = {NETWORK_INPUT: _Flow(NETWORK_INPUT, plan.input_shape[0], "", signed=True)}
     for step in plan.steps:
-        node = step.node
-        inputs = tuple(read[name] for name in node.inputs)
-        if step.depth and int(values[step.depth]) <= step.position:
-            read[node.name] = inputs[0]
+        read = [flows[name] for name in step.node.inputs]
+        if step.conditions and not hold(step.conditions, values):
+            flows[step.node.name] = read[step.bypass]
             continue
-        given = channels[inputs[0]]
-        if step.width is not None:
-            width = int(values[step.width.full])
-            out = width if parent else kept(width, float(values[step.width.ratio]))
-        else:
-            out = node.out_shape[0] if node.has_weights else given
-        read[node.name], channels[node.name] = node.name, out
-        changed = {
-            **step.fields,
-            "inputs": inputs,
-            "in_shape": (given, *node.in_shape[1:]),
-            "out_shape": (out, *node.out_shape[1:]),
-            **_numerics(step, values, parent=parent),
-        }
-        nodes.append(Node(**changed))
+        node = _node(step, read, values, parent=parent)
+        nodes.append(node)
+        group = node.prune_group if node.has_weights else read[0].group
+        signed = _signed(step.node.op, [flow.signed for flow in read])
+        flows[node.name] = _Flow(node.name, node.out_shape[0], group, signed)
     return Blueprint(plan.input_shape, plan.classes, tuple(nodes))
 
 
-def _numerics(step: Step, values: Values, *, parent: bool) -> dict[str, Any]:
+def _node(step: Step, read: Sequence[_Flow], values: Values, *, parent: bool) -> Node:
+    """Return the node of an existing ``step`` that reads ``read``."""
+    node, given = step.node, read[0].channels
+    if step.width is not None:
+        out = step.width.whole(values) if parent else step.width.kept(values)
+    else:
+        out = _unpruned(step, given)
+    changed = {
+        **step.fields,
+        "inputs": tuple([flow.source for flow in read]),
+        "in_shape": (given, *node.in_shape[1:]),
+        "out_shape": (out, *node.out_shape[1:]),
+    }
+    if node.has_weights:
+        changed["x_signed"] = read[0].signed
+        changed |= _FLOAT if parent else _numerics(step, values)
+    if step.kernel:
+        changed["kernel"] = step.window(int(values[step.kernel]))
+    if step.depthwise:
+        changed |= {"prune_group": read[0].group, "groups": out}
+    if step.execution:
+        changed |= _executed(str(values[step.execution]), out, parent=parent)
+    return Node(**changed)
+
+
+def _unpruned(step: Step, given: Any) -> Any:
+    """Return the output channels of a step without a width of its own that reads ``given``."""
+    if step.node.op == "flatten":
+        return given * step.node.in_shape[1] * step.node.in_shape[2]
+    return step.node.out_shape[0] if step.node.has_weights and not step.depthwise else given
+
+
+def _signed(op: Op, read: Sequence[Any]) -> Any:
+    """Return whether the output of ``op`` may be negative, from whether what it reads may be."""
+    if op == "add":
+        return read[0] | read[1]
+    if op == "relu":
+        return read[0] & False
+    return read[0] | (op in ("conv", "linear", "batchnorm"))
+
+
+def _numerics(step: Step, values: Values) -> dict[str, Any]:
     """Return the fields of a step's node in which its numerics differ from the template's."""
-    if parent:
-        return _FLOAT if step.node.has_weights else {}
     return {name: values[axis] for axis, name in step.numeric_axes.items() if axis in values}
+
+
+def _executed(how: str, channels: int, *, parent: bool) -> dict[str, Any]:
+    """Return the fields of a depthwise convolution's node that is executed as ``how`` says."""
+    groups = {"groups": GROUPS.get(how, channels)}
+    if how != "digital" or parent:
+        return groups
+    return groups | {"placement": "digital", "adc_bits": 0, "encoding": "", "range_policy": ""}
 
 
 @dataclass(frozen=True)
@@ -85,24 +133,35 @@ class Picks:
     choices: Mapping[str, tuple[Value, ...]]
     picked: Mapping[str, Ints]
 
-    def exceeds(self, depth: str, position: int) -> NDArray[np.bool_]:
-        """Return where (n,) or () the axis ``depth`` exceeds ``position``."""
-        return self._of(depth, [int(value) > position for value in self.choices[depth]])
+    def hold(self, conditions: Conditions) -> NDArray[np.bool_]:
+        """Return where (n,) or () all of ``conditions`` hold."""
+        held = np.array(True)
+        for needed in conditions:
+            allowed = [value not in needed.values for value in self.choices[needed.axis]]
+            held = held & self.of(needed.axis, allowed)
+        return held
 
     def codes(self, axis: str) -> Ints:
         """Return the numbers (n,) or () that the choices of ``axis`` are in a layer table."""
         words = _WORDS.get(axis.rsplit(".", 1)[-1])
-        return self._of(axis, [words.index(str(c)) if words else c for c in self.choices[axis]])
+        return self.of(axis, [words.index(str(c)) if words else c for c in self.choices[axis]])
 
     def kept(self, width: Width) -> Ints:
         """Return the channels (n,) or () that stay."""
-        ratios = [float(ratio) for ratio in self.choices[width.ratio]]
-        table = [[kept(int(w), ratio) for ratio in ratios] for w in self.choices[width.full]]
-        full, ratio = (self.picked.get(axis, 0) for axis in (width.full, width.ratio))
-        return np.asarray(np.array(table)[full, ratio])
+        table = _kept_table(width, tuple(self.choices[axis] for axis in width.axes))
+        return np.asarray(table[tuple(self.picked.get(axis, 0) for axis in width.axes)])
 
-    def _of(self, axis: str, values: list[Any]) -> NDArray[Any]:
+    def of(self, axis: str, values: ArrayLike) -> NDArray[Any]:
+        """Return (n,) or () those of ``values``, one a choice of ``axis``, that are picked."""
         return np.asarray(np.array(values)[self.picked.get(axis, 0)])
+
+
+@lru_cache(maxsize=4096)
+def _kept_table(width: Width, choices: tuple[tuple[Value, ...], ...]) -> Ints:
+    """Return the channels that stay at each choice of the axes of ``width``."""
+    picks = product(*choices)
+    kept = [width.kept(dict(zip(width.axes, values, strict=True))) for values in picks]
+    return np.array(kept, dtype=np.int64).reshape([len(values) for values in choices])
 
 
 def table_of(plan: Plan, picks: Picks, n: int) -> LayerTable:
@@ -117,15 +176,20 @@ def table_of(plan: Plan, picks: Picks, n: int) -> LayerTable:
     names = [column.name for column in fields(LayerTable)]
     columns = {name: [*getattr(template, name)[0]] for name in names}
     exists = _existing(plan, picks, n)
-    channels = {NETWORK_INPUT: np.array(plan.input_shape[0])}
+    flows = {NETWORK_INPUT: (np.array(plan.input_shape[0]), np.array(True))}
     for index, step in enumerate(plan.steps):
-        decided = _decided(step, picks, channels[step.node.inputs[0]])
+        read = [flows[name] for name in step.node.inputs]
+        decided = _decided(step, picks, *read[0])
         for name, values in decided.items():
             columns[name][index] = values
-        given, out = decided["in_channels"], decided["out_channels"]
-        channels[step.node.name] = (
-            out if exists[index].all() else np.where(exists[index], out, given)
-        )
+        signed = _signed(step.node.op, [sign for _, sign in read])
+        flows[step.node.name] = (decided["out_channels"], np.asarray(signed))
+        if not exists[index].all():
+            own, instead = flows[step.node.name], read[step.bypass]
+            flows[step.node.name] = (
+                np.where(exists[index], own[0], instead[0]),
+                np.where(exists[index], own[1], instead[1]),
+            )
     order = _order(exists)
     return LayerTable(
         *(_packed([*columns[name], getattr(template, name)[1, 0]], order, n) for name in names)
@@ -146,22 +210,39 @@ def _existing(plan: Plan, picks: Picks, n: int) -> NDArray[np.bool_]:
     """Return which steps exist in each candidate (steps, n)."""
     exists = np.ones((len(plan.steps), n), dtype=bool)
     for row, step in zip(exists, plan.steps, strict=True):
-        if step.depth:
-            row[:] = picks.exceeds(step.depth, step.position)
+        if step.conditions:
+            row[:] = picks.hold(step.conditions)
     return exists
 
 
-def _decided(step: Step, picks: Picks, given: Ints) -> dict[str, Ints]:
-    """Return the columns (n,) or () of an existing ``step`` that gets ``given`` channels."""
-    columns = {"in_channels": given, "out_channels": given}
-    if step.width is not None:
-        columns["out_channels"] = picks.kept(step.width)
-    elif step.node.has_weights:
-        columns["out_channels"] = np.array(step.node.out_shape[0])
+def _decided(step: Step, picks: Picks, given: Ints, signed: NDArray[np.bool_]) -> dict[str, Ints]:
+    """Return the columns (n,) or () of an existing ``step`` that reads ``given`` channels."""
+    out = _unpruned(step, given) if step.width is None else picks.kept(step.width)
+    columns = {"in_channels": given, "out_channels": np.asarray(out)}
     for axis, column in step.numeric_axes.items():
         if axis in picks.choices:
             columns[column] = picks.codes(axis)
+    if step.node.has_weights:
+        columns["x_signed"] = signed.astype(np.int64)
+    if step.kernel:
+        windows = np.array([step.window(int(side)) for side in picks.choices[step.kernel]])
+        for column, sides in zip(("kernel_height", "kernel_width"), windows.T, strict=True):
+            columns[column] = picks.of(step.kernel, sides)
+    if step.depthwise:
+        columns["groups"] = columns["out_channels"]
+    if step.execution:
+        columns |= _execution(step.execution, picks, columns)
     return columns
+
+
+def _execution(axis: str, picks: Picks, columns: Mapping[str, Ints]) -> dict[str, Ints]:
+    """Return the columns of a depthwise convolution that are other where it is executed so."""
+    words = picks.choices[axis]
+    stated = picks.of(axis, [GROUPS.get(str(how), 0) for how in words])
+    on_arrays = picks.of(axis, [int(how != "digital") for how in words])
+    changed = {name: columns[name] * on_arrays for name in OF_ARRAYS if name in columns}
+    groups = np.where(stated > 0, stated, columns["groups"])
+    return changed | {"cim": on_arrays, "groups": groups}
 
 
 def _order(exists: NDArray[np.bool_]) -> NDArray[np.intp] | None:

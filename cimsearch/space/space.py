@@ -1,9 +1,8 @@
 """A space: genes in, candidates out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from typing import Literal
 
 import numpy as np
@@ -11,29 +10,35 @@ from numpy.typing import NDArray
 
 from cimsearch.blueprint import LayerTable
 from cimsearch.seeds import stream
+from cimsearch.space.axes import UNORDERED, Axis
 from cimsearch.space.candidate import Candidate
-from cimsearch.space.families import FAMILIES, UNORDERED, Axis
-from cimsearch.space.genes import Gene, Genes, active_mask, as_indices, canonical, encoded, repair
-from cimsearch.space.layout import Plan
-from cimsearch.space.realise import (
-    Picks,
-    Value,
-    Values,
-    blueprint_of,
-    places_of,
-    table_of,
+from cimsearch.space.conditions import Value
+from cimsearch.space.families import FAMILIES
+from cimsearch.space.genes import (
+    Gene,
+    Genes,
+    Needs,
+    active_mask,
+    as_indices,
+    canonical,
+    distinct,
+    encoded,
+    most_of,
+    repair,
 )
+from cimsearch.space.layout import Plan
+from cimsearch.space.realise import Picks, Values, blueprint_of, places_of, table_of
 from cimsearch.spec.base import content_hash
 from cimsearch.spec.hardware import RangePolicy
 from cimsearch.spec.hardware_genes import Settings
-from cimsearch.spec.space import SpaceSpec
+from cimsearch.spec.network import AnySpaceSpec
 
 
 @dataclass(frozen=True)
 class Space:
     """A family of networks with the choices of each gene; wraps its frozen spec."""
 
-    spec: SpaceSpec
+    spec: AnySpaceSpec
 
     @property
     def name(self) -> str:
@@ -51,19 +56,10 @@ class Space:
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
         """The genes: the axes that have more than one choice, in order."""
-        searched = [axis for axis in self._axes if len(axis.choices) > 1]
+        every = {axis.name: axis for axis in self._axes}
+        searched = [a for a in self._axes if len(a.choices) > 1 and not _never(a, every)]
         index = {axis.name: i for i, axis in enumerate(searched)}
-        return tuple(
-            Gene(
-                axis.name,
-                axis.choices,
-                ordered=axis.name.rsplit(".", 1)[-1] not in UNORDERED,
-                depth_gene=index.get(axis.depth, -1),
-                position=axis.position,
-                neighbour=index.get(axis.neighbour, -1),
-            )
-            for axis in searched
-        )
+        return tuple(_gene(axis, every, index) for axis in searched)
 
     @cached_property
     def gene_names(self) -> tuple[str, ...]:
@@ -79,19 +75,7 @@ class Space:
     @cached_property
     def size(self) -> int:
         """How many candidates have different active genes."""
-        total = 1
-        for depth in self._axes:
-            if depth.name.endswith(".depth"):
-                total *= sum(
-                    prod(
-                        len(a.choices)
-                        for a in self._axes
-                        if a.depth == depth.name and a.position < int(value)
-                    )
-                    for value in depth.choices
-                )
-        free = [a for a in self._axes if not a.depth and not a.name.endswith(".depth")]
-        return total * prod(len(axis.choices) for axis in free)
+        return distinct(self.genes)
 
     def sample_genes(self, n: int, seed: int | np.random.Generator) -> Genes:
         """Return ``n`` uniformly drawn gene vectors (n, g)."""
@@ -187,6 +171,8 @@ class Space:
     ) -> Candidate:
         """Return the largest network of the family with uniform bits and nothing pruned.
 
+        Depthwise convolutions are executed in the first way of the space.
+
         Args:
             weight_bits: Of every searched layer; need not be a choice of the space.
             activation_bits: Likewise.
@@ -204,7 +190,7 @@ class Space:
         values: dict[str, Value] = {}
         for axis in self._axes:
             kind = axis.name.rsplit(".", 1)[-1]
-            values[axis.name] = fixed[kind] if kind in fixed else max(axis.choices, key=float)
+            values[axis.name] = fixed[kind] if kind in fixed else most_of(axis.choices)
         if adc_bits or range_policy:
             values |= self._everywhere({"adc_bits": adc_bits, "range_policy": range_policy})
         return self._candidate(values, ())
@@ -218,3 +204,27 @@ class Space:
     def _candidate(self, values: Values, genes: tuple[int, ...]) -> Candidate:
         parent = blueprint_of(self._plan, values, parent=True)
         return Candidate(blueprint_of(self._plan, values), parent, genes)
+
+
+def _gene(axis: Axis, every: Mapping[str, Axis], index: Mapping[str, int]) -> Gene:
+    """Return the gene of an axis, given all axes by name and the index of those searched."""
+    left = every.get(axis.neighbour)
+    needs = []
+    for needed in axis.conditions:
+        choices = every[needed.axis].choices
+        off = tuple(i for i, choice in enumerate(choices) if choice in needed.values)
+        if off and needed.axis in index:
+            needs.append(Needs(index[needed.axis], off))
+    return Gene(
+        axis.name,
+        axis.choices,
+        ordered=axis.name.rsplit(".", 1)[-1] not in UNORDERED,
+        needs=tuple(needs),
+        # An index means the same to both only if they have the same choices.
+        neighbour=index.get(axis.neighbour, -1) if left and left.choices == axis.choices else -1,
+    )
+
+
+def _never(axis: Axis, every: Mapping[str, Axis]) -> bool:
+    """Return whether no choice of the others lets an axis exist."""
+    return any(set(every[each.axis].choices) <= set(each.values) for each in axis.conditions)

@@ -13,6 +13,7 @@ from cimsearch.blueprint import LayerTable
 from cimsearch.errors import SpaceError
 from cimsearch.seeds import stream
 from cimsearch.space.candidate import Candidate
+from cimsearch.space.conditions import Value
 from cimsearch.space.genes import (
     Gene,
     Genes,
@@ -23,7 +24,7 @@ from cimsearch.space.genes import (
     repair,
 )
 from cimsearch.space.joint import joined_blueprint, moved, side_by_side
-from cimsearch.space.realise import Value, Values
+from cimsearch.space.realise import Values
 from cimsearch.space.space import Space
 from cimsearch.spec import Study
 from cimsearch.spec.base import content_hash

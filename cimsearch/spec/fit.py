@@ -6,9 +6,11 @@ from typing import Any, get_args
 from cimsearch.errors import SpecError
 from cimsearch.spec.document import Document, Loc
 from cimsearch.spec.hardware import ConfigurableField, Hardware
+from cimsearch.spec.loss_faults import loss_faults
 from cimsearch.spec.openable import openable_faults
 from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.rung import without_effect
+from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.statistics import unmatched
 from cimsearch.spec.study import StudySpec
 from cimsearch.spec.workload import Workload, named
@@ -31,6 +33,7 @@ def check_fit(
     for workload in workloads:
         errors += _data_faults(document, workload)
         errors += _gene_faults(document, spec, workload, hardware)
+        errors += _family_faults(document, spec, workload)
         errors += _end_faults(document, workload, hardware)
     errors += openable_faults(document, spec, hardware, [each.space for each in workloads])
     if errors:
@@ -85,7 +88,8 @@ def _gene_faults(
     for field in get_args(ConfigurableField):
         wanted = getattr(workload.space.genes, field)
         allowed = macro.choices(field)
-        refused = [value for value in wanted if value not in allowed]
+        # Weight bits of 0 remove a layer: no hardware has to have it.
+        refused = [value for value in wanted if value not in allowed and value != 0]
         if refused:
             loc = ("genes", field) if getattr(spec.genes, field) else own
             free = "may be" if field in macro.configurable else "is fixed at"
@@ -97,6 +101,18 @@ def _gene_faults(
                 )
             )
     return errors
+
+
+def _family_faults(document: Document, spec: StudySpec, workload: Workload) -> Iterator[SpecError]:
+    """Yield the choices that no layer of a workload's networks can have."""
+    space, faults = workload.space, list[tuple[str, str]]()
+    if isinstance(space, SpaceSpec):
+        faults += space.gene_faults()
+    elif 0 in space.genes.weight_bits:
+        faults.append(("weight_bits", f"found 0; {space.name} is one network: allowed is 2 to 16"))
+    for field, text in faults:
+        loc = ("genes", field) if getattr(spec.genes, field) else (*workload.loc, "space")
+        yield document.error(loc, text)
 
 
 def _end_faults(document: Document, workload: Workload, hardware: Hardware) -> list[SpecError]:
@@ -154,6 +170,7 @@ def _recipe_faults(
         for index, entry in enumerate(recipe.noise)
         if not any(map(entry.of, names))
     ]
+    errors += loss_faults(document, (*loc, "losses"), workloads, hardware)
     if recipe.partial_sum_steps == "calibrated":
         return errors
     loc = (*loc, "partial_sum_steps")

@@ -18,6 +18,7 @@ from cimsearch.spec.hardware import (
     TechnologyFile,
 )
 from cimsearch.spec.macro import NO_ADC
+from cimsearch.spec.network import AnySpaceSpec, NetworkSpec
 from cimsearch.spec.resolved import Study
 from cimsearch.spec.space import LayerGenes, SpaceSpec
 from cimsearch.spec.study import StudySpec
@@ -124,13 +125,16 @@ def load_hardware(name: str, *, beside: Path | None = None) -> Hardware:
     )
 
 
-def load_space_spec(name: str, *, beside: Path | None = None) -> SpaceSpec:
+def load_space_spec(name: str, *, beside: Path | None = None) -> AnySpaceSpec:
     """Return the space of ``name``, a catalogue name or a path.
 
     Raises:
         SpecError: Not found or not valid.
     """
-    return validate(SpaceSpec, load_document("spaces", name, beside=beside))
+    document = load_document("spaces", name, beside=beside)
+    if document.data.get("family") == "network":
+        return validate(NetworkSpec, document)
+    return validate(SpaceSpec, document)
 
 
 def load_study(name: str) -> Study:
@@ -159,7 +163,7 @@ def load_study(name: str) -> Study:
     return study
 
 
-def _space(document: Document, spec: StudySpec, name: str, loc: Loc) -> SpaceSpec:
+def _space(document: Document, spec: StudySpec, name: str, loc: Loc) -> AnySpaceSpec:
     """Return a space that a study names at ``loc``, with the genes that the study opens."""
     try:
         space = load_space_spec(name, beside=document.path)

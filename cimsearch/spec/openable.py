@@ -13,7 +13,7 @@ from cimsearch.spec.document import Document
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.hardware_genes import Number
 from cimsearch.spec.macro import Macro
-from cimsearch.spec.space import SpaceSpec
+from cimsearch.spec.network import AnySpaceSpec
 from cimsearch.spec.study import StudySpec
 from cimsearch.spec.supply import drives_from_supply
 
@@ -36,7 +36,7 @@ class _Asked:
 
     spec: StudySpec
     hardware: Hardware
-    spaces: Sequence[SpaceSpec]
+    spaces: Sequence[AnySpaceSpec]
     values: tuple[Number, ...]
 
     @property
@@ -67,7 +67,7 @@ class _Asked:
 
 
 def openable_faults(
-    document: Document, spec: StudySpec, hardware: Hardware, spaces: Sequence[SpaceSpec]
+    document: Document, spec: StudySpec, hardware: Hardware, spaces: Sequence[AnySpaceSpec]
 ) -> list[SpecError]:
     """Return why fields that a study opens may not be genes, each at its place in the study.
 

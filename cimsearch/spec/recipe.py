@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cimsearch.spec.base import Count, Fraction, NonNegative, Positive, Spec
+from cimsearch.spec.losses import NO_LOSSES, Losses, are_off
 
 Steps = Literal["calibrated", "learned"]
 NoisePlace = Literal["weights", "activations", "partial_sums"]
@@ -49,6 +50,8 @@ class Recipe(Spec):
     ``steps`` are those of inputs and weights, ``partial_sum_steps`` those of the converters: as
     they were calibrated, or trained from there (Esser et al., arXiv 1902.08153). The converters'
     are trained at level L1, with the range policies ``layer`` and ``column``.
+
+    ``losses`` come beside cross entropy and distillation, each times its weight.
     """
 
     batch: Count
@@ -63,3 +66,4 @@ class Recipe(Spec):
     partial_sum_steps: Steps = "calibrated"
     noise: tuple[NoiseEntry, ...] = ()
     distillation: Distillation | None = None
+    losses: Annotated[Losses, Field(exclude_if=are_off)] = NO_LOSSES

@@ -12,12 +12,13 @@ from cimsearch.spec.base import canonical_json, content_hash
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.hardware_genes import Settings
 from cimsearch.spec.machines import Machines
-from cimsearch.spec.space import SpaceSpec
+from cimsearch.spec.network import AnySpaceSpec
 from cimsearch.spec.study import Bound, StudySpec
 from cimsearch.spec.workload import Workload
 
-_SPACES: TypeAdapter[tuple[SpaceSpec, ...]] = TypeAdapter(tuple[SpaceSpec, ...])
-_NOT_IDENTITY = {"budget", "workers", "limits", "cluster", "summary", "source"}
+_SPACE: TypeAdapter[AnySpaceSpec] = TypeAdapter(AnySpaceSpec)
+_SPACES: TypeAdapter[tuple[AnySpaceSpec, ...]] = TypeAdapter(tuple[AnySpaceSpec, ...])
+_NOT_IDENTITY = {"budget", "workers", "limits", "cluster", "adapt", "summary", "source"}
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class Study:
     """
 
     spec: StudySpec
-    space: SpaceSpec
+    space: AnySpaceSpec
     hardware: Hardware
     path: Path | None = None
-    others: tuple[SpaceSpec, ...] = ()
+    others: tuple[AnySpaceSpec, ...] = ()
 
     @property
     def name(self) -> str:
@@ -129,12 +130,12 @@ class Study:
         raw = json.loads(text)
         return cls(
             StudySpec.model_validate_json(json.dumps(raw["study"])),
-            SpaceSpec.model_validate_json(json.dumps(raw["space"])),
+            _SPACE.validate_json(json.dumps(raw["space"])),
             Hardware.model_validate_json(json.dumps(raw["hardware"])),
             others=_SPACES.validate_json(json.dumps(raw.get("also", []))),
         )
 
 
-def _meaning(space: SpaceSpec) -> dict[str, Any]:
+def _meaning(space: AnySpaceSpec) -> dict[str, Any]:
     """Return a space without its texts, as plain data."""
     return space.model_dump(mode="json", by_alias=True, exclude={"name", "summary", "source"})

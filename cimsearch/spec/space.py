@@ -1,15 +1,23 @@
 """The space file: a family of networks and the choices each of its genes has."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from cimsearch.spec.base import Bits, Count, FileSpec, Spec, WeightBits
+from cimsearch.spec.blocks import Blocks, Choices
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Encoding, RangePolicy
 
 Ratio = Annotated[float, Field(ge=0, lt=1)]
+Family = Literal["vgg", "resnet", "separable", "inverted_residual"]
+Kernel = Literal[1, 3, 5]
 
 
 def refuse_repeats(choices: Mapping[str, tuple[object, ...]]) -> None:
@@ -24,10 +32,10 @@ def refuse_repeats(choices: Mapping[str, tuple[object, ...]]) -> None:
 
 
 class Stage(Spec):
-    """A run of layers of one width: ``depth`` convolutions (VGG) or blocks (ResNet)."""
+    """A run of layers of one width: ``depth`` convolutions (VGG) or blocks (other families)."""
 
-    width: Annotated[tuple[Count, ...], Field(min_length=1)]
-    depth: Annotated[tuple[Count, ...], Field(min_length=1)]
+    width: Choices
+    depth: Choices
     downsample: bool
 
     @model_validator(mode="after")
@@ -39,11 +47,14 @@ class Stage(Spec):
 class LayerGenes(Spec):
     """The choices of every searched layer. A list of one value is fixed and is no gene.
 
+    ``weight_bits`` 0 is of blocks with a shortcut that no depth leaves out: it removes all of the
+    block but the shortcut. Other layers do not have it.
+
     ``adc_bits``, ``encoding`` and ``range_policy`` are normally left out: the study opens them
     when its hardware lets them change.
     """
 
-    weight_bits: Annotated[tuple[WeightBits, ...], Field(min_length=1)]
+    weight_bits: Annotated[tuple[Literal[0] | WeightBits, ...], Field(min_length=1)]
     activation_bits: Annotated[tuple[Bits, ...], Field(min_length=1)]
     prune_ratio: Annotated[tuple[Ratio, ...], Field(min_length=1)]
     adc_bits: tuple[Bits, ...] = ()
@@ -64,21 +75,111 @@ class EndLayers(Spec):
 
 
 class SpaceSpec(FileSpec):
-    """A file of ``spaces/``."""
+    """A file of ``spaces/``.
+
+    ``kernel`` is the height and width of windows, or a list of choices: a gene of each layer
+    (VGG), block (ResNet) or depthwise convolution. ``blocks`` is of the families ``separable``
+    (depthwise convolution, then 1 x 1) and ``inverted_residual``.
+    """
 
     schema_: Annotated[Literal["cimsearch/space/1"], Field(alias="schema")]
-    family: Literal["vgg", "resnet"]
+    family: Family
     input_shape: Annotated[tuple[Count, Count, Count], Field()]
     classes: Annotated[int, Field(ge=2)]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=8)]
-    kernel: Literal[1, 3, 5] = 3
+    kernel: Kernel | Annotated[tuple[Kernel, ...], Field(min_length=1)] = 3
+    blocks: Blocks | None = None
     genes: LayerGenes
     first_layer: EndLayers
     classifier: EndLayers
 
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``blocks`` where there are none: the hash is that of before there were any."""
+        data: dict[str, Any] = handler(self)
+        return {k: value for k, value in data.items() if k != "blocks" or value is not None}
+
+    @property
+    def separable_blocks(self) -> Blocks:
+        """The ``blocks`` of a family that has them."""
+        return cast(Blocks, self.blocks)
+
+    @property
+    def kernels(self) -> tuple[int, ...]:
+        """The choices of ``kernel``."""
+        return self.kernel if isinstance(self.kernel, tuple) else (self.kernel,)
+
+    @model_validator(mode="after")
+    def _has_the_blocks_of_its_family(self) -> Self:
+        refuse_repeats({"kernel": self.kernels})
+        needed = self.family in ("separable", "inverted_residual")
+        if self.blocks is None:
+            if needed:
+                raise FieldError("blocks", f"missing; the family {self.family} needs them")
+            return self
+        if not needed:
+            raise FieldError("blocks", f"found some; the family {self.family} has none")
+        inverted = self.family == "inverted_residual"
+        if inverted and not self.blocks.expansion:
+            raise FieldError("blocks.expansion", f"missing; the family {self.family} needs it")
+        if not inverted and (self.blocks.expansion or self.blocks.head):
+            field = "expansion" if self.blocks.expansion else "head"
+            raise FieldError(f"blocks.{field}", f"found one; the family {self.family} has none")
+        self._check_blocks(self.blocks)
+        return self
+
+    def _check_blocks(self, blocks: Blocks) -> None:
+        """Check that nothing is a choice twice, and that stated widths can be cut into groups."""
+        widths = {f"stages.{s}.width": stage.width for s, stage in enumerate(self.stages)}
+        widths |= {"blocks.stem.width": blocks.stem.width, "blocks.head": blocks.head}
+        others = ("width_multiplier", "depthwise", "expansion")
+        refuse_repeats(widths | {f"blocks.{name}": getattr(blocks, name) for name in others})
+        for field, choices in widths.items():
+            for width in choices:
+                # Scaled widths are multiples of more than any groups.
+                if width % blocks.unit and not blocks.width_multiplier:
+                    found = f"found {width}; allowed are multiples of {blocks.unit}"
+                    raise FieldError(field, f"{found}, the groups of blocks.depthwise")
+
+    @model_validator(mode="after")
+    def _has_layers_of_its_genes(self) -> Self:
+        for field, text in self.gene_faults():
+            raise FieldError(f"genes.{field}", text)
+        return self
+
+    def gene_faults(self) -> Iterator[tuple[str, str]]:
+        """Yield the fields of ``genes`` with choices that no layer can have, and what is wrong."""
+        bits = self.genes.weight_bits
+        blocks = ((s, b) for s, stage in enumerate(self.stages) for b in range(min(stage.depth)))
+        if not any(bits):
+            yield "weight_bits", "found 0 alone; needed is another choice"
+        elif 0 in bits and not any(self.removable(*block) for block in blocks):
+            yield (
+                "weight_bits",
+                "found 0, which removes a block; allowed is 2 to 16 where no block has a shortcut "
+                "and is in networks of every depth",
+            )
+        if self.family == "inverted_residual" and 1 in self.genes.activation_bits:
+            yield (
+                "activation_bits",
+                "found 1; allowed is 2 or more where blocks end without an activation: what the "
+                "next one reads has a sign",
+            )
+
+    def removable(self, stage: int, block: int) -> bool:
+        """Return whether a block's weight bits may be 0, which leaves its shortcut alone.
+
+        Those that a depth may leave out have no such choice: it would be the same network twice.
+        """
+        first = {"resnet": 0, "inverted_residual": 1}.get(self.family)
+        if first is None or 0 not in self.genes.weight_bits:
+            return False
+        return first <= block < min(self.stages[stage].depth)
+
     @model_validator(mode="after")
     def _image_survives(self) -> Self:
         halvings = sum(stage.downsample for stage in self.stages)
+        halvings += max(self.blocks.stem.stride) - 1 if self.blocks else 0
         if min(self.input_shape[1:]) >> halvings < 1 and min(self.input_shape[1:]) > 1:
             raise FieldError(
                 "stages",
@@ -90,16 +191,24 @@ class SpaceSpec(FileSpec):
     @property
     def layer_names(self) -> tuple[str, ...]:
         """The names of all layers with weights that a network may have, in order of execution."""
-        body = {"vgg": self._vgg_layers, "resnet": self._resnet_layers}[self.family]
-        return (*body(), "classifier")
+        if self.family == "vgg":
+            return (*self._vgg_layers(), "classifier")
+        head = ("head",) if self.blocks and self.blocks.head else ()
+        return ("stem", *self._block_layers(), *head, "classifier")
 
     def _vgg_layers(self) -> Iterator[str]:
         for s, stage in enumerate(self.stages):
             yield from (f"stage{s}.layer{i}" for i in range(max(stage.depth)))
 
-    def _resnet_layers(self) -> Iterator[str]:
-        yield "stem"
+    def _block_layers(self) -> Iterator[str]:
         for s, stage in enumerate(self.stages):
             for b in range(max(stage.depth)):
-                shortcut = ("shortcut",) if b == 0 and s > 0 else ()
-                yield from (f"stage{s}.block{b}.{x}" for x in ("conv1", "conv2", *shortcut))
+                yield from (f"stage{s}.block{b}.{layer}" for layer in self._layers_of_block(s, b))
+
+    def _layers_of_block(self, s: int, b: int) -> tuple[str, ...]:
+        if self.family == "separable":
+            return ("depthwise", "pointwise")
+        if self.family == "resnet":
+            return ("conv1", "conv2", *(("shortcut",) if b == 0 and s > 0 else ()))
+        expand = ("expand",) if max(self.separable_blocks.expansion) > 1 else ()
+        return (*expand, "depthwise", "project")

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from cimsearch.spec.adaptation import Adaptation
 from cimsearch.spec.base import (
     Bits,
     Count,
@@ -114,7 +115,7 @@ class OpenGenes(Spec):
     All are of each layer, but for ``hardware``: fields of the hardware itself.
     """
 
-    weight_bits: tuple[WeightBits, ...] = ()
+    weight_bits: tuple[Literal[0] | WeightBits, ...] = ()
     activation_bits: tuple[Bits, ...] = ()
     prune_ratio: tuple[Ratio, ...] = ()
     adc_bits: tuple[Bits, ...] = ()
@@ -200,6 +201,8 @@ class StudySpec(FileSpec):
     Candidates are trained and scored at the first of ``rungs``; with several, the best go on to
     the next as ``halving`` says. What a study finds is what its last rung says.
 
+    ``adapt`` says what ``cimsearch adapt`` makes of the networks that were found.
+
     With workloads under ``also`` a candidate is a network of each, side by side on one chip. The
     accuracy of a chip is then that of its workloads as ``over_workloads`` says: the mean, or the
     worst.
@@ -230,6 +233,7 @@ class StudySpec(FileSpec):
     workers: Count = 2
     limits: Limits = Limits()
     cluster: Cluster = Cluster()
+    adapt: Adaptation | None = None
 
     @field_validator("halving")
     @classmethod

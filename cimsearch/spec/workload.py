@@ -9,8 +9,8 @@ from pydantic import Field
 from cimsearch.spec.base import Spec
 from cimsearch.spec.data import DataSpec
 from cimsearch.spec.document import Loc
+from cimsearch.spec.network import AnySpaceSpec, NetworkSpec
 from cimsearch.spec.recipe import Recipe
-from cimsearch.spec.space import SpaceSpec
 
 OverWorkloads = Literal["mean", "worst"]
 """What the accuracy of a chip that runs several workloads is of theirs."""
@@ -44,10 +44,15 @@ class Workload:
     """
 
     name: str
-    space: SpaceSpec
+    space: AnySpaceSpec
     data: DataSpec
     recipe: Recipe
     loc: Loc = ()
+
+    @property
+    def parent_weights(self) -> str:
+        """The SHA-256 of the file of its float parent's weights; empty if it is trained."""
+        return self.space.weights_sha256 if isinstance(self.space, NetworkSpec) else ""
 
 
 def over_workloads(how: OverWorkloads, values: Sequence[float]) -> float:

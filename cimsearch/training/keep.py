@@ -1,13 +1,15 @@
 """What evaluations keep of trained networks: files by key, in a folder or at a URL of fsspec.
 
 A key names all that a file's contents follow from, so whoever finds a file may use it instead of
-training. Files appear whole and are checked when they are read; a damaged one is deleted. They
-take up to ``CIMSEARCH_CACHE_GB`` (of 1e9 bytes; 10 if it is not set; 0 keeps nothing): those that
-were not used for longest go first.
+training. Files appear whole and are checked when they are read; a damaged one is deleted. Weights
+that were trained elsewhere are kept under the SHA-256 of their file. All take up to
+``CIMSEARCH_CACHE_GB`` (of 1e9 bytes; 10 if it is not set; 0 keeps nothing): those that were not
+used for longest go first, and parents last: many candidates share one.
 
 A place that cannot be read or written is noted on the log, and evaluations do without it.
 """
 
+import hashlib
 import logging
 import os
 import re
@@ -72,7 +74,7 @@ class Keep:
                 content: bytes = files.cat_file(path)
             except FileNotFoundError:
                 return None
-            if not is_whole(content) or metadata_of(content).get("key") != key:
+            if not _is_of(content, key):
                 _LOG.warning("%s is damaged: it is deleted and made again", _shown(path))
                 files.rm_file(path)
                 return None
@@ -85,7 +87,10 @@ class Keep:
         return self._tried(read)
 
     def put(self, kind: Kind, key: str, content: bytes) -> None:
-        """Keep a sealed file, whose metadata has its ``key``, unless it alone is too large."""
+        """Keep a file, unless it alone is too large.
+
+        It is sealed and its metadata has its ``key``, or the key is its SHA-256.
+        """
 
         def write(files: AbstractFileSystem, root: str) -> None:
             path = _path(root, kind, key)
@@ -137,7 +142,10 @@ class Keep:
     def _make_room(
         self, files: AbstractFileSystem, root: str, written: str, size_bytes: int
     ) -> None:
-        """Delete what was not used for longest if there is too much, but nothing in use."""
+        """Delete what was not used for longest if there is too much, but nothing in use.
+
+        Parents go last: of one that came with its weights there may be no other copy here.
+        """
         uncounted = _uncounted_bytes.get(self.place, inf) + size_bytes
         _uncounted_bytes[self.place] = uncounted
         if uncounted < _COUNTED_SHARE * self.limit_bytes:
@@ -146,13 +154,24 @@ class Keep:
         files.invalidate_cache()
         found: dict[str, dict[str, Any]] = files.find(f"{root}/networks", detail=True)
         total = sum(about["size"] for about in found.values())
-        for path in sorted(found, key=lambda path: (_changed_s(found[path]), path)):
+
+        def order(path: str) -> tuple[bool, float, str]:
+            return "/networks/parents/" in path, _changed_s(found[path]), path
+
+        for path in sorted(found, key=order):
             if total <= self.limit_bytes:
                 return
             if path != written and not (_is_local(files) and is_held(_lock(root, _key(path)))):
                 with suppress(FileNotFoundError):
                     files.rm_file(path)
                 total -= found[path]["size"]
+
+
+def _is_of(content: bytes, key: str) -> bool:
+    """Return whether a file is whole, and what is kept under ``key``."""
+    if is_whole(content):
+        return metadata_of(content).get("key") == key
+    return hashlib.sha256(content).hexdigest() == key
 
 
 def _limit_bytes() -> float:

@@ -28,7 +28,7 @@ def importance(parent: Network) -> dict[str, Tensor]:
     }
     groups: dict[str, Tensor] = {}
     for node in parent.blueprint.nodes:
-        if node.op == "conv":
+        if node.op == "conv" and node.prune_group:
             norm = _weight(parent, node).flatten(1).norm(dim=1)
             score = norm * gains.get(node.name, torch.ones(len(norm)))
             known = groups.get(node.prune_group)
@@ -42,7 +42,8 @@ def kept_channels(
     """Return which of the parent's channels each node of ``candidate`` puts out, ascending.
 
     Convolutions keep the most important ones of their group, as many of each of the parts that a
-    grouped convolution cuts them into; everything else follows its inputs.
+    grouped convolution cuts them into, and without a group all; everything else follows its
+    inputs.
 
     Args:
         parent: The network with all channels.
@@ -57,9 +58,9 @@ def kept_channels(
     channels: dict[str, Tensor] = {NETWORK_INPUT: torch.arange(candidate.input_shape[0])}
     for node in candidate.nodes:
         first, *others = (channels[name] for name in node.inputs)
-        if node.op == "conv" and node.name not in free:
+        if node.op == "conv" and node.name not in free and node.prune_group:
             channels[node.name] = _most_important(node, scores, parts)
-        elif node.op == "linear":
+        elif node.has_weights and node.name not in free:
             channels[node.name] = torch.arange(node.out_shape[0])
         elif node.op == "flatten":
             area = node.in_shape[1] * node.in_shape[2]

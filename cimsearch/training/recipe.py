@@ -14,7 +14,7 @@ from cimsearch.networks import Network
 from cimsearch.spec.study import DataSpec, Level, Recipe
 from cimsearch.training.checkpoint import ALONE, Course, Training
 from cimsearch.training.data import Images, augment, normalise
-from cimsearch.training.losses import Loss, cross_entropy, loss_of
+from cimsearch.training.losses import ExtraLosses, Loss, cross_entropy, loss_of
 from cimsearch.training.noise import NoiseSchedule
 
 WARM_UP_FRAC = 0.3
@@ -117,7 +117,7 @@ def train_candidate(
     Args:
         network: To train; ends in evaluation mode.
         training: Images.
-        recipe: Batch, first learning rate, noise, what is learned beside weights.
+        recipe: Batch, first learning rate, noise, losses, what is learned beside weights.
         epochs: How long.
         level: Fidelity trained at.
         generator: Order and augmentation.
@@ -134,11 +134,13 @@ def train_candidate(
     noise = NoiseSchedule(network, recipe.noise)
     loss = loss_of(recipe.distillation, teacher)
     _learn(network, recipe, level)
+    extra = ExtraLosses(network, recipe.losses)
 
     def rate(step: int, progress: float) -> float:
         ramp = min(1.0, progress / recipe.ramp_frac) if recipe.ramp_frac > 0 else 1.0
         network.set_mode(level, noise_scale=recipe.noise_scale * ramp)
         noise.set(step, ramp)
+        extra.set(progress)
         return recipe.qat_lr * cosine(progress)
 
     def settle() -> None:
@@ -146,9 +148,10 @@ def train_candidate(
             layer.settle()
 
     network.set_chip(None)
-    plan = _Plan(epochs, rate, loss, course, settle)
+    plan = _Plan(epochs, rate, extra.beside(loss), course, settle)
     _fit(network, training, recipe, plan, generator=generator)
     noise.clear()
+    extra.clear()
 
 
 def _learn(network: Network, recipe: Recipe, level: Level) -> None:

@@ -12,6 +12,7 @@ from cimsearch.search.samplers import distributions, params_of
 from cimsearch.space import Candidate, Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.hardware import MacroFile, SystemFile, TechnologyFile
+from cimsearch.spec.network import NetworkSpec
 from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.study import DigitsData, Recipe, Rung, StudySpec
 from cimsearch.training.fingerprint import fingerprint
@@ -125,6 +126,7 @@ def test_file_schemas() -> None:
         "hardware_macro": MacroFile,
         "hardware_system": SystemFile,
         "space": SpaceSpec,
+        "network": NetworkSpec,
         "study": StudySpec,
     }
     check_golden("file_schemas.json", {n: m.model_json_schema() for n, m in models.items()})

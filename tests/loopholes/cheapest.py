@@ -22,6 +22,7 @@ from cimsearch.spec import load_hardware, load_space_spec, load_study
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.hardware_genes import HardwareGenes
 from cimsearch.spec.machines import Machines
+from cimsearch.spec.space import SpaceSpec
 from cimsearch.spec.study import Sampler, SamplerName
 
 OBJECTIVES = ("energy_pj", "latency_ns", "area_um2")
@@ -81,7 +82,7 @@ def space_on(hardware: Hardware, network: str, *, but: Sequence[str] = ()) -> Sp
         if name in of.configurable and name not in but:
             genes[name] = of.choices(name)
     changed: dict[str, Any] = {}
-    if network == "largest":
+    if network == "largest" and isinstance(spec, SpaceSpec):
         genes["prune_ratio"] = (0.0,)
         changed["stages"] = tuple(
             stage.model_copy(update={"width": stage.width[-1:], "depth": stage.depth[-1:]})

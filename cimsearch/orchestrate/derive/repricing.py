@@ -234,8 +234,9 @@ class Repricing:
         kept = {f"trial {each.trial}" for each in self.evaluations if each.trial is not None}
         kept |= {each.new.label for each in self.evaluations}
         for row in self.rows.values():
-            fresh = not differences(row, self.new.hardware)
-            if row.role == "test" and row.label in kept and fresh:
+            if row.role != "test" or row.label not in kept:
+                continue
+            if not differences(row, self.new.hardware):
                 self._keep(row, price(self.new, Candidate.from_json(row.candidate)))
 
     def _keep(self, row: db.EvaluationRow, priced: Priced, trial: int | None = None) -> None:

@@ -12,6 +12,7 @@ from cimsearch.orchestrate.derive.repricing import is_repriced
 from cimsearch.orchestrate.derive.stale_work import Change, OnChange, RescoreResult, StaleWork
 from cimsearch.orchestrate.run.context import Context
 from cimsearch.orchestrate.run.lease import leased
+from cimsearch.orchestrate.run.parents import keep_parents
 from cimsearch.orchestrate.run.plan import Plan
 from cimsearch.orchestrate.run.sources import (
     check_sources_readable,
@@ -107,6 +108,7 @@ def _plan(database: CimStorage, row: db.StudyRow, data: str | None) -> Plan:
                 "name the place of the same files with --data",
             )
     check_sources_readable(study, sources)
+    keep_parents(study)
     return Plan.of(study, sources, row.user_attrs["trials"])
 
 

@@ -11,16 +11,21 @@ from cimsearch.evaluate import read_job
 from cimsearch.evaluate.joint import members_of
 from cimsearch.evaluate.weights import kept_weights
 from cimsearch.orchestrate.read.results import StudyResult, TrialResult, read_result
+from cimsearch.orchestrate.run.parents import SUFFIX as PARENT_SUFFIX
 from cimsearch.orchestrate.run.stored import require_study, storage_url
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store.archive import SUFFIX
 from cimsearch.store.archive_export import write_archive
 from cimsearch.store.archive_import import read_archive
 from cimsearch.store.check import check_database
+from cimsearch.training.keep import Keep
+from cimsearch.training.parents import kept_parent
 
 # What a score, a price or a gene of another version raises when it is read.
 _NOT_READABLE = (CimsearchError, ValueError, TypeError, LookupError, AttributeError)
 _PAGE = 100
+_SHOWN = 16
+"""Digits of a SHA-256 in the name of a file."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ def export_study(
         name: The study's name in the database.
         file: The file, ending in ``.cimstudy``; it is replaced if it exists.
         storage: Database URL; see ``storage_url``.
-        weights: Whether the trained networks of the front go along.
+        weights: Whether the trained networks of the front go along, and those that were imported
+            as float parents; without, these are named by their SHA-256 alone.
 
     Raises:
         UsageError: The file cannot be written, or has another suffix.
         StudyError: There is no such study, or a network of its front is not kept.
+        DataError: An imported network is not kept.
     """
     path = Path(file)
     if path.suffix != SUFFIX:
@@ -64,11 +71,16 @@ def export_study(
 
 
 def _networks(result: StudyResult) -> Iterator[tuple[str, bytes]]:
-    """Give the trained networks of the front by name, as safetensors files.
+    """Give imported float parents and the trained networks of the front, as safetensors files.
 
     Raises:
-        StudyError: One is not kept.
+        StudyError: A trained network is not kept.
+        DataError: An imported one is not kept.
     """
+    keep = Keep.at(result.study.spec.cluster.cache)
+    for digest in dict.fromkeys(w.parent_weights for w in result.study.workloads):
+        if digest:
+            yield f"parent-{digest[:_SHOWN]}{PARENT_SUFFIX}", kept_parent(keep, digest)
     rows = {row.id: row for row in result.evaluations}
     for trial in sorted(result.front, key=lambda trial: trial.number):
         row = rows[trial.evaluation_id] if trial.evaluation_id is not None else None

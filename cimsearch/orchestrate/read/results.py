@@ -13,11 +13,20 @@ from cimsearch.orchestrate.read.baseline_results import (
     baseline_results,
     missing_baselines,
 )
+from cimsearch.orchestrate.run.sources import Sources, stored_sources
 from cimsearch.orchestrate.run.stalling import ENDED, EndedBy
-from cimsearch.orchestrate.run.state import DERIVED, STARTED, front_of, is_scored, was_uniform
+from cimsearch.orchestrate.run.state import (
+    ADAPTATION,
+    DERIVED,
+    STARTED,
+    front_of,
+    is_scored,
+    was_uniform,
+)
 from cimsearch.search.samplers import genes_of
 from cimsearch.space import Candidate, space_of
 from cimsearch.spec import Study
+from cimsearch.spec.adaptation import Adaptation
 from cimsearch.spec.settings import setting_of
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
@@ -88,6 +97,8 @@ class StudyResult:
         repriced: Whether it is another study's networks on other hardware.
         started: What it began with, if it began with anything: ``study``, ``baselines`` and how
             many candidates had each of the ``fates`` of ``orchestrate.starting``.
+        sources: Its data, as it was last found.
+        adaptation: How its networks are adapted; None if nobody has begun that.
     """
 
     study: Study
@@ -103,6 +114,8 @@ class StudyResult:
     ended_by: EndedBy | None
     repriced: bool
     started: Mapping[str, Any] | None
+    sources: Sources
+    adaptation: Adaptation | None
 
     @property
     def name(self) -> str:
@@ -177,7 +190,14 @@ def read_result(storage: CimStorage, study_id: int) -> StudyResult:
         ended_by=row.user_attrs.get(ENDED),
         repriced=DERIVED in row.user_attrs,
         started=row.user_attrs.get(STARTED),
+        sources=stored_sources(row.user_attrs),
+        adaptation=_adaptation(row.user_attrs),
     )
+
+
+def _adaptation(attrs: Mapping[str, Any]) -> Adaptation | None:
+    stored = attrs.get(ADAPTATION)
+    return None if stored is None else Adaptation.model_validate_json(json.dumps(stored))
 
 
 class _Reader:

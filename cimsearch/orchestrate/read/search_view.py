@@ -174,7 +174,12 @@ def _reused(result: StudyResult) -> set[int | None]:
 
 
 def _paid(result: StudyResult) -> list[db.EvaluationRow]:
-    """Return the evaluations that ended and were trained for this study."""
+    """Return the evaluations of the search that ended and were trained for this study."""
     reused = _reused(result)
-    rows = [row for row in result.evaluations if row.ended is not None and row.id not in reused]
+    adapted = {row.label for row in result.evaluations if row.role == "adapted"}
+    rows = [
+        row
+        for row in result.evaluations
+        if row.ended is not None and row.id not in reused and row.label not in adapted
+    ]
     return [row for row in rows if not (result.repriced and is_taken_over(row))]

@@ -36,9 +36,12 @@ def differences(row: db.EvaluationRow, hardware: Hardware) -> tuple[str, ...]:
 
 
 def hardware_of(row: db.EvaluationRow) -> Hardware:
-    """Return the hardware that a score was found on: of several workloads, that of all."""
+    """Return the hardware that a score was found on: of several workloads, that of all.
+
+    That of a network that was pruned is its job's.
+    """
     job = json.loads(row.job)
-    network = job["members"][0] if "members" in job else job
+    network = job["members"][0] if "members" in job else job.get("job", job)
     return _parsed(canonical_json(network["hardware"]))
 
 

@@ -21,6 +21,7 @@ from cimsearch.figures.view import (
     StudyView,
 )
 from cimsearch.figures.view_search import RungView
+from cimsearch.orchestrate.read.adapted_view import adaptation_view
 from cimsearch.orchestrate.read.baseline_results import BaselineResult, missed
 from cimsearch.orchestrate.read.results import StudyResult, TrialResult
 from cimsearch.orchestrate.read.search_view import hypervolume_history, random_search, search_cost
@@ -86,6 +87,7 @@ def study_view(result: StudyResult) -> StudyView:
             GeneAxis(name=g.name, choices=g.choices, ordered=g.ordered) for g in space.genes
         ),
         constraints=tuple(_bound(name, bound) for name, bound in study.bounds.items()),
+        adaptation=adaptation_view(result),
         machines_mixed=len({score.fingerprint for score in scores}) > 1,
         provenance=(
             ("study hash", study.hash),

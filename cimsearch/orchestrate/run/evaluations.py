@@ -102,7 +102,7 @@ def label_of(known: Known, row: db.EvaluationRow) -> str:
     if row.role == "trial":
         named = (_name_of(trial) for trial in known.trials if trial.trial_id == row.trial_id)
         return next(named)
-    return row.label if row.role == "baseline" else f"test of {row.label}"
+    return f"test of {row.label}" if row.role == "test" else row.label
 
 
 def _name_of(trial: db.TrialRow) -> str:

@@ -7,23 +7,19 @@ database away is done again when it is back: none does anything twice.
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import uuid4
 
 from cimsearch.errors import LeaseLostError, StorageError, StorageUnreachableError
 from cimsearch.orchestrate.run.context import Context
-from cimsearch.orchestrate.run.evaluations import (
-    add_baselines,
-    add_test_scorings,
-    add_trained_baselines,
-    label_of,
-)
+from cimsearch.orchestrate.run.evaluations import label_of
 from cimsearch.orchestrate.run.outcome import record, times_lost
-from cimsearch.orchestrate.run.progress import OnProgress, Phase, Progress, snapshot, to_come
-from cimsearch.orchestrate.run.proposing import next_trial
+from cimsearch.orchestrate.run.progress import OnProgress, Phase, Progress, snapshot
 from cimsearch.orchestrate.run.running import Attempt, Running
 from cimsearch.orchestrate.run.stalling import ENDED, EndedBy
 from cimsearch.orchestrate.run.stopping import Stopping
+from cimsearch.orchestrate.run.tasks import SEARCH, SEARCHING, Task
 from cimsearch.orchestrate.run.waiting import Waiting, delay_s
 from cimsearch.store import records as db
 from cimsearch.workers import Event, Executor
@@ -36,18 +32,22 @@ _LONGEST_AWAY_S = 120.0
 
 
 def run_study(
-    context: Context, executor: Executor, on_progress: OnProgress, stopping: Stopping
+    context: Context,
+    executor: Executor,
+    on_progress: OnProgress,
+    stopping: Stopping,
+    tasks: Sequence[Task] = SEARCH,
 ) -> None:
-    """Run a study from wherever it stands to the end of its search; note what ended that.
+    """Run a study from wherever it stands to the end of its tasks.
 
-    First what a dead orchestrator left, then the baselines and the trials, at last the scoring
-    of the front on test images. Running it again goes on where it stopped.
+    First what a dead orchestrator left. Running it again goes on where it stopped.
 
     Args:
         context: The study, whose lease is held.
         executor: Where evaluations run.
         on_progress: Called with a snapshot after every step.
         stopping: How the user has asked to stop; looked at between steps.
+        tasks: What is done, one after the other.
 
     Raises:
         KeyboardInterrupt: The user has asked to stop; attempts still in flight are interrupted.
@@ -58,8 +58,8 @@ def run_study(
     loop = _Loop(context, executor, on_progress, stopping)
     try:
         loop.recover()
-        loop.work("searching")
-        loop.work("scoring the front on test images")
+        for task in tasks:
+            loop.work(task)
         loop.phase = "finished"
         loop.show()
     finally:
@@ -78,7 +78,8 @@ class _Loop:
         self.on_progress = on_progress
         self.waiting = Waiting()
         self.running = Running(context)
-        self.phase: Phase = "searching"
+        self.task = SEARCHING
+        self.phase: Phase = SEARCHING.phase
         self.more = True
         self.ended_by: EndedBy | None = None
         self.issued: dict[str, int] = {}
@@ -101,9 +102,9 @@ class _Loop:
                 self.waiting.add(row.id for row in rows)
                 return
 
-    def work(self, phase: Phase) -> None:
-        """Dispatch and record until nothing waits, nothing runs and no trial is to be added."""
-        self.phase = phase
+    def work(self, task: Task) -> None:
+        """Dispatch and record until nothing waits, nothing runs and nothing is to be added."""
+        self.task, self.phase = task, task.phase
         self.more = True
         added = ended = False
         while not ended:
@@ -120,12 +121,8 @@ class _Loop:
             self._check_stop()
 
     def _add_evaluations(self) -> None:
-        """Queue the evaluations of this phase that the database has and nobody is at."""
-        if self.phase == "searching":
-            add_baselines(self.context)
-        else:
-            add_trained_baselines(self.context)
-            add_test_scorings(self.context)
+        """Queue the evaluations of this task that the database has and nobody is at."""
+        self.task.begin(self.context)
         unfinished = db.unfinished(self.context.storage, self.context.study_id)
         skipped = {attempt.evaluation_id for attempt in self.running}
         if self.ended_by == "time":
@@ -140,7 +137,7 @@ class _Loop:
         self.running.note()
         self.show()
         if not (self.waiting or self.running or self.unrecorded or self._may_add()):
-            if self.phase == "searching":
+            if self._searches():
                 self.context.storage.set_study_user_attr(
                     self.context.study_id, ENDED, self.ended_by
                 )
@@ -171,14 +168,19 @@ class _Loop:
     def _look_at_clock(self) -> None:
         """Once the time is up, leave what waits to a resume, and add nothing."""
         time_s = self.context.plan.study.spec.budget.time_s
-        if self.phase != "searching" or time_s is None:
+        if not self._searches() or time_s is None:
             return
         if time.monotonic() - self.started >= time_s and (self.waiting or self.more):
             self.waiting, self.more = Waiting(), False
             self.ended_by = "time"
 
+    def _searches(self) -> bool:
+        """Return whether the search goes on: not where it is to stop."""
+        return self.phase == SEARCHING.phase
+
     def _may_add(self) -> bool:
-        return self.phase == "searching" and self.more
+        proposes = self.task.propose is not None
+        return proposes and self.more and self.phase == self.task.phase
 
     def _fill_slots(self) -> None:
         """Dispatch to every free slot, proposing trials while there are slots for them."""
@@ -188,9 +190,9 @@ class _Loop:
             if evaluation_id is not None:
                 self._dispatch(evaluation_id)
                 continue
-            if not self._may_add():
+            if self.task.propose is None or not self._may_add():
                 return
-            following = next_trial(self.context)
+            following = self.task.propose(self.context)
             if following.evaluation_id is not None:
                 self.waiting.add([following.evaluation_id])
             if following.kind != "added":
@@ -249,8 +251,8 @@ class _Loop:
     def show(self) -> None:
         """Give a snapshot to whoever watches."""
         to_do = len(self.waiting) + len(self.running)
-        if self.phase == "searching" and self.more:
-            to_do += to_come(self.context)
+        if self._may_add():
+            to_do += self.task.to_come(self.context)
         idle = to_do > 0 and not self.running and not self.executor.free_slots()
         elapsed_s = time.monotonic() - self.started
         self.shown = snapshot(

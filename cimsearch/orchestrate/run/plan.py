@@ -143,6 +143,7 @@ class Plan:
             calibration=spec.calibration,
             cache=spec.cluster.cache,
             workload=workload.name if len(self.study.workloads) > 1 else "",
+            parent_weights=workload.parent_weights,
         )
 
     def with_trials(self, trials: int | None) -> "Plan":

@@ -13,6 +13,8 @@ Phase = Literal[
     "waiting for another orchestrator's lease to end",
     "searching",
     "scoring the front on test images",
+    "adapting the networks of the front",
+    "scoring adapted networks on test images",
     "waiting for workers",
     "waiting for the database",
     "stopping when what runs has ended",

@@ -15,6 +15,9 @@ from cimsearch.store.rows import FrontChange, TrialRow
 STARTED = "started"
 """The name under which a study's row says what it began with; missing until all of it is added."""
 
+ADAPTATION = "adaptation"
+"""The name under which a study's row says how its networks are adapted."""
+
 DERIVED = "derived"
 """The name under which a repriced study's row says what it follows from."""
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cimsearch.errors import UsageError
 from cimsearch.evaluate import Job
 from cimsearch.evaluate.joint import members_of
+from cimsearch.orchestrate.run.parents import keep_parents
 from cimsearch.orchestrate.run.plan import Plan
 from cimsearch.search.table import every_candidate
 from cimsearch.seeds import stream
@@ -106,6 +107,7 @@ def work_of(study: Study, replicates: int, data: str | None) -> Work:
         )
     path = resolve_path(study.spec.data, data, beside=study.path)
     check_readable(study.spec.data, path)
+    keep_parents(study)
     known = fingerprint(study.spec.data, path)
     plan = Plan(study, path, known, study.spec.budget.trials)
     genes = every_candidate(plan.space)

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cimsearch.blueprint import layer_table
 from cimsearch.cost import check_calibration, estimate, estimate_table, is_calibrated
-from cimsearch.errors import SpecError
+from cimsearch.errors import HardwareError, SpecError
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.catalogue import names
@@ -164,8 +163,13 @@ def test_the_docs_list_every_macro() -> None:
 @pytest.mark.parametrize("space_name", SPACES)
 def test_every_macro_prices_every_space(name: str, space_name: str) -> None:
     space, hardware = Space(load_space_spec(space_name)), load_hardware(name)
-    networks = [space.decode(genes).blueprint for genes in space.sample_genes(50, 1)]
-    costs = estimate_table(layer_table(networks), hardware)
+    networks = space.layer_table(space.sample_genes(50, 1))
+    signed = ((networks.x_signed == 1) & (networks.cim == 1)).any()
+    if signed and hardware.macro.input.dac_bits > 1:
+        with pytest.raises(HardwareError, match=r"signed activations need input\.dac_bits 1"):
+            estimate_table(networks, hardware)
+        return
+    costs = estimate_table(networks, hardware)
     for values in (costs.energy_pj, costs.latency_ns, costs.area_um2, costs.macros):
         assert np.isfinite(values).all()
         assert (values > 0).all()

@@ -23,6 +23,7 @@ from cimsearch.evaluate.machine import fingerprint, one_thread
 from cimsearch.evaluate.report import Report, unheard
 from cimsearch.evaluate.run import evaluate
 from cimsearch.evaluate.weights import kept_weights
+from cimsearch.spec.losses import Losses
 from cimsearch.spec.recipe import Distillation, NoiseEntry
 from cimsearch.spec.study import Recipe, Rung
 from cimsearch.training.data import load_part
@@ -265,6 +266,7 @@ OF_CANDIDATE: dict[str, Callable[[Job], Job]] = {
     "partial_sum_steps": recipe(partial_sum_steps="calibrated"),
     "noise": recipe(noise=(NoiseEntry(on="weights", sigma_frac=0.1),)),
     "distillation": recipe(distillation=None),
+    "losses": recipe(losses=Losses.model_validate({"range_shaping": {"weight": 1.0}})),
     "epochs": rung(epochs=3),
     "train_level": rung(train_level="L0"),
     "score_level": rung(score_level="L2"),

@@ -11,16 +11,11 @@ from hypothesis import strategies as st
 from cimsearch.blueprint import LayerTable, layer_table
 from cimsearch.errors import SpaceError
 from cimsearch.space import Genes, Space
-from cimsearch.spec import load_space_spec
-from cimsearch.spec.space import SpaceSpec
+
+from . import families
+from .families import varied
 
 seeds = st.integers(0, 2**32 - 1)
-
-
-def varied(name: str, **changes: Any) -> Space:
-    """Return the catalogue's space of that name with other fields."""
-    spec = load_space_spec(name).model_dump(mode="python", by_alias=True)
-    return Space(SpaceSpec.model_validate(spec | changes))
 
 
 DEEP = (
@@ -51,6 +46,7 @@ SPACES = {
     "odd image": varied("resnet8", input_shape=(3, 31, 17), genes=EVERY_KNOB),
     "only depths": varied("vgg_tiny", stages=DEEP, genes=FIXED),
     "only a width": varied("resnet8", stages=({**DEEP[2], "depth": (2,)},), genes=FIXED),
+    **families.SPACES,
 }
 named = st.sampled_from(sorted(SPACES))
 
@@ -131,8 +127,9 @@ def test_a_table_does_not_depend_on_what_else_is_in_the_batch() -> None:
         assert (table.op[row, nodes:] == -1).all()
 
 
-def test_inactive_genes_leave_no_trace() -> None:
-    space = SPACES["deep resnet"]
+@pytest.mark.parametrize("name", ["deep resnet", *families.SPACES])
+def test_inactive_genes_leave_no_trace(name: str) -> None:
+    space = SPACES[name]
     genes = space.sample_genes(50, 1)
     other = np.where(space.active(genes), genes, space.sample_genes(50, 2))
     assert not np.array_equal(genes, other)

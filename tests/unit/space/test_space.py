@@ -16,7 +16,10 @@ from cimsearch.space.layout import kept
 from cimsearch.spec import load_space_spec
 from cimsearch.spec.space import SpaceSpec
 
+from . import families
+
 SPACES = {name: Space(load_space_spec(name)) for name in ("vgg_tiny", "resnet8")}
+SPACES |= families.SPACES
 seeds = st.integers(0, 2**32 - 1)
 named = st.sampled_from(sorted(SPACES))
 
@@ -104,10 +107,10 @@ def test_encode_inverts_choices_and_repair_keeps_valid_genes_active_part(
     assert np.array_equal(space.repair(repaired), repaired)
 
 
-@given(seeds, st.data())
+@given(named, seeds, st.data())
 @settings(max_examples=100, deadline=None)
-def test_inactive_genes_never_reach_the_hash(seed: int, data: st.DataObject) -> None:
-    space = SPACES["vgg_tiny"]
+def test_inactive_genes_never_reach_the_hash(name: str, seed: int, data: st.DataObject) -> None:
+    space = SPACES[name]
     genes = space.sample_genes(1, seed)
     inactive = np.flatnonzero(~space.active(genes)[0])
     changed = genes.copy()

@@ -51,7 +51,8 @@ def test_positions_are_where_the_keys_stand(write: Write) -> None:
         (
             "family: vgg",
             "family: vvg",
-            "5:1: family: found \"vvg\"; allowed is 'vgg' or 'resnet'; did you mean vgg?",
+            "5:1: family: found \"vvg\"; allowed is 'vgg', 'resnet', 'separable' or "
+            "'inverted_residual'; did you mean vgg?",
         ),
         (
             "weight_bits",
@@ -81,14 +82,14 @@ def test_positions_are_where_the_keys_stand(write: Write) -> None:
         (
             "[2, 4]",
             "[1, 2]",
-            "genes.weight_bits.0: found 1; allowed is 2 to 16",
+            "genes.weight_bits.0: found 1; allowed is 0 or 2 to 16",
         ),
         ("width: [8]", "width: [8, 8]", "stages.0.width: found a repeated choice in [8, 8]"),
         ("[2, 4]", "[2, 2]", "genes.weight_bits: found a repeated choice in [2, 2]"),
         (
             "[2, 4]",
             "[2, 40]",
-            "genes.weight_bits.1: found 40; allowed is 2 to 16",
+            "genes.weight_bits.1: found 40; allowed is 0 or 2 to 16",
         ),
         ("classes: 10\n", "", "mine.yaml:1:1: classes: missing; this field is needed"),
         ("schema: cimsearch/space/1", "schema: cimsearch/space/9", "mine.yaml:1:1: schema: found"),

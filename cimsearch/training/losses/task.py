@@ -1,4 +1,4 @@
-"""What training minimises: cross entropy, and beside it the distance to a teacher."""
+"""The loss of the task: cross entropy, and beside it the distance to a teacher."""
 
 from collections.abc import Callable
 

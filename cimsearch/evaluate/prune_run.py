@@ -1,0 +1,128 @@
+"""Pruning as a worker runs it. What is pruned is a function of the job alone, bit for bit."""
+
+from dataclasses import replace
+from itertools import pairwise
+from time import perf_counter, process_time
+
+import torch
+
+from cimsearch.blueprint import Blueprint
+from cimsearch.evaluate.calibration import NORM_BATCH
+from cimsearch.evaluate.images import first_images, images_of, source_of
+from cimsearch.evaluate.machine import fingerprint, keep_freed_memory, one_thread, training_dtype
+from cimsearch.evaluate.pruning import PrunedNetwork, PruneJob, PruneStep
+from cimsearch.evaluate.report import OnReport, unheard
+from cimsearch.evaluate.train import NORM_IMAGES, trained_candidate, trained_parent
+from cimsearch.networks import Network, build, recalibrate_norms
+from cimsearch.networks.weights import weights_file
+from cimsearch.seeds import torch_seed
+from cimsearch.space import Candidate
+from cimsearch.space.widths import widths_of, with_widths
+from cimsearch.spec.adaptation import Pruning
+from cimsearch.training.gain.loop import Tuning, prune
+from cimsearch.training.gain.result import Step
+from cimsearch.training.gain.target import Target
+from cimsearch.training.keep import Keep
+from cimsearch.training.parents import keep_parent
+from cimsearch.training.prune import inherit
+from cimsearch.training.recipe import TrainingData
+
+
+def prune_network(work: PruneJob, on_report: OnReport = unheard) -> PrunedNetwork:
+    """Prune the job's network; its new float weights are kept in the job's cache.
+
+    Accuracy is measured on validation images; test images are never opened.
+
+    Args:
+        work: What to prune.
+        on_report: Hears of what is trained before.
+
+    Raises:
+        CimsearchError: The data is missing or not as declared, the hardware cannot run the
+            network, or training diverged.
+    """
+    started, cpu_started = perf_counter(), process_time()
+    keep_freed_memory()
+    job, keep = work.job, Keep.at(work.job.cache)
+    with one_thread():
+        source = source_of(job)
+        training = TrainingData(images_of(source, "train"), job.data)
+        generator = torch.Generator().manual_seed(torch_seed("prune", job.study_seed, work.key))
+        parent = trained_parent(job, training, keep, on_report)
+        narrow = with_widths(job.parent, widths_of(job.blueprint))
+        if work.pruning.order == "prune_then_quantise":
+            network = _float_of(parent, narrow, training, generator)
+        else:
+            network, _ = trained_candidate(job, parent, training, keep, on_report)
+        if work.pruning.order == "alternating":
+            network = _float_of(network, narrow, training, generator)
+        tuning = Tuning(
+            training,
+            first_images(images_of(source, "validation"), job.rung),
+            job.recipe,
+            epochs=work.pruning.tune_epochs,
+            images=work.pruning.images,
+            dtype=training_dtype(job.parent.macs),
+        )
+        pruned = prune(
+            network,
+            Candidate(job.blueprint, narrow),
+            job.hardware,
+            _target(work.pruning),
+            tuning,
+            generator=generator,
+            statistics=work.statistics,
+        )
+        return PrunedNetwork(
+            replace(pruned.candidate, genes=()),
+            keep_parent(keep, weights_file(pruned.network)),
+            tuple(_steps(pruned.history)),
+            pruned.stopped,
+            fingerprint(),
+            perf_counter() - started,
+            process_time() - cpu_started,
+        )
+
+
+def _float_of(
+    network: Network, narrow: Blueprint, training: TrainingData, generator: torch.Generator
+) -> Network:
+    """Return the float network of a network's weights at the widths of ``narrow``."""
+    floating = build(narrow, None, generator=generator)
+    inherit(floating, network)
+    sample = training.sample(NORM_IMAGES, generator)
+    recalibrate_norms(floating, torch.split(sample, NORM_BATCH))
+    return floating
+
+
+def _target(pruning: Pruning) -> Target:
+    return Target(
+        pruning.cost_frac,
+        energy=pruning.energy,
+        latency=pruning.latency,
+        bitlines=pruning.bitlines,
+        per=pruning.per,
+    )
+
+
+def _steps(history: tuple[Step, ...]) -> list[PruneStep]:
+    """Return the networks that were tuned, each with all that went since the last one."""
+    scored = [index for index, step in enumerate(history) if step.accuracy is not None]
+    found = []
+    for before, here in pairwise([-1, *scored]):
+        removed: dict[str, int] = {}
+        for step in history[before + 1 : here + 1]:
+            for group, count in step.removed:
+                removed[group] = removed.get(group, 0) + count
+        last = history[here]
+        found.append(
+            PruneStep(
+                tuple(sorted((group, n) for group, n in removed.items() if n)),
+                last.cost_frac,
+                last.energy_pj,
+                last.latency_ns,
+                last.bitlines,
+                last.accuracy or 0.0,
+            )
+        )
+    return found

@@ -1,0 +1,132 @@
+"""A network as an ONNX model: its graph, and what the model says of itself."""
+
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+
+from onnx import ModelProto, OperatorSetIdProto, helper
+from torch import nn
+
+import cimsearch
+from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
+from cimsearch.cim import CimLayer, FloatLayer
+from cimsearch.errors import UsageError
+from cimsearch.export.onnx.graph import Graph, batch_of
+from cimsearch.export.onnx.layers import add_float
+from cimsearch.export.onnx.operations import add_norm, add_operation
+from cimsearch.export.onnx.quant import DOMAIN
+from cimsearch.networks import Network
+from cimsearch.spec.base import canonical_json
+from cimsearch.training.cache import whole_file
+
+SCHEMA = "cimsearch/onnx/1"
+"""Of the names and the metadata of a model."""
+
+INPUT, OUTPUT = "images", "logits"
+
+# Of 2022 and 2021: new enough for all that is used, old enough for compilers of other makers.
+_OPSET, _IR_VERSION, _QONNX_OPSET = 17, 8, 1
+
+AddQuantised = Callable[[Graph, CimLayer, str, str], None]
+"""Adds a quantised layer that reads the value of one name and gives that of another."""
+
+
+def model_of(network: Network, add_quantised: AddQuantised) -> ModelProto:
+    """Return the model of a network.
+
+    Args:
+        network: Float, or quantised and calibrated.
+        add_quantised: How quantised layers are written.
+
+    Raises:
+        UsageError: A layer is not calibrated, or a weight is not finite.
+    """
+    network.check_finite()
+    blueprint, graph = network.blueprint, Graph()
+    for node in blueprint.nodes:
+        inputs = [_value(name) for name in node.inputs]
+        _add_node(graph, network, node, inputs, add_quantised)
+        graph.state_shape(_value(node.name), node.out_shape)
+    last = blueprint.nodes[-1]
+    graph.add("Flatten", [_value(last.name)], OUTPUT, axis=1)
+    about_input = "normalised as in training"
+    whole = helper.make_graph(
+        graph.nodes,
+        "network",
+        [batch_of(INPUT, blueprint.input_shape, about_input)],
+        [batch_of(OUTPUT, (prod(last.out_shape),))],
+        graph.constants,
+        value_info=graph.values,
+    )
+    model = helper.make_model(
+        whole,
+        ir_version=_IR_VERSION,
+        opset_imports=_opsets(graph),
+        producer_name="cimsearch",
+        producer_version=cimsearch.__version__,
+    )
+    helper.set_model_props(model, _about(blueprint))
+    return model
+
+
+def save(model: ModelProto, path: Path) -> None:
+    """Write a model to a file, whole or not at all.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    try:
+        with whole_file(path) as temporary:
+            temporary.write_bytes(model.SerializeToString(deterministic=True))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _value(name: str) -> str:
+    """Return the name of a node's value: the node's own, where the model has no such name."""
+    if name == NETWORK_INPUT:
+        return INPUT
+    return f"{name}/value" if name in (INPUT, OUTPUT) else name
+
+
+def _add_node(
+    graph: Graph, network: Network, node: Node, inputs: list[str], add_quantised: AddQuantised
+) -> None:
+    output = _value(node.name)
+    if not node.has_weights and node.op != "batchnorm":
+        add_operation(graph, node, inputs, output)
+        return
+    match network.module(node.name):
+        case CimLayer() as layer:
+            add_quantised(graph, layer, inputs[0], output)
+        case FloatLayer() as layer:
+            add_float(graph, layer, inputs[0], output)
+        case nn.BatchNorm2d() as norm:
+            add_norm(graph, norm, inputs[0], output)
+
+
+def _opsets(graph: Graph) -> list[OperatorSetIdProto]:
+    """Return the sets of operators that a graph uses."""
+    opsets = [helper.make_opsetid("", _OPSET)]
+    if any(node.domain == DOMAIN for node in graph.nodes):
+        opsets.append(helper.make_opsetid(DOMAIN, _QONNX_OPSET))
+    return opsets
+
+
+def _about(blueprint: Blueprint) -> dict[str, str]:
+    """Return the metadata: the schema, the blueprint's hash, and the bits of its layers."""
+    layers = {
+        node.name: {
+            "w_bits": node.w_bits,
+            "x_bits": node.x_bits,
+            "x_signed": node.x_signed,
+            "placement": node.placement,
+        }
+        for node in blueprint.nodes
+        if node.has_weights
+    }
+    return {
+        "cimsearch.schema": SCHEMA,
+        "cimsearch.blueprint": blueprint.hash,
+        "cimsearch.layers": canonical_json(layers),
+    }

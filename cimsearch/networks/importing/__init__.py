@@ -1,0 +1,1 @@
+"""Models from outside as blueprints: a torch module, or an ONNX file."""

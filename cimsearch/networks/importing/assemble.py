@@ -1,0 +1,166 @@
+"""Pieces of a model put together: a space of one network, and its weights."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from cimsearch.blueprint import Shape
+from cimsearch.errors import UsageError
+from cimsearch.networks.importing.fold import with_biases_folded
+from cimsearch.networks.importing.pieces import Piece
+from cimsearch.networks.network import Network, build
+from cimsearch.networks.weights import weights_file
+from cimsearch.seeds import torch_seed
+from cimsearch.space import Space
+from cimsearch.spec.network import NetworkSpec, NodeSpec, shapes_of
+from cimsearch.spec.space import LayerGenes
+
+GENES = LayerGenes(
+    weight_bits=(2, 3, 4, 6, 8),
+    activation_bits=(2, 3, 4, 6, 8),
+    prune_ratio=(0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75),
+)
+"""The choices of an imported network's layers, until its file says others."""
+
+SAME_WITHIN = 1e-4
+"""How far logits may be from the model's, as a share of the largest, which is at least 1."""
+
+_IMAGES = 4
+
+_NORM = {"weight": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model from outside, as it was read.
+
+    Attributes:
+        source: How messages call it.
+        input_shape: (channels, height, width) of an image.
+        pieces: What it computes, in an order of execution: all that the last one, which gives
+            the logits, depends on, and nothing else.
+        logits: The model itself: images (n, c, h, w) to logits (n, classes).
+    """
+
+    source: str
+    input_shape: Shape
+    pieces: Sequence[Piece]
+    logits: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network that came from outside.
+
+    Attributes:
+        spec: The space of it, which names its weights by their SHA-256.
+        network: The network with its weights.
+        weights: The file of its weights.
+        furthest: How far logits of random images were from the model's, as a share of the largest.
+    """
+
+    spec: NetworkSpec
+    network: Network
+    weights: bytes
+    furthest: float
+
+
+def assembled(model: Model, name: str, *, classes: int | None = None) -> Imported:
+    """Return a model as a space of one network, with its weights.
+
+    Args:
+        model: What was read.
+        name: Of the space.
+        classes: How many it should tell apart, to be checked.
+
+    Raises:
+        UsageError: Its pieces are no network of that many classes, or it computes something else
+            than the model: a fault of the import.
+    """
+    pieces = with_biases_folded(model.pieces)
+    spec = _spec(model, name, pieces, classes)
+    generator = torch.Generator().manual_seed(torch_seed("import", name))
+    parent = Space(spec).uniform(weight_bits=8, activation_bits=8).parent
+    network = build(parent, None, generator=generator).eval()
+    for piece in pieces:
+        if piece.tensors:
+            _fill(network.module(piece.name), piece)
+    furthest = _compared(model, network, generator)
+    weights = weights_file(network)
+    digest = hashlib.sha256(weights).hexdigest()
+    named = spec.model_copy(update={"weights_sha256": digest})
+    return Imported(named, network, weights, furthest)
+
+
+def _spec(model: Model, name: str, pieces: Sequence[Piece], classes: int | None) -> NetworkSpec:
+    nodes = tuple(map(_node, pieces))
+    layers = sum(node.has_weights for node in nodes)
+    weights = sum(p.tensors["weight"].numel() for p in pieces if p.op in ("conv", "linear"))
+    fields = {
+        "schema": "cimsearch/space/1",
+        "name": name,
+        "summary": f"{layers} layers with {weights:,} weights, imported",
+        "source": f"{model.source}; choices of bits and prune ratios are those of cimsearch",
+        "family": "network",
+        "input_shape": model.input_shape,
+        "genes": GENES,
+        "nodes": nodes,
+    }
+    try:
+        *_, logits = shapes_of(model.input_shape, nodes).values()
+        return NetworkSpec.model_validate(fields | {"classes": classes or logits[0]})
+    except ValueError as error:
+        found = error.errors() if isinstance(error, ValidationError) else [{"msg": str(error)}]
+        lines = "".join(f"\n  {each['msg']}" for each in found)
+        raise UsageError(f"{model.source}: cannot be searched:{lines}") from error
+
+
+def _node(piece: Piece) -> NodeSpec:
+    return NodeSpec.of(
+        piece.name,
+        piece.op,
+        piece.inputs,
+        channels=len(piece.tensors.get("weight", ())),
+        kernel=piece.kernel,
+        stride=piece.stride,
+        groups=piece.groups,
+    )
+
+
+@torch.no_grad()
+def _fill(module: nn.Module, piece: Piece) -> None:
+    """Give a module of a network the tensors of its piece."""
+    own: Mapping[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    if piece.op == "batchnorm":
+        for name, theirs in _NORM.items():
+            own[theirs].copy_(piece.tensors[name])
+        return
+    own["weight"].copy_(piece.tensors["weight"].view(own["weight"].shape))
+    if "bias" in piece.tensors:
+        own["bias"].copy_(piece.tensors["bias"])
+
+
+@torch.no_grad()
+def _compared(model: Model, network: Network, generator: torch.Generator) -> float:
+    """Return how far logits of random images are from the model's, as a share of the largest.
+
+    Raises:
+        UsageError: They are not equal.
+    """
+    images = torch.randn(_IMAGES, *model.input_shape, generator=generator)
+    theirs, ours = model.logits(images).flatten(1).float(), network(images)
+    if theirs.shape != ours.shape:
+        found = f"{list(ours.shape[1:])}, not {list(theirs.shape[1:])}"
+        raise UsageError(f"{model.source}: as it was read it gives other logits: {found}")
+    furthest = float((theirs - ours).abs().max() / theirs.abs().max().clamp(min=1.0))
+    if not furthest <= SAME_WITHIN:
+        raise UsageError(
+            f"{model.source}: as it was read it computes something else: logits of random images "
+            f"are up to {furthest:.2g} of the largest away; allowed is {SAME_WITHIN:g}",
+            "this is a fault of the import; the model may do in its forward what cannot be seen",
+        )
+    return furthest

@@ -1,0 +1,292 @@
+"""How the networks of a study are adapted: what follows from what is known so far.
+
+Every step is a function of the results of the steps before it, so an adaptation that was stopped
+goes on where it was, and is read as it was run.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from cimsearch.evaluate import Job, Score
+from cimsearch.evaluate.joint import members_of
+from cimsearch.evaluate.pruning import PrunedNetwork, PruneJob
+from cimsearch.orchestrate.read.baseline_results import BaselineResult
+from cimsearch.orchestrate.read.results import StudyResult, TrialResult
+from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP, Plan
+from cimsearch.space import Candidate
+from cimsearch.spec.adaptation import Adaptation, Pruning
+from cimsearch.spec.study import AccuracyStatistic
+from cimsearch.store import records as db
+
+Kind = Literal["trained", "pruned"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that is done with a network.
+
+    Attributes:
+        label: What it is called.
+        kind: Trained through its hardware, or pruned.
+        round: 0 before anything was pruned.
+        candidate: The network that it is done with.
+        work: The job.
+        row: Its evaluation, once there is one.
+    """
+
+    label: str
+    kind: Kind
+    round: int
+    candidate: Candidate
+    work: Job | PruneJob
+    row: db.EvaluationRow | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has its result."""
+        return self.row is not None and self.row.state == "done"
+
+    @property
+    def score(self) -> Score | None:
+        """What training found, on validation images."""
+        text = self.row.score if self.row and self.kind == "trained" else None
+        return None if text is None else Score.from_json(text)
+
+    @property
+    def cost(self) -> Mapping[str, Any]:
+        """The cost report of its network as plain data; empty before it has an evaluation."""
+        return json.loads(self.row.cost) if self.row else {}
+
+    @property
+    def removed(self) -> tuple[tuple[str, int], ...]:
+        """Channels that pruning took, by group; nothing where it has not pruned."""
+        gone: Counter[str] = Counter()
+        for step in self.pruned.history if self.pruned else ():
+            gone.update(dict(step.removed))
+        return tuple(sorted(gone.items()))
+
+    @property
+    def pruned(self) -> PrunedNetwork | None:
+        """What pruning gave."""
+        text = self.row.score if self.row and self.kind == "pruned" else None
+        return None if text is None else PrunedNetwork.from_json(text)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A network and what was done with it, in order; the last step may be open.
+
+    Attributes:
+        name: The trial's or the baseline's.
+        steps: In order; all but the last are done.
+        ended_by: Why nothing follows the last; empty while something does.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    ended_by: str = ""
+
+    @property
+    def trained(self) -> tuple[Step, ...]:
+        """The steps that have an accuracy."""
+        return tuple(step for step in self.steps if step.score is not None)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether its last step is still to be done, or what follows is not known yet."""
+        return not self.ended_by
+
+    def best(self, least_accuracy: float, statistic: AccuracyStatistic) -> Step | None:
+        """Return the last network that is accurate enough; the first one if none is."""
+        good = [s for s in self.trained if accuracy_of(s, statistic) >= least_accuracy]
+        return next(reversed(good), next(iter(self.trained), None))
+
+
+def accuracy_of(step: Step, statistic: AccuracyStatistic) -> float:
+    """Return a step's accuracy on validation images (0..1), by the study's statistic."""
+    score = step.score
+    return 0.0 if score is None else score.accuracy_by(statistic)
+
+
+@dataclass(frozen=True)
+class Adapting:
+    """An adaptation of a study.
+
+    Attributes:
+        plan: The study with its data.
+        how: What is done.
+        result: What the search found.
+        rows: Evaluations of the adaptation, by key; by label where it is only read, as keys are
+            those of the version that ran it.
+        tests: Those on test images, likewise.
+        by_label: Whether it is only read.
+    """
+
+    plan: Plan
+    how: Adaptation
+    result: StudyResult
+    rows: Mapping[str, db.EvaluationRow]
+    tests: Mapping[str, db.EvaluationRow]
+    by_label: bool = False
+
+    @classmethod
+    def of(
+        cls, plan: Plan, how: Adaptation, result: StudyResult, *, by_label: bool = False
+    ) -> "Adapting":
+        """Return the adaptation of what a search of one workload found."""
+        of_role = {
+            role: {
+                row.label if by_label else row.key: row
+                for row in result.evaluations
+                if row.role == role
+            }
+            for role in ("adapted", "test")
+        }
+        return cls(plan, how, result, of_role["adapted"], of_role["test"], by_label)
+
+    @property
+    def statistic(self) -> AccuracyStatistic:
+        """What an accuracy is of those of the chips."""
+        return self.plan.study.spec.accuracy_statistic
+
+    @cached_property
+    def baselines(self) -> tuple[Chain, ...]:
+        """The best uniform network of each number of bits, at the adaptation's training."""
+        best: dict[str, BaselineResult] = {}
+        for found in self.result.baselines:
+            bits = found.name.split(",")[0]
+            known = best.setdefault(bits, found)
+            if found.objectives["accuracy"] > known.objectives["accuracy"]:
+                best[bits] = found
+        return tuple(self._trained_only(each) for each in best.values())
+
+    @cached_property
+    def least_accuracy(self) -> float | None:
+        """What a network must not fall below (0..1); None until all baselines are trained."""
+        if any(chain.is_waiting for chain in self.baselines):
+            return None
+        accuracies = [
+            accuracy_of(step, self.statistic) for c in self.baselines for step in c.trained
+        ]
+        return max(accuracies, default=0.0) - self.how.max_accuracy_drop
+
+    @cached_property
+    def chains(self) -> tuple[Chain, ...]:
+        """The chosen networks of the front, with what was done with each."""
+        return tuple(self._chain(trial) for trial in chosen(self.result, self.how))
+
+    def open_steps(self) -> list[Step]:
+        """Return the steps that are to be done next, baselines first; those at work among them."""
+        chains = (*self.baselines, *self.chains)
+        return [c.steps[-1] for c in chains if c.is_waiting and not c.steps[-1].done]
+
+    def delivered(self) -> dict[str, Step]:
+        """Return the network that each chain ends with, by name, baselines among them."""
+        least = self.least_accuracy or 0.0
+        found = {c.name: c.best(least, self.statistic) for c in (*self.baselines, *self.chains)}
+        return {name: step for name, step in found.items() if step is not None}
+
+    def test_of(self, step: Step) -> Job:
+        """Return the job that scores the very network of a step on test images, on new chips."""
+        job = step.work.job if isinstance(step.work, PruneJob) else step.work
+        return replace(job, split="test", first_chip=TEST_FIRST_CHIP)
+
+    def test_score(self, step: Step) -> Score | None:
+        """Return what the network of a step scored on test images, if it was scored on them."""
+        row = self.tests.get(step.label if self.by_label else self.test_of(step).key)
+        return Score.from_json(row.score) if row is not None and row.score else None
+
+    def _trained_only(self, found: BaselineResult) -> Chain:
+        job = self._job(found.candidate)
+        step = self._step(f"{found.name}: trained", "trained", 0, found.candidate, job)
+        return Chain(found.name, (step,), _end_of(step) or ("trained" if step.done else ""))
+
+    def _chain(self, trial: TrialResult) -> Chain:
+        """Return what was done with a network, and the step that follows."""
+        name, candidate = f"trial {trial.number}", trial.candidate
+        job = self._job(candidate)
+        steps = [self._step(f"{name}: trained", "trained", 0, candidate, job)]
+        for number in range(1, self._rounds + 1):
+            end = self._end_after(steps[-1])
+            if end is not None:
+                return Chain(name, tuple(steps), end)
+            work = PruneJob(job, self._pruning, self.plan.study.spec.statistics)
+            label = f"{name}, round {number}"
+            steps.append(self._step(f"{label}: pruned", "pruned", number, candidate, work))
+            pruned = steps[-1].pruned
+            if pruned is None:
+                return Chain(name, tuple(steps), _end_of(steps[-1]))
+            if not any(step.removed for step in pruned.history):
+                return Chain(name, tuple(steps), "nothing can be pruned any more")
+            candidate = pruned.candidate
+            job = self._job(candidate, pruned.weights)
+            steps.append(self._step(f"{label}: trained", "trained", number, candidate, job))
+        end = self._end_after(steps[-1])
+        return Chain(name, tuple(steps), "all rounds are done" if end is None else end)
+
+    @property
+    def _rounds(self) -> int:
+        return self.how.rounds if self.how.pruning else 0
+
+    @property
+    def _pruning(self) -> Pruning:
+        return self.how.pruning or Pruning()
+
+    def _end_after(self, step: Step) -> str | None:
+        """Return why nothing follows a network that is trained: empty while it is not known.
+
+        None: something follows.
+        """
+        least = self.least_accuracy
+        if not step.done or least is None:
+            return _end_of(step)
+        too_low = accuracy_of(step, self.statistic) < least
+        return "less accurate than allowed" if too_low else None
+
+    def _job(self, candidate: Candidate, weights: str = "") -> Job:
+        (job,) = members_of(self.plan.job(candidate, test=False))
+        own = weights or job.parent_weights
+        return replace(job, rung=self.how.training, earlier=(), parent_weights=own)
+
+    def _step(
+        self, label: str, kind: Kind, number: int, candidate: Candidate, work: Job | PruneJob
+    ) -> Step:
+        row = self.rows.get(label if self.by_label else work.key)
+        return Step(label, kind, number, candidate, work, row)
+
+
+def _end_of(step: Step) -> str:
+    """Return that a step failed, if it did."""
+    reason = step.row.fail_reason if step.row else None
+    return f"failed: {reason}" if reason else ""
+
+
+def chosen(result: StudyResult, how: Adaptation) -> tuple[TrialResult, ...]:
+    """Return the networks of the front that go on.
+
+    The cheapest of those that lose little enough against the most accurate baseline, then the
+    most accurate of the others.
+    """
+    best = max((b.objectives["accuracy"] for b in result.baselines), default=0.0)
+    least = best - how.max_accuracy_drop
+    good = [trial for trial in result.front if trial.objectives["accuracy"] >= least]
+    others = [trial for trial in result.front if trial.objectives["accuracy"] < least]
+    others.sort(key=lambda trial: -trial.objectives["accuracy"])
+    return tuple([*good, *others][: how.networks])
+
+
+def read_adaptation(result: StudyResult) -> Adapting | None:
+    """Return how far the adaptation of a study is; None if nobody has begun it."""
+    if result.adaptation is None:
+        return None
+    plan = Plan.of(result.study, result.sources, result.budget)
+    return Adapting.of(plan, result.adaptation, result, by_label=True)
+
+
+def first_to_add(steps: Sequence[Step]) -> Step | None:
+    """Return the first step that has no evaluation yet."""
+    return next((step for step in steps if step.row is None), None)

@@ -1,0 +1,89 @@
+"""An adaptation as the report takes it."""
+
+from cimsearch.evaluate.distribution import STATISTIC_NAMES
+from cimsearch.figures.view_adapted import (
+    AdaptationView,
+    AdaptedNetwork,
+    AdaptedStep,
+    LayerChange,
+)
+from cimsearch.orchestrate.read.adaptation import (
+    Adapting,
+    Chain,
+    Step,
+    accuracy_of,
+    read_adaptation,
+)
+from cimsearch.orchestrate.read.results import StudyResult
+
+
+def adaptation_view(result: StudyResult) -> AdaptationView | None:
+    """Return what a report shows of a study's adaptation; None if nobody has begun it."""
+    found = read_adaptation(result)
+    if found is None:
+        return None
+    rung = found.how.training
+    networks = [_network(found, chain, baseline=True) for chain in found.baselines]
+    networks += [_network(found, chain, baseline=False) for chain in found.chains]
+    return AdaptationView(
+        networks=tuple(network for network in networks if network.steps),
+        level=rung.score_level,
+        chips=rung.chips,
+        epochs=rung.epochs,
+        statistic=STATISTIC_NAMES[found.statistic],
+        least_accuracy=found.least_accuracy,
+    )
+
+
+def _network(found: Adapting, chain: Chain, *, baseline: bool) -> AdaptedNetwork:
+    delivered = found.delivered().get(chain.name)
+    gone: tuple[tuple[str, int], ...] = ()
+    steps = []
+    for step in chain.steps:
+        if step.kind == "pruned":
+            gone = step.removed
+        elif step.score is not None:
+            steps.append(_step(found, step, gone, delivered=step == delivered))
+    return AdaptedNetwork(
+        name=chain.name,
+        baseline=baseline,
+        steps=tuple(steps),
+        layers=_changes(chain.steps[0], delivered) if delivered and not baseline else (),
+        ended_by=chain.ended_by,
+    )
+
+
+def _step(
+    found: Adapting, step: Step, gone: tuple[tuple[str, int], ...], *, delivered: bool
+) -> AdaptedStep:
+    cost, test = step.cost, found.test_score(step)
+    return AdaptedStep(
+        label=step.label.split(": ")[0] if step.round else "trained",
+        accuracy=accuracy_of(step, found.statistic),
+        test_accuracy=test.accuracy_by(found.statistic) if test else None,
+        energy_pj=cost["energy_pj"],
+        latency_ns=cost["latency_ns"],
+        area_um2=cost["area_um2"],
+        utilization=cost["utilization"],
+        weights=step.candidate.blueprint.weights,
+        removed=gone,
+        delivered=delivered,
+    )
+
+
+def _changes(before: Step, after: Step) -> tuple[LayerChange, ...]:
+    """Return what became of each layer with weights."""
+    if before == after:
+        return ()
+    nodes = zip(before.candidate.blueprint.nodes, after.candidate.blueprint.nodes, strict=True)
+    layers = zip(before.cost["layers"], after.cost["layers"], strict=True)
+    return tuple(
+        LayerChange(
+            name=old.name,
+            channels=(old.out_shape[0], new.out_shape[0]),
+            energy_pj=(was["energy_pj"], now["energy_pj"]),
+            utilization=(was["utilization"], now["utilization"]),
+        )
+        for (old, new), (was, now) in zip(nodes, layers, strict=True)
+        if old.has_weights
+    )

@@ -1,0 +1,25 @@
+"""Axes: what can be chosen of a network, and when."""
+
+from dataclasses import dataclass
+
+from cimsearch.space.conditions import Conditions, Value
+
+UNORDERED = ("encoding", "range_policy", "execution")
+"""The kinds of axes of whose choices no two are more alike than others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One thing that can be chosen, also where there is only one choice (then it is no gene).
+
+    Attributes:
+        name: Such as ``stage1.layer0.weight_bits``.
+        choices: What it may be.
+        conditions: Whether it exists in a network.
+        neighbour: The same axis one layer to the left, or empty.
+    """
+
+    name: str
+    choices: tuple[Value, ...]
+    conditions: Conditions = ()
+    neighbour: str = ""

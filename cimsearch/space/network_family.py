@@ -1,0 +1,123 @@
+"""The family of one network: the bits of its layers and the widths of its prune groups vary."""
+
+from collections.abc import Mapping, Sequence
+
+from cimsearch.blueprint import Blueprint, Node
+from cimsearch.space.axes import Axis
+from cimsearch.space.coupling import prune_groups
+from cimsearch.space.layout import NUMERIC_FIELDS, Plan, Step, Width, kept
+from cimsearch.space.widths import depthwise, multiples_of, widths_of
+from cimsearch.spec.network import NetworkSpec, NodeSpec
+from cimsearch.spec.space import LayerGenes
+
+
+def network_axes(spec: NetworkSpec) -> tuple[Axis, ...]:
+    """Return the axes: one prune ratio for each prune group, and those of each searched layer."""
+    template = _template(spec)
+    widths, multiples = widths_of(template), multiples_of(template)
+    axes: dict[str, Axis] = {}
+    for node in template.nodes:
+        group = node.prune_group
+        if group:
+            full, ratio = f"{group}.width", f"{group}.prune_ratio"
+            axes[full] = Axis(full, (widths[group],))
+            axes[ratio] = Axis(
+                ratio, _distinct(spec.genes.prune_ratio, widths[group], multiples[group])
+            )
+        if node.placement == "cim":
+            for field in NUMERIC_FIELDS:
+                if choices := getattr(spec.genes, field):
+                    axes[f"{node.name}.{field}"] = Axis(f"{node.name}.{field}", choices)
+    return tuple(axes.values())
+
+
+def _distinct(ratios: Sequence[float], width: int, unit: int) -> tuple[float, ...]:
+    """Return the prune ratios of which each leaves another number of channels."""
+    found: dict[int, float] = {}
+    for ratio in ratios:
+        found.setdefault(kept(width, ratio, unit), ratio)
+    return tuple(found.values())
+
+
+def network_plan(spec: NetworkSpec) -> Plan:
+    """Return the plan: the nodes as they are, but for widths and bits."""
+    template = _template(spec)
+    units, free = multiples_of(template), depthwise(template)
+
+    def step(node: Node) -> Step:
+        layer, group = node.name if node.placement == "cim" else "", node.prune_group
+        if node.name in free or not group:
+            return Step(node, layer=layer, depthwise=node.name in free)
+        width = Width(f"{group}.width", f"{group}.prune_ratio", unit=units[group])
+        return Step(node, width, layer)
+
+    return Plan(spec.input_shape, spec.classes, tuple(map(step, template.nodes)))
+
+
+def _template(spec: NetworkSpec) -> Blueprint:
+    """Return the network with all its channels; searched layers have no bits yet."""
+    shapes, groups = spec.shapes(), prune_groups(spec)
+
+    def made(node: NodeSpec, inputs: tuple[str, ...]) -> Node:
+        digital = node.name in spec.digital_layers
+        bits = spec.digital.bits if digital else 0
+        return Node(
+            node.name,
+            node.op,
+            inputs,
+            shapes[inputs[0]],
+            shapes[node.name],
+            kernel=node.window,
+            stride=node.step,
+            groups=node.groups,
+            prune_group=groups.get(node.name, ""),
+            placement=("digital" if digital else "cim") if node.has_weights else "",
+            w_bits=bits,
+            x_bits=bits,
+        )
+
+    nodes = tuple(map(made, spec.nodes, spec.reads()))
+    return Blueprint(spec.input_shape, spec.classes, nodes)
+
+
+def network_spec(
+    blueprint: Blueprint, genes: LayerGenes, head: Mapping[str, str], *, weights_sha256: str
+) -> NetworkSpec:
+    """Return the space of one network: what of a blueprint of any family is searched further.
+
+    Its prune groups follow from its nodes, and may be called otherwise than in ``blueprint``; the
+    names of nodes stay. Its first and last layer are digital.
+
+    Args:
+        blueprint: The network, of the widths that its float parent has.
+        genes: The choices of every searched layer.
+        head: ``name``, ``summary`` and ``source`` of the space.
+        weights_sha256: Of the file of the float parent's weights; empty if it has none yet.
+
+    Raises:
+        ValueError: It is no network that a space can hold.
+    """
+    return NetworkSpec(
+        schema_="cimsearch/space/1",
+        name=head["name"],
+        summary=head["summary"],
+        source=head["source"],
+        family="network",
+        input_shape=blueprint.input_shape,
+        classes=blueprint.classes,
+        weights_sha256=weights_sha256,
+        genes=genes,
+        nodes=tuple(map(_node_spec, blueprint.nodes)),
+    )
+
+
+def _node_spec(node: Node) -> NodeSpec:
+    return NodeSpec.of(
+        node.name,
+        node.op,
+        node.inputs,
+        channels=node.out_shape[0],
+        kernel=node.kernel,
+        stride=node.stride,
+        groups=node.groups,
+    )

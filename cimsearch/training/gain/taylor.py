@@ -1,0 +1,119 @@
+"""How much each channel matters: the first-order Taylor term of removing it, image by image."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
+
+from cimsearch.blueprint import NETWORK_INPUT, Blueprint
+from cimsearch.networks import Network
+from cimsearch.space.widths import depthwise, widths_of
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+"""Images (n, c, h, w), normalised, and their classes (n,)."""
+
+
+def taylor(network: Network, batches: Batches) -> dict[str, Tensor]:
+    """Return the importance of every channel of every prune group: {group: (channels,)}.
+
+    It is the mean over images of ``(sum of g w)**2``, over all parameters ``w`` that go with the
+    channel, ``g`` the gradient of an image's cross entropy (Molchanov et al., arXiv 1906.10771):
+    filters of the group's convolutions, gains and biases of their batch norms, and the weights by
+    which other layers read the channel. A depthwise filter goes with the channel that it filters.
+
+    A product is linear in its weights. So the sum of ``g w`` over a filter is the slope of the
+    loss along a factor of 1 on its output, that over gain and bias the slope along a factor on
+    the batch norm's, and that over weights that read a channel the slope along a factor on what
+    they read: three factors give the sums of every image in one backward pass.
+
+    Args:
+        network: Float, or quantised and calibrated: then at its mode, on a new chip a batch, with
+            straight-through gradients. Left in evaluation mode.
+        batches: Training images.
+    """
+    network.eval()
+    network.set_chip(None)
+    widths = widths_of(network.blueprint)
+    total = {g: torch.zeros(width, dtype=torch.float64) for g, width in widths.items()}
+    seen = 0
+    for images, classes in batches:
+        for group, slopes in _slopes(network, images, classes, widths).items():
+            total[group] += slopes.double().square().sum(dim=0)
+        seen += len(classes)
+    return {group: squares / seen for group, squares in total.items()}
+
+
+def _slopes(
+    network: Network, images: Tensor, classes: Tensor, widths: dict[str, int]
+) -> dict[str, Tensor]:
+    """Return the sum of ``g w`` of every image and channel: {group: (n, channels)}."""
+    with _gated(network, len(images)) as gates:
+        logits = network(images)
+        loss = functional.cross_entropy(logits, classes, reduction="sum")
+        found = torch.autograd.grad(loss, [gate.factor for gate in gates])
+    slopes: dict[str, Tensor] = {}
+    for gate, slope in zip(gates, found, strict=True):
+        # A classifier reads every pixel of a channel as an input of its own.
+        of_channels = slope.float().view(len(images), widths[gate.group], -1).sum(dim=2)
+        known = slopes.get(gate.group)
+        slopes[gate.group] = of_channels if known is None else known + of_channels
+    return slopes
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """A factor of 1, (n, channels, 1, 1), on what a module reads or gives of a group."""
+
+    group: str
+    factor: Tensor
+
+
+@contextmanager
+def _gated(network: Network, images: int) -> Iterator[list[_Gate]]:
+    """Put factors on the parameters of every channel, for one batch."""
+    gates: list[_Gate] = []
+    handles: list[RemovableHandle] = []
+
+    def gate(group: str, channels: int) -> Tensor:
+        shape = (images, channels, 1, 1)
+        gates.append(_Gate(group, torch.ones(shape, dtype=network.dtype, requires_grad=True)))
+        return gates[-1].factor
+
+    given, free = _groups_given(network.blueprint), depthwise(network.blueprint)
+    for node in network.blueprint.nodes:
+        read = given[node.inputs[0]]
+        if node.has_weights or node.op == "batchnorm":
+            module = network.module(node.name)
+            if given[node.name]:
+                factor = gate(given[node.name], node.out_shape[0])
+                handles.append(module.register_forward_hook(_on_output(factor)))
+            # The weights that a depthwise convolution reads a channel with are its filter.
+            if node.has_weights and read and node.name not in free:
+                factor = gate(read, node.in_shape[0])
+                handles.append(module.register_forward_pre_hook(_on_input(factor)))
+    try:
+        yield gates
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _on_output(factor: Tensor) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    return lambda _module, _inputs, output: output * factor
+
+
+def _on_input(factor: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    return lambda _module, inputs: (inputs[0] * factor,)
+
+
+def _groups_given(blueprint: Blueprint) -> dict[str, str]:
+    """Return by node the prune group of the channels it puts out; empty if there is none."""
+    given = {NETWORK_INPUT: ""}
+    for node in blueprint.nodes:
+        given[node.name] = node.prune_group if node.has_weights else given[node.inputs[0]]
+    return given

@@ -1,0 +1,221 @@
+"""Adapting what a search found: baselines, chains of networks, their ends, and test images."""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cimsearch.api import estimate
+from cimsearch.cli.adapt import facts, show
+from cimsearch.errors import StudyError, UsageError
+from cimsearch.evaluate.pruning import is_prune_job
+from cimsearch.evaluate.report import OnReport
+from cimsearch.orchestrate.adapt.adapt import adapt
+from cimsearch.orchestrate.launch import launch
+from cimsearch.orchestrate.read.adaptation import Adapting, accuracy_of
+from cimsearch.orchestrate.read.results import read_result
+from cimsearch.orchestrate.read.view import study_view
+from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP
+from cimsearch.spec import Study, load_study
+from cimsearch.spec.adaptation import Adaptation, Pruning
+from cimsearch.spec.study import Rung
+from cimsearch.store import open_storage
+from cimsearch.store import records as db
+from cimsearch.workers import InlineExecutor
+from cimsearch.workers.shim import run_job
+from tests.studies import TINY_STUDY
+
+HOW = Adaptation(
+    networks=2,
+    max_accuracy_drop=0.5,
+    training=Rung(epochs=1, train_level="L0", score_level="L1", chips=2, images=100),
+    pruning=Pruning(cost_frac=0.9, tune_epochs=0.2, images=128),
+    rounds=2,
+)
+
+
+def study_in(folder: Path, how: Adaptation = HOW) -> Study:
+    (folder / "tiny.yaml").write_text(TINY_STUDY, encoding="utf-8")
+    study = load_study(str(folder / "tiny.yaml"))
+    return replace(study, spec=study.spec.model_copy(update={"adapt": how}))
+
+
+def storage_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'a.db'}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("adapted")
+
+
+@pytest.fixture(autouse=True)
+def _one_cache(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Adapting:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
+        study = study_in(folder)
+        return adapt(study, storage=storage_in(folder), executor=InlineExecutor())
+
+
+def test_baselines_are_trained_as_the_networks_are(found: Adapting) -> None:
+    assert [chain.name for chain in found.baselines] == ["uniform 8 bit", "uniform 4 bit"]
+    for chain in found.baselines:
+        (step,) = chain.trained
+        assert step.score is not None
+        assert (step.score.epochs, len(step.score.accuracy_per_chip)) == (1, 2)
+    best = max(accuracy_of(c.trained[0], "mean") for c in found.baselines)
+    assert found.least_accuracy == pytest.approx(best - 0.5)
+
+
+def test_networks_are_trained_and_pruned_in_turn(found: Adapting) -> None:
+    assert len(found.chains) == 2
+    hardware = found.plan.study.hardware
+    for chain in found.chains:
+        kinds = [step.kind for step in chain.steps]
+        assert kinds == ["trained", "pruned"] * (len(kinds) // 2) + ["trained"]
+        assert chain.ended_by in ("all rounds are done", "less accurate than allowed")
+        energies = [estimate(step.candidate, hardware).energy_pj for step in chain.trained]
+        assert energies == sorted(energies, reverse=True)
+        assert energies[-1] <= 0.81 * energies[0] or len(chain.trained) < 3
+
+
+def test_what_is_delivered_is_scored_on_test_images_with_new_chips(found: Adapting) -> None:
+    delivered = found.delivered()
+    assert set(delivered) == {chain.name for chain in (*found.baselines, *found.chains)}
+    for step in delivered.values():
+        score = found.test_score(step)
+        assert score is not None
+        assert score.split == "test"
+        assert found.test_of(step).first_chip == TEST_FIRST_CHIP
+    for chain in found.chains:
+        least = found.least_accuracy or 1.0
+        good = [step for step in chain.trained if accuracy_of(step, "mean") >= least]
+        assert delivered[chain.name] == good[-1]
+
+
+class Counting(InlineExecutor):
+    """An executor that counts what it is given, and stops after so many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.given, self.most = 0, most
+
+    def submit(self, token: str, payload: bytes) -> None:
+        self.given += 1
+        if self.given > self.most:
+            raise KeyboardInterrupt
+        super().submit(token, payload)
+
+
+def test_what_is_there_is_not_done_again(found: Adapting, folder: Path) -> None:
+    executor = Counting(0)
+    again = adapt(study_in(folder), storage=storage_in(folder), executor=executor)
+    assert executor.given == 0
+    assert again.delivered() == found.delivered()
+
+
+def test_stopped_anywhere_it_goes_on_to_the_same(
+    found: Adapting, folder: Path, tmp_path: Path
+) -> None:
+    storage, stops = storage_in(tmp_path), 0
+    study = study_in(folder)
+    while True:
+        try:
+            again = adapt(study, storage=storage, executor=Counting(3))
+        except KeyboardInterrupt:
+            stops += 1
+            continue
+        break
+    assert stops >= 5
+    assert plain(again) == plain(found)
+
+
+def plain(found: Adapting) -> list[tuple[str, str, str, float]]:
+    return [
+        (chain.name, chain.ended_by, step.candidate.hash, accuracy_of(step, "mean"))
+        for chain in (*found.baselines, *found.chains)
+        for step in chain.trained
+    ]
+
+
+def test_a_network_that_loses_too_much_is_pruned_no_more(folder: Path, tmp_path: Path) -> None:
+    strict = HOW.model_copy(update={"max_accuracy_drop": 0.0, "networks": 1, "rounds": 1})
+    found = adapt(
+        study_in(folder, strict), storage=storage_in(tmp_path), executor=InlineExecutor()
+    )
+    (chain,) = found.chains
+    least = found.least_accuracy or 0.0
+    too_low = accuracy_of(chain.trained[-1], "mean") < least
+    assert chain.ended_by == ("less accurate than allowed" if too_low else "all rounds are done")
+    step = found.delivered()[chain.name]
+    assert accuracy_of(step, "mean") >= least or step == chain.trained[0]
+
+
+def without_pruning(payload: bytes, on_report: OnReport) -> bytes:
+    """Run a job as workers do, but for pruning."""
+    if is_prune_job(payload.decode()):
+        raise UsageError("no memory left")
+    return run_job(payload, on_report)
+
+
+def test_a_step_that_fails_ends_its_chain_alone(folder: Path, tmp_path: Path) -> None:
+    executor = InlineExecutor(without_pruning)
+    found = adapt(study_in(folder), storage=storage_in(tmp_path), executor=executor)
+    for chain in found.chains:
+        assert chain.ended_by.startswith("failed: UsageError: no memory left")
+        assert found.delivered()[chain.name] == chain.steps[0]
+
+
+def test_the_search_is_the_same_study_with_and_without(folder: Path, tmp_path: Path) -> None:
+    storage = storage_in(tmp_path)
+    plain_study = load_study(str(folder / "tiny.yaml"))
+    launch(plain_study, storage=storage, executor=InlineExecutor())
+    how = HOW.model_copy(update={"pruning": None, "rounds": 0, "networks": 1})
+    found = adapt(study_in(folder, how), storage=storage, executor=InlineExecutor())
+    assert [len(chain.steps) for chain in found.chains] == [1]
+    with closing(open_storage(storage)) as database:
+        assert len(db.list_studies(database)) == 1
+
+
+def test_studies_that_say_nothing_of_it_are_refused(folder: Path) -> None:
+    with pytest.raises(UsageError, match="tiny: does not say how networks are adapted"):
+        adapt(load_study(str(folder / "tiny.yaml")), storage=storage_in(folder))
+
+
+def test_a_search_whose_time_is_up_is_not_adapted(folder: Path, tmp_path: Path) -> None:
+    study = study_in(folder)
+    budget = study.spec.budget.model_copy(update={"time_s": 1e-6})
+    short = replace(study, spec=study.spec.model_copy(update={"budget": budget}))
+    with pytest.raises(StudyError, match="the search has not ended: its time is up"):
+        adapt(short, storage=storage_in(tmp_path), executor=InlineExecutor())
+
+
+def test_the_report_and_the_verb_tell_what_was_done(
+    found: Adapting, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(open_storage(storage_in(folder))) as database:
+        (row,) = db.list_studies(database)
+        view = study_view(read_result(database, row.id)).adaptation
+    assert view is not None
+    assert [n.name for n in view.networks] == [c.name for c in (*found.baselines, *found.chains)]
+    assert view.least_accuracy == found.least_accuracy
+    for network, chain in zip(view.networks[2:], found.chains, strict=True):
+        assert len(network.steps) == len(chain.trained)
+        (best,) = [step for step in network.steps if step.delivered]
+        assert best.test_accuracy is not None
+        for layer in network.layers:
+            assert layer.channels[1] <= layer.channels[0]
+    told = facts(found)
+    assert [n["delivered"] for n in told["networks"]] == [
+        step.label for step in found.delivered().values()
+    ]
+    show(found)
+    printed = capsys.readouterr().out
+    assert f"accurate enough is {100 * (found.least_accuracy or 0):.1f} %" in printed
+    assert all(f"{step.label} *" in printed for step in found.delivered().values() if step.round)
