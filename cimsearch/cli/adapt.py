@@ -107,7 +107,8 @@ def show(found: "Adapting") -> None:
 def _print_chain(found: "Adapting", chain: "Chain") -> None:
     """Print what was done with a network: a row for each time it was trained."""
     best = found.delivered().get(chain.name)
-    header = ["", "accuracy", "test", "energy", "", "latency", "area", "utilization", "weights"]
+    header = ["", "accuracy", "test", "energy", "of first", "latency", "area", "utilization"]
+    header.append("weights")
     rows: list[list[str]] = []
     first = chain.steps[0].cost["energy_pj"]
     for step in chain.trained:
@@ -127,6 +128,6 @@ def _print_chain(found: "Adapting", chain: "Chain") -> None:
             ]
         )
     print_table(header, rows)
-    if len(chain.steps) > 1 or not rows:
-        click.echo(f"ended: {chain.ended_by}; * is delivered" if rows else chain.ended_by)
+    if chain in found.chains:
+        click.echo(f"ended: {chain.ended_by}" + ("; * is delivered" if len(rows) > 1 else ""))
     click.echo("")

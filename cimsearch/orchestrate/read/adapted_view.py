@@ -58,7 +58,7 @@ def _step(
 ) -> AdaptedStep:
     cost, test = step.cost, found.test_score(step)
     return AdaptedStep(
-        label=step.label.split(": ")[0] if step.round else "trained",
+        label=f"round {step.round}" if step.round else "trained",
         accuracy=accuracy_of(step, found.statistic),
         test_accuracy=test.accuracy_by(found.statistic) if test else None,
         energy_pj=cost["energy_pj"],
