@@ -25,7 +25,8 @@ class Target:
         bitlines: Weight of the columns that hold weights in the cost.
         per: What importance is divided by. Where to stop is always told by the priced cost.
         round_frac: Cost after which importances are measured anew, and the network is tuned.
-        most_frac: Most of a group's channels that go in one such round; one may always go.
+        most_frac: Most of a group's channels that go in one such round; one may always go. Of a
+            larger block a part goes, and the round ends.
         least_channels: Channels that every group keeps.
         exchange: Whether channels are exchanged between groups at the end.
 
