@@ -128,6 +128,6 @@ def _print_chain(found: "Adapting", chain: "Chain") -> None:
             ]
         )
     print_table(header, rows)
-    if chain in found.chains:
+    if chain in found.chains or not rows:
         click.echo(f"ended: {chain.ended_by}" + ("; * is delivered" if len(rows) > 1 else ""))
     click.echo("")

@@ -15,10 +15,11 @@ from cimsearch.evaluate.report import OnReport, unheard
 from cimsearch.evaluate.train import NORM_IMAGES, trained_candidate, trained_parent
 from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.networks.weights import weights_file
-from cimsearch.seeds import torch_seed
+from cimsearch.seeds import Key, torch_seed
 from cimsearch.space import Candidate
 from cimsearch.space.widths import widths_of, with_widths
 from cimsearch.spec.adaptation import Pruning
+from cimsearch.spec.base import canonical_json
 from cimsearch.training.gain.loop import Tuning, prune
 from cimsearch.training.gain.result import Step
 from cimsearch.training.gain.target import Target
@@ -47,13 +48,14 @@ def prune_network(work: PruneJob, on_report: OnReport = unheard) -> PrunedNetwor
     with one_thread():
         source = source_of(job)
         training = TrainingData(images_of(source, "train"), job.data)
-        generator = torch.Generator().manual_seed(torch_seed("prune", job.study_seed, work.key))
+        generator = torch.Generator().manual_seed(torch_seed(*_stream_of(work)))
         parent = trained_parent(job, training, keep, on_report)
         narrow = with_widths(job.parent, widths_of(job.blueprint))
         if work.pruning.order == "prune_then_quantise":
             network = _float_of(parent, narrow, training, generator)
         else:
             network, _ = trained_candidate(job, parent, training, keep, on_report)
+            network.set_mode(job.rung.train_level)
         if work.pruning.order == "alternating":
             network = _float_of(network, narrow, training, generator)
         tuning = Tuning(
@@ -82,6 +84,13 @@ def prune_network(work: PruneJob, on_report: OnReport = unheard) -> PrunedNetwor
             perf_counter() - started,
             process_time() - cpu_started,
         )
+
+
+def _stream_of(work: PruneJob) -> tuple[Key, ...]:
+    """Return the name of the job's random stream: of what is pruned and how, as it is trained."""
+    job = work.job
+    how = canonical_json(work.pruning.model_dump(mode="json"))
+    return "prune", job.study_seed, job.candidate_hash, job.parent_weights, how
 
 
 def _float_of(

@@ -25,6 +25,11 @@ def code_hash() -> str:
     return _hash(_ROOMS)
 
 
+def sources_hash() -> str:
+    """Return a SHA-256 (hex) of all sources that a worker runs."""
+    return _hash((*_ROOMS, *_PRICES))
+
+
 def pricing_hash() -> str:
     """Return a SHA-256 (hex) of the sources that pricing runs."""
     return _hash(_PRICES)

@@ -112,7 +112,7 @@ def adaptation_table(view: AdaptationView) -> Table:
         + " ".join(
             f"{network.name} ended: {network.ended_by}."
             for network in view.networks
-            if network.ended_by and not network.baseline
+            if network.ended_by and (not network.baseline or not network.steps)
         ),
     )
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cimsearch.spec.base import Count, Fraction, NonNegative, Spec
 from cimsearch.spec.document import FieldError
-from cimsearch.spec.rung import Rung
+from cimsearch.spec.rung import MAX_CHIPS, Rung
 
 Order = Literal["prune_then_quantise", "quantise_then_prune", "alternating"]
 PrunedPer = Literal["cim", "macs", "parameters", "plain", "random"]
@@ -43,6 +43,13 @@ class Pruning(Spec):
         return self
 
 
+class FinalScoring(Spec):
+    """On how many chips and test images a network is scored at the end."""
+
+    chips: Annotated[int, Field(ge=1, le=MAX_CHIPS)]
+    images: Count | Literal["all"] = "all"
+
+
 class Adaptation(Spec):
     """How the networks on a study's front are adapted.
 
@@ -51,7 +58,8 @@ class Adaptation(Spec):
     Each is trained through its hardware at ``training``; then, in up to ``rounds``, pruned and
     trained again, as long as it loses no more than that. Without ``pruning`` it is only trained.
 
-    All of this looks at validation images; test images are scored once, at the end.
+    All of this looks at validation images; test images are scored once, at the end: on as many
+    chips and images as ``test`` says, or as ``training`` does.
     """
 
     networks: Count = 3
@@ -59,6 +67,7 @@ class Adaptation(Spec):
     training: Rung
     pruning: Pruning | None = Pruning()
     rounds: Annotated[int, Field(ge=0, le=20)] = 3
+    test: FinalScoring | None = None
 
     @model_validator(mode="after")
     def _rounds_prune(self) -> Self:

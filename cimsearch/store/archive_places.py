@@ -62,6 +62,8 @@ def job_without_places(job: dict[str, Any]) -> dict[str, Any]:
     """Return a job without where the data lies and what its workers share; its key is the same."""
     if "members" in job:
         return job | {"members": [job_without_places(member) for member in job["members"]]}
+    if "job" in job:
+        return job | {"job": job_without_places(job["job"])}
     private: dict[str, Any] = {name: None for name in ("data_path", "cache") if name in job}
     if isinstance(job.get("data"), dict):
         private["data"] = _data_without_place(job["data"])

@@ -1,10 +1,9 @@
-"""What the process that workers are forked from imports, and that it dies with the warden.
+"""What workers need, imported once by the process that they are forked from.
 
-Where a library is missing, each worker finds so with its first job, and says so.
+Where a library is missing or broken, each worker finds so with its first job, and says so.
 """
 
-from cimsearch.workers.mortal import die_with_parent
+from contextlib import suppress
 
-die_with_parent()
-
-import cimsearch.evaluate.run  # noqa: E402, F401
+with suppress(ImportError, OSError, RuntimeError):
+    import cimsearch.evaluate.run  # noqa: F401

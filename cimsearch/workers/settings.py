@@ -1,9 +1,12 @@
 """How dask is set up where it is ours: the local scheduler, its nannies and workers."""
 
 import logging
+import os
+from collections.abc import Sequence
 from multiprocessing import forkserver
 
 import dask
+import psutil
 
 _SETTINGS = {
     # A worker that dies takes its attempt with it; whether to try again is not dask's to say.
@@ -17,25 +20,36 @@ _SETTINGS = {
     "distributed.admin.low-level-log-length": 100,
 }
 
-_IMPORTED_ONCE = ("distributed", "cimsearch.workers.preloaded")
+_IMPORTED_ONCE = ("cimsearch.workers.mortal_parent", "distributed", "cimsearch.workers.preloaded")
 
 _NOISY = ("distributed", "tornado")
 
 
 def set_up_dask() -> None:
-    """Set dask up in a process that holds a scheduler of ours and its nannies.
+    """Set dask up in a process that holds a scheduler of ours, and may have nannies."""
+    dask.config.set(_SETTINGS)
 
-    Workers are forked from a process that has imported what they need, and does nothing else: it
-    has no other threads. Importing takes as long as many trials, and memory is shared.
 
-    To be called in the main thread: the process that is started here dies with its thread.
+def start_forkserver(path: Sequence[str]) -> psutil.Process:
+    """Start the process that workers are forked from, and return it.
+
+    It has imported what they need, and does nothing else: it has no other threads. Importing takes
+    as long as many trials, and memory is shared. To be called in the main thread, before dask
+    starts a worker: it dies with the thread that started it.
+
+    Args:
+        path: Where modules are found.
     """
     from distributed.utils import get_mp_context
 
-    dask.config.set(_SETTINGS)
+    # That process finds modules as any other does, but not in its working directory.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    os.environ["PYTHONSAFEPATH"] = "1"
     # After the first call, in which dask names modules of its own.
     get_mp_context().set_forkserver_preload(list(_IMPORTED_ONCE))
     forkserver.ensure_running()
+    children = psutil.Process().children()
+    return next(c for c in children if "multiprocessing.forkserver" in " ".join(c.cmdline()))
 
 
 def quiet() -> None:

@@ -9,7 +9,7 @@ from distributed import Worker, get_worker
 from distributed.core import Status
 
 from cimsearch.errors import WorkerError
-from cimsearch.evaluate.version import code_hash
+from cimsearch.evaluate.version import sources_hash
 from cimsearch.workers.executor import Demands, message_of
 from cimsearch.workers.limits import Watch, held
 from cimsearch.workers.mortal import die_with_parent
@@ -48,7 +48,7 @@ def work(
     worker = get_worker()
     if worker.local_directory != home:
         raise WorkerError(f"the worker that was at {worker.address} has gone")
-    if code_hash() != code:
+    if sources_hash() != code:
         raise unfit(name_of(os.getpid()), "it has other sources of cimsearch")
     _begin_process(worker)
     key = key_of(token)

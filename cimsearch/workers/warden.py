@@ -17,7 +17,7 @@ import psutil
 from cimsearch.workers.mortal import kill_tree, watch_parent
 from cimsearch.workers.nannies import keep_workers, start_scheduler
 from cimsearch.workers.order import Order
-from cimsearch.workers.settings import quiet, set_up_dask
+from cimsearch.workers.settings import quiet, set_up_dask, start_forkserver
 
 
 def main(text: str) -> None:
@@ -33,6 +33,8 @@ def main(text: str) -> None:
     threading.Thread(target=_end_all, args=(end, order.directory), daemon=True).start()
     set_up_dask()
     quiet()
+    forks = start_forkserver(order.path)
+    threading.Thread(target=_end_with, args=(forks, end), daemon=True).start()
     asyncio.run(_serve(order, answer))
     end.set()
     threading.Event().wait()
@@ -56,6 +58,12 @@ async def _serve(order: Order, answer: int) -> None:
     os.write(answer, f"{scheduler.address}\n".encode())
     os.close(answer)
     await keep_workers(scheduler, order)
+
+
+def _end_with(forks: psutil.Process, end: threading.Event) -> None:
+    """Set ``end`` when the process that workers are forked from is gone: they are, too."""
+    forks.wait()
+    end.set()
 
 
 def _end_all(end: threading.Event, directory: str) -> None:

@@ -5,10 +5,11 @@ from contextlib import closing
 
 from cimsearch.errors import StudyError, UsageError
 from cimsearch.evaluate import Job
-from cimsearch.evaluate.pruning import PruneJob
+from cimsearch.evaluate.pruning import PrunedNetwork, PruneJob, is_prune_job
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.read.adaptation import Adapting, Step, first_to_add
-from cimsearch.orchestrate.read.results import read_result
+from cimsearch.orchestrate.read.adaptation import Adapting, Step, chosen, first_to_add
+from cimsearch.orchestrate.read.noted import Noted
+from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.orchestrate.run.context import Context
 from cimsearch.orchestrate.run.evaluations import layer_rows
 from cimsearch.orchestrate.run.plan import Plan
@@ -23,6 +24,7 @@ from cimsearch.spec import Study
 from cimsearch.spec.adaptation import Adaptation
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
+from cimsearch.training.keep import Keep
 from cimsearch.workers import Executor
 
 
@@ -79,51 +81,111 @@ def adapt(
         row = require_study(database, study.name)
         sources = find_sources(study, data)
         plan = Plan.of(study, sources, row.user_attrs["trials"])
-        return adapting(Context(plan, database, row.id), how)
+        result = read_result(database, row.id)
+        numbers = result.adaptation.numbers if result.adaptation else ()
+        return Adapting.of(plan, how, result, numbers=numbers)
 
 
 def tasks(how: Adaptation) -> tuple[Task, Task]:
     """Return what is done after a search: all of the adaptation, then its test scorings."""
+    run = _Run(how)
+    return (
+        Task(
+            "adapting the networks of the front",
+            frozenset({"adapted"}),
+            run.begin,
+            run.propose,
+            run.to_come,
+        ),
+        Task("scoring adapted networks on test images", frozenset({"test"}), run.begin_tests),
+    )
 
-    def begin(context: Context) -> None:
-        _check_ended(context)
-        _check_front(context)
-        context.storage.set_study_user_attr(
-            context.study_id, ADAPTATION, json.loads(how.model_dump_json())
+
+class _Run:
+    """One run of an adaptation.
+
+    Args:
+        how: What is done.
+    """
+
+    def __init__(self, how: Adaptation) -> None:
+        self.how = how
+        self._numbers: tuple[int, ...] | None = None
+        self._without: frozenset[int] = frozenset()
+        self._noted: Noted | None = None
+
+    def begin(self, context: Context) -> None:
+        """Choose the networks that go on, and note that they do."""
+        if self._numbers is None:
+            _check_ended(context)
+            _check_front(context)
+            result = read_result(context.storage, context.study_id)
+            self._numbers = chosen(result, self.how)
+            self._without = _to_be_done_again(result)
+        self._note(context, self.look(context))
+
+    def look(self, context: Context) -> Adapting:
+        """Return how far it is."""
+        return Adapting.of(
+            context.plan,
+            self.how,
+            read_result(context.storage, context.study_id),
+            numbers=self._numbers or (),
+            without=self._without,
         )
 
-    def propose(context: Context) -> Next:
-        steps = adapting(context, how).open_steps()
+    def propose(self, context: Context) -> Next:
+        """Add the next step that can be done now."""
+        found = self.look(context)
+        self._note(context, found)
+        steps = found.open_steps()
         step = first_to_add(steps)
         if step is not None:
             return Next("added", _add(context, step, step.work, "adapted"))
         return Next("wait" if steps else "ended")
 
-    def to_come(context: Context) -> int:
-        return sum(step.row is None for step in adapting(context, how).open_steps())
+    def to_come(self, context: Context) -> int:
+        """Return how many steps can be added now."""
+        return sum(step.row is None for step in self.look(context).open_steps())
 
-    def begin_tests(context: Context) -> None:
-        found = adapting(context, how)
+    def begin_tests(self, context: Context) -> None:
+        """Add the scoring of what is delivered on test images."""
+        found, added = self.look(context), set[str]()
         for step in found.delivered().values():
             job = found.test_of(step)
-            if job.key not in found.tests:
+            if job.key not in found.tests and job.key not in added:
                 _add(context, step, job, "test")
+                added.add(job.key)
+        self._note(context, self.look(context))
 
-    return (
-        Task("adapting the networks of the front", begin, propose, to_come),
-        Task("scoring adapted networks on test images", begin_tests),
-    )
+    def _note(self, context: Context, found: Adapting) -> None:
+        """Note where its evaluations are, if that has changed."""
+        noted = found.noted()
+        if noted != self._noted:
+            context.storage.set_study_user_attr(context.study_id, ADAPTATION, noted.to_attr())
+            self._noted = noted
 
 
-def adapting(context: Context, how: Adaptation) -> Adapting:
-    """Return how far the adaptation of a study is."""
-    return Adapting.of(context.plan, how, read_result(context.storage, context.study_id))
+def _to_be_done_again(result: StudyResult) -> frozenset[int]:
+    """Return the steps that failed, and prunings whose weights are not kept any more."""
+    keep = Keep.at(result.study.spec.cluster.cache)
+    again = set()
+    for row in result.evaluations:
+        if row.role == "adapted" and row.score and is_prune_job(row.job):
+            weights = PrunedNetwork.from_json(row.score).weights
+            if keep.get("parents", weights) is None:
+                again.add(row.id)
+        elif row.role in ("adapted", "test") and row.fail_reason:
+            again.add(row.id)
+    return frozenset(again)
 
 
 def _add(context: Context, step: Step, work: Job | PruneJob, role: db.Role) -> int | None:
     """Add the evaluation of a step; return what is to be run for it, if it has no score yet."""
     priced = context.price(step.candidate)
-    known = db.find_score(context.storage, work.key)
+    # What pruning left behind may be gone from the cache: it is done again then.
+    pruning = isinstance(work, PruneJob)
+    known = None if pruning else db.find_score(context.storage, work.key)
     new = db.NewEvaluation(
         role=role,
         label=step.label,

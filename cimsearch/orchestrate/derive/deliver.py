@@ -121,11 +121,11 @@ def _named(result: StudyResult, label: str) -> _Found:
     Raises:
         StudyError: There is none that was scored.
     """
-    scored = {
-        row.label: row
-        for row in result.evaluations
-        if row.role in ("baseline", "adapted") and row.score and not is_prune_job(row.job)
-    }
+    rows = {row.id: row for row in result.evaluations}
+    adapted = result.adaptation.steps if result.adaptation else {}
+    named = {row.label: row for row in result.evaluations if row.role == "baseline"}
+    named |= {name: rows[number] for name, number in adapted.items()}
+    scored = {n: row for n, row in named.items() if row.score and not is_prune_job(row.job)}
     if label not in scored:
         others = "; ".join(scored)
         raise StudyError(
@@ -139,9 +139,7 @@ def _subject(result: StudyResult, row: db.StudyRow, found: _Found, data: str | N
     """Return what is to be delivered of a network."""
     from cimsearch.export.subject import Subject
 
-    named = (e for e in result.evaluations if e.role == "test" and e.label == found.label)
-    tests = (e for e in named if e.score and e.candidate == found.own.candidate)
-    evaluation = next(tests, found.own)
+    evaluation = _test_of(result, found) or found.own
     statistic = result.study.spec.accuracy_statistic
     candidate = Candidate.from_json(evaluation.candidate)
     return Subject(
@@ -167,6 +165,16 @@ def _score(evaluation: db.EvaluationRow) -> Score:
 def _plain(text: str) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(text)
     return plain
+
+
+def _test_of(result: StudyResult, found: _Found) -> db.EvaluationRow | None:
+    """Return the scoring of a network on test images, if it was scored on them."""
+    tests = [row for row in result.evaluations if row.role == "test" and row.score]
+    if found.own.role == "adapted":
+        number = result.adaptation.tests.get(found.label) if result.adaptation else None
+        return next((row for row in tests if row.id == number), None)
+    same = (found.label, found.own.candidate)
+    return next((row for row in tests if (row.label, row.candidate) == same), None)
 
 
 def _replicate(evaluation: db.EvaluationRow) -> int:

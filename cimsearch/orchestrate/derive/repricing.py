@@ -13,7 +13,7 @@ from cimsearch.orchestrate.derive.fronts import fronts_of, last_front
 from cimsearch.orchestrate.read.stale import differences
 from cimsearch.orchestrate.run.evaluations import layer_rows
 from cimsearch.orchestrate.run.plan import Plan
-from cimsearch.orchestrate.run.state import DERIVED
+from cimsearch.orchestrate.run.state import ADAPTATION, DERIVED
 from cimsearch.search.pricing import Priced, energy_measured_pj, price
 from cimsearch.search.samplers import distributions, genes_of
 from cimsearch.space import Candidate, space_of
@@ -116,7 +116,7 @@ class Repricing:
             "at": now,
         }
         attrs = {
-            **self.row.user_attrs,
+            **{name: v for name, v in self.row.user_attrs.items() if name != ADAPTATION},
             "identity": self.new.hash,
             "reference": list(self.reference),
             "version": cimsearch.__version__,

@@ -15,8 +15,10 @@ from cimsearch.evaluate import Job, Score
 from cimsearch.evaluate.joint import members_of
 from cimsearch.evaluate.pruning import PrunedNetwork, PruneJob
 from cimsearch.orchestrate.read.baseline_results import BaselineResult
+from cimsearch.orchestrate.read.noted import Noted
 from cimsearch.orchestrate.read.results import StudyResult, TrialResult
 from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP, Plan
+from cimsearch.search.pricing import price
 from cimsearch.space import Candidate
 from cimsearch.spec.adaptation import Adaptation, Pruning
 from cimsearch.spec.study import AccuracyStatistic
@@ -123,6 +125,7 @@ class Adapting:
         rows: Evaluations of the adaptation, by key; by label where it is only read, as keys are
             those of the version that ran it.
         tests: Those on test images, likewise.
+        numbers: The trials that go on.
         by_label: Whether it is only read.
     """
 
@@ -131,22 +134,43 @@ class Adapting:
     result: StudyResult
     rows: Mapping[str, db.EvaluationRow]
     tests: Mapping[str, db.EvaluationRow]
+    numbers: tuple[int, ...]
     by_label: bool = False
 
     @classmethod
     def of(
-        cls, plan: Plan, how: Adaptation, result: StudyResult, *, by_label: bool = False
+        cls,
+        plan: Plan,
+        how: Adaptation,
+        result: StudyResult,
+        *,
+        numbers: tuple[int, ...],
+        without: frozenset[int] = frozenset(),
     ) -> "Adapting":
-        """Return the adaptation of what a search of one workload found."""
-        of_role = {
-            role: {
-                row.label if by_label else row.key: row
-                for row in result.evaluations
-                if row.role == role
-            }
-            for role in ("adapted", "test")
-        }
-        return cls(plan, how, result, of_role["adapted"], of_role["test"], by_label)
+        """Return the adaptation of what a search of one workload found, as it is run.
+
+        Args:
+            plan: The study with its data.
+            how: What is done.
+            result: What the search found.
+            numbers: The trials that go on.
+            without: Evaluations that do not count: they are done again.
+        """
+        rows = [row for row in result.evaluations if row.id not in without]
+        adapted = {row.key: row for row in rows if row.role == "adapted"}
+        tests = {row.key: row for row in rows if row.role == "test"}
+        return cls(plan, how, result, adapted, tests, numbers)
+
+    def noted(self) -> Noted:
+        """Return what the study's row says of it, for those who read it."""
+        done = [step for c in (*self.baselines, *self.chains) for step in c.steps if step.row]
+        tests = {s.label: self.tests.get(self.test_of(s).key) for s in self.delivered().values()}
+        return Noted(
+            self.how,
+            self.numbers,
+            {step.label: step.row.id for step in done if step.row},
+            {label: row.id for label, row in tests.items() if row is not None},
+        )
 
     @property
     def statistic(self) -> AccuracyStatistic:
@@ -166,8 +190,11 @@ class Adapting:
 
     @cached_property
     def least_accuracy(self) -> float | None:
-        """What a network must not fall below (0..1); None until all baselines are trained."""
-        if any(chain.is_waiting for chain in self.baselines):
+        """What a network must not fall below (0..1); None until all baselines are trained.
+
+        It stays so if one fails: what is accurate enough is then not known.
+        """
+        if not all(chain.trained for chain in self.baselines):
             return None
         accuracies = [
             accuracy_of(step, self.statistic) for c in self.baselines for step in c.trained
@@ -177,7 +204,7 @@ class Adapting:
     @cached_property
     def chains(self) -> tuple[Chain, ...]:
         """The chosen networks of the front, with what was done with each."""
-        return tuple(self._chain(trial) for trial in chosen(self.result, self.how))
+        return tuple(self._chain(self.result.trials[number]) for number in self.numbers)
 
     def open_steps(self) -> list[Step]:
         """Return the steps that are to be done next, baselines first; those at work among them."""
@@ -193,7 +220,9 @@ class Adapting:
     def test_of(self, step: Step) -> Job:
         """Return the job that scores the very network of a step on test images, on new chips."""
         job = step.work.job if isinstance(step.work, PruneJob) else step.work
-        return replace(job, split="test", first_chip=TEST_FIRST_CHIP)
+        scored = self.how.test.model_dump() if self.how.test else {}
+        rung = job.rung.model_copy(update=scored)
+        return replace(job, rung=rung, split="test", first_chip=TEST_FIRST_CHIP)
 
     def test_score(self, step: Step) -> Score | None:
         """Return what the network of a step scored on test images, if it was scored on them."""
@@ -222,7 +251,9 @@ class Adapting:
                 return Chain(name, tuple(steps), _end_of(steps[-1]))
             if not any(step.removed for step in pruned.history):
                 return Chain(name, tuple(steps), "nothing can be pruned any more")
-            candidate = pruned.candidate
+            candidate = replace(pruned.candidate, settings=trial.candidate.settings)
+            if not price(self.plan.study, candidate).feasible:
+                return Chain(name, tuple(steps), "misses a constraint of the study")
             job = self._job(candidate, pruned.weights)
             steps.append(self._step(f"{label}: trained", "trained", number, candidate, job))
         end = self._end_after(steps[-1])
@@ -242,6 +273,9 @@ class Adapting:
         None: something follows.
         """
         least = self.least_accuracy
+        compared = self.baselines and not any(_end_of(c.steps[0]) for c in self.baselines)
+        if step.done and not compared:
+            return "no baseline to compare with: what is accurate enough is not known"
         if not step.done or least is None:
             return _end_of(step)
         too_low = accuracy_of(step, self.statistic) < least
@@ -265,8 +299,8 @@ def _end_of(step: Step) -> str:
     return f"failed: {reason}" if reason else ""
 
 
-def chosen(result: StudyResult, how: Adaptation) -> tuple[TrialResult, ...]:
-    """Return the networks of the front that go on.
+def chosen(result: StudyResult, how: Adaptation) -> tuple[int, ...]:
+    """Return the numbers of the trials of the front that go on.
 
     The cheapest of those that lose little enough against the most accurate baseline, then the
     most accurate of the others.
@@ -276,15 +310,24 @@ def chosen(result: StudyResult, how: Adaptation) -> tuple[TrialResult, ...]:
     good = [trial for trial in result.front if trial.objectives["accuracy"] >= least]
     others = [trial for trial in result.front if trial.objectives["accuracy"] < least]
     others.sort(key=lambda trial: -trial.objectives["accuracy"])
-    return tuple([*good, *others][: how.networks])
+    return tuple(trial.number for trial in [*good, *others][: how.networks])
 
 
 def read_adaptation(result: StudyResult) -> Adapting | None:
     """Return how far the adaptation of a study is; None if nobody has begun it."""
-    if result.adaptation is None:
+    noted = result.adaptation
+    if noted is None:
         return None
-    plan = Plan.of(result.study, result.sources, result.budget)
-    return Adapting.of(plan, result.adaptation, result, by_label=True)
+    rows = {row.id: row for row in result.evaluations}
+    return Adapting(
+        Plan.of(result.study, result.sources, result.budget),
+        noted.how,
+        result,
+        {label: rows[number] for label, number in noted.steps.items()},
+        {label: rows[number] for label, number in noted.tests.items()},
+        noted.numbers,
+        by_label=True,
+    )
 
 
 def first_to_add(steps: Sequence[Step]) -> Step | None:

@@ -26,7 +26,7 @@ def adaptation_view(result: StudyResult) -> AdaptationView | None:
     networks = [_network(found, chain, baseline=True) for chain in found.baselines]
     networks += [_network(found, chain, baseline=False) for chain in found.chains]
     return AdaptationView(
-        networks=tuple(network for network in networks if network.steps),
+        networks=tuple(network for network in networks if network.steps or network.ended_by),
         level=rung.score_level,
         chips=rung.chips,
         epochs=rung.epochs,

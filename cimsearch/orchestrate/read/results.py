@@ -13,6 +13,7 @@ from cimsearch.orchestrate.read.baseline_results import (
     baseline_results,
     missing_baselines,
 )
+from cimsearch.orchestrate.read.noted import Noted
 from cimsearch.orchestrate.run.sources import Sources, stored_sources
 from cimsearch.orchestrate.run.stalling import ENDED, EndedBy
 from cimsearch.orchestrate.run.state import (
@@ -26,7 +27,6 @@ from cimsearch.orchestrate.run.state import (
 from cimsearch.search.samplers import genes_of
 from cimsearch.space import Candidate, space_of
 from cimsearch.spec import Study
-from cimsearch.spec.adaptation import Adaptation
 from cimsearch.spec.settings import setting_of
 from cimsearch.store import CimStorage
 from cimsearch.store import records as db
@@ -98,7 +98,7 @@ class StudyResult:
         started: What it began with, if it began with anything: ``study``, ``baselines`` and how
             many candidates had each of the ``fates`` of ``orchestrate.starting``.
         sources: Its data, as it was last found.
-        adaptation: How its networks are adapted; None if nobody has begun that.
+        adaptation: How its networks are adapted, and where; None if nobody has begun that.
     """
 
     study: Study
@@ -115,7 +115,7 @@ class StudyResult:
     repriced: bool
     started: Mapping[str, Any] | None
     sources: Sources
-    adaptation: Adaptation | None
+    adaptation: Noted | None
 
     @property
     def name(self) -> str:
@@ -191,13 +191,8 @@ def read_result(storage: CimStorage, study_id: int) -> StudyResult:
         repriced=DERIVED in row.user_attrs,
         started=row.user_attrs.get(STARTED),
         sources=stored_sources(row.user_attrs),
-        adaptation=_adaptation(row.user_attrs),
+        adaptation=Noted.from_attr(noted) if (noted := row.user_attrs.get(ADAPTATION)) else None,
     )
-
-
-def _adaptation(attrs: Mapping[str, Any]) -> Adaptation | None:
-    stored = attrs.get(ADAPTATION)
-    return None if stored is None else Adaptation.model_validate_json(json.dumps(stored))
 
 
 class _Reader:

@@ -91,15 +91,14 @@ class _Loop:
         self.shown: Progress | None = None
 
     def recover(self) -> None:
-        """Queue what has not ended; what a dead orchestrator had running is lost."""
+        """Note what a dead orchestrator had running as lost; its task queues it again."""
         while True:
             try:
-                rows = db.recover(self.context.storage, self.context.study_id)
+                db.recover(self.context.storage, self.context.study_id)
             except StorageUnreachableError as error:
                 self._wait_for_database(error)
                 self._check_stop()
             else:
-                self.waiting.add(row.id for row in rows)
                 return
 
     def work(self, task: Task) -> None:
@@ -123,11 +122,11 @@ class _Loop:
     def _add_evaluations(self) -> None:
         """Queue the evaluations of this task that the database has and nobody is at."""
         self.task.begin(self.context)
-        unfinished = db.unfinished(self.context.storage, self.context.study_id)
-        skipped = {attempt.evaluation_id for attempt in self.running}
-        if self.ended_by == "time":
-            skipped |= {row.id for row in unfinished if row.role != "test"}
-        self.waiting.add(row.id for row in unfinished if row.id not in skipped)
+        rows = db.unfinished(self.context.storage, self.context.study_id)
+        running = {attempt.evaluation_id for attempt in self.running}
+        self.waiting.add(
+            row.id for row in rows if row.role in self.task.roles and row.id not in running
+        )
 
     def _step(self) -> bool:
         """Dispatch, wait for events, record them; return whether the phase has ended."""
@@ -197,7 +196,7 @@ class _Loop:
                 self.waiting.add([following.evaluation_id])
             if following.kind != "added":
                 self.more = following.kind == "wait"
-                self.ended_by = following.ended_by
+                self.ended_by = following.ended_by or self.ended_by
                 return
 
     def _dispatch(self, evaluation_id: int) -> None:

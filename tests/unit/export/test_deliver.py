@@ -20,8 +20,11 @@ from cimsearch.export.write import write_export
 from cimsearch.orchestrate.derive.deliver import deliver
 from cimsearch.orchestrate.derive.reprice import reprice
 from cimsearch.orchestrate.launch import launch
+from cimsearch.orchestrate.read.noted import Noted
+from cimsearch.orchestrate.run.state import ADAPTATION
 from cimsearch.space import Candidate
 from cimsearch.spec import Study, load_study
+from cimsearch.spec.adaptation import Adaptation
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.training.data import normalise
@@ -242,8 +245,11 @@ def test_an_adapted_network_scored_on_test_images_has_the_same_weights(
     launch(tiny_study, storage=url, executor=steady())
     storage = open_storage(url)
     (study,) = db.list_studies(storage)
-    db.add_evaluation(storage, study.id, evaluated(own, "adapted"))
-    db.add_evaluation(storage, study.id, evaluated(tested, "test"))
+    label = "trial 1: trained"
+    steps = {label: db.add_evaluation(storage, study.id, evaluated(own, "adapted"))}
+    tests = {label: db.add_evaluation(storage, study.id, evaluated(tested, "test"))}
+    noted = Noted(Adaptation(training=own.rung), (1,), steps, tests)
+    storage.set_study_user_attr(study.id, ADAPTATION, noted.to_attr())
     storage.close()
     written = deliver("tiny", "trial 1: trained", tmp_path / "out", storage=url)
     assert written.scores.study.split == "test"

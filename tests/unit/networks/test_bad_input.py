@@ -49,8 +49,11 @@ class TestBits:
     @pytest.mark.parametrize("bits", [0, 33])
     def test_genes(self, write: Write, gene: str, bits: int) -> None:
         text = TINY_STUDY.replace("adc_bits: [3, 4, 5]", f"{gene}: [4, {bits}]")
-        least = 2 if gene == "weight_bits" else 1
-        match = rf"tiny.yaml:\d+:\d+: genes\.{gene}\.1: found {bits}; allowed is {least} to 16"
+        of_gene = rf"genes\.{gene}\.1: found {bits}; allowed is 1 to 16"
+        if gene == "weight_bits":
+            # 0 removes a block, where one has a shortcut.
+            of_gene = rf"genes\.{gene}(\.1)?: found {bits}.*; allowed is (0 or )?2 to 16"
+        match = rf"tiny.yaml:\d+:\d+: {of_gene}"
         with tells(SpecError, match):
             load_study(str(write("tiny.yaml", text)))
 

@@ -1,5 +1,6 @@
 """Adapting what a search found: baselines, chains of networks, their ends, and test images."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,12 @@ from cimsearch.evaluate.pruning import is_prune_job
 from cimsearch.evaluate.report import OnReport
 from cimsearch.orchestrate.adapt.adapt import adapt
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.read.adaptation import Adapting, accuracy_of
+from cimsearch.orchestrate.read.adaptation import Adapting, accuracy_of, read_adaptation
 from cimsearch.orchestrate.read.results import read_result
 from cimsearch.orchestrate.read.view import study_view
 from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP
 from cimsearch.spec import Study, load_study
-from cimsearch.spec.adaptation import Adaptation, Pruning
+from cimsearch.spec.adaptation import Adaptation, FinalScoring, Pruning
 from cimsearch.spec.study import Rung
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
@@ -32,6 +33,7 @@ HOW = Adaptation(
     training=Rung(epochs=1, train_level="L0", score_level="L1", chips=2, images=100),
     pruning=Pruning(cost_frac=0.9, tune_epochs=0.2, images=128),
     rounds=2,
+    test=FinalScoring(chips=3),
 )
 
 
@@ -91,7 +93,7 @@ def test_what_is_delivered_is_scored_on_test_images_with_new_chips(found: Adapti
     for step in delivered.values():
         score = found.test_score(step)
         assert score is not None
-        assert score.split == "test"
+        assert (score.split, score.images, len(score.accuracy_per_chip)) == ("test", 359, 3)
         assert found.test_of(step).first_chip == TEST_FIRST_CHIP
     for chain in found.chains:
         least = found.least_accuracy or 1.0
@@ -164,12 +166,76 @@ def without_pruning(payload: bytes, on_report: OnReport) -> bytes:
     return run_job(payload, on_report)
 
 
-def test_a_step_that_fails_ends_its_chain_alone(folder: Path, tmp_path: Path) -> None:
-    executor = InlineExecutor(without_pruning)
-    found = adapt(study_in(folder), storage=storage_in(tmp_path), executor=executor)
-    for chain in found.chains:
+def test_a_step_that_fails_ends_its_chain_alone_and_is_tried_again(
+    found: Adapting, folder: Path, tmp_path: Path
+) -> None:
+    study, storage = study_in(folder), storage_in(tmp_path)
+    failed = adapt(study, storage=storage, executor=InlineExecutor(without_pruning))
+    for chain in failed.chains:
         assert chain.ended_by.startswith("failed: UsageError: no memory left")
-        assert found.delivered()[chain.name] == chain.steps[0]
+        assert failed.delivered()[chain.name] == chain.steps[0]
+    assert plain(adapt(study, storage=storage, executor=InlineExecutor())) == plain(found)
+
+
+def test_weights_that_are_gone_are_made_again(
+    found: Adapting, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, storage = study_in(folder), storage_in(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(study, storage=storage, executor=Counting(13))
+    with closing(open_storage(storage)) as database:
+        (row,) = db.list_studies(database)
+        rows = db.evaluations(database, row.id, role="adapted")
+    assert any(is_prune_job(row.job) and row.state == "done" for row in rows)
+    monkeypatch.setenv("CIMSEARCH_CACHE", str(tmp_path / "empty"))
+    assert plain(adapt(study, storage=storage, executor=InlineExecutor())) == plain(found)
+
+
+class WithoutBaselines(InlineExecutor):
+    """An executor on which the adaptation's training of uniform 8 bit fails."""
+
+    def __init__(self) -> None:
+        super().__init__(self.run_but_for_it)
+
+    @staticmethod
+    def run_but_for_it(payload: bytes, on_report: OnReport) -> bytes:
+        job = json.loads(payload)
+        bits = {node["w_bits"] for node in job.get("blueprint", {}).get("nodes", ())}
+        if job.get("rung", {}).get("score_level") == "L2" and bits <= {0, 8}:
+            raise UsageError("no memory left")
+        return run_job(payload, on_report)
+
+
+def test_without_a_baseline_nothing_is_accurate_enough(folder: Path, tmp_path: Path) -> None:
+    rung = HOW.training.model_copy(update={"score_level": "L2", "images": 20, "chips": 1})
+    how = HOW.model_copy(update={"training": rung, "networks": 1, "test": None})
+    storage = storage_in(tmp_path)
+    found = adapt(study_in(folder, how), storage=storage, executor=WithoutBaselines())
+    assert found.least_accuracy is None
+    (chain,) = found.chains
+    assert chain.ended_by.startswith("no baseline to compare with")
+    assert len(chain.steps) == 1
+    with closing(open_storage(storage)) as database:
+        (row,) = db.list_studies(database)
+        view = study_view(read_result(database, row.id)).adaptation
+    assert view is not None
+    first = view.networks[0]
+    assert first.ended_by.startswith("failed: UsageError: no memory left")
+
+
+def test_a_study_adapted_twice_is_read_as_it_was_last(folder: Path, tmp_path: Path) -> None:
+    storage, short = storage_in(tmp_path), HOW.model_copy(update={"networks": 1, "rounds": 1})
+    other = short.pruning.model_copy(update={"cost_frac": 0.8}) if short.pruning else None
+    studies = [study_in(folder, short.model_copy(update={"pruning": p}))
+               for p in (short.pruning, other, short.pruning)]  # fmt: skip
+    for study in studies:
+        made = adapt(study, storage=storage, executor=InlineExecutor())
+        with closing(open_storage(storage)) as database:
+            (row,) = db.list_studies(database)
+            read = read_adaptation(read_result(database, row.id))
+        assert read is not None
+        assert plain(read) == plain(made)
+        assert read.how == made.how
 
 
 def test_the_search_is_the_same_study_with_and_without(folder: Path, tmp_path: Path) -> None:

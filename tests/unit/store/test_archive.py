@@ -161,6 +161,7 @@ def test_places_are_left_out_of_specs_and_jobs() -> None:
     left = {"data_path": None, "cache": None, "data": {"path": None, "kind": "npz"}, "n": 1}
     assert job_without_places(job) == left
     assert job_without_places({"n": 1}) == {"n": 1}
+    assert job_without_places({"job": job, "n": 1}) == {"job": left, "n": 1}
 
 
 @pytest.mark.parametrize(
