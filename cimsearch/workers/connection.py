@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from distributed import Client, Future
 
-from cimsearch.evaluate.version import code_hash
+from cimsearch.evaluate.version import sources_hash
 from cimsearch.workers.executor import Demands, Event
 from cimsearch.workers.gone import reached
 from cimsearch.workers.limits import stop_worker
@@ -97,7 +97,7 @@ class Connection:
             token,
             payload,
             home=slot.home,
-            code=code_hash(),
+            code=sources_hash(),
             topic=self._topic,
             run=run,
             demands=self._demands,

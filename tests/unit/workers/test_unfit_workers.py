@@ -26,7 +26,7 @@ def joined(cluster: Lent, demands: Demands | None = None) -> Executor:
 def test_a_worker_with_other_sources_is_given_no_job(
     cluster: Lent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "code_hash", lambda: "of another version")
+    monkeypatch.setattr(connection, "sources_hash", lambda: "of another version")
     executor = joined(cluster)
     try:
         wait_for_slots(executor)
