@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 
 import dask
 import psutil
@@ -47,9 +47,12 @@ def start_forkserver(path: Sequence[str]) -> psutil.Process:
     os.environ["PYTHONSAFEPATH"] = "1"
     # After the first call, in which dask names modules of its own.
     get_mp_context().set_forkserver_preload(list(_IMPORTED_ONCE))
+    # It starts one beside it unless that is there: the child that comes then is the one.
+    resource_tracker.ensure_running()
+    before = set(psutil.Process().children())
     forkserver.ensure_running()
-    children = psutil.Process().children()
-    return next(c for c in children if "multiprocessing.forkserver" in " ".join(c.cmdline()))
+    (forks,) = set(psutil.Process().children()) - before
+    return forks
 
 
 def quiet() -> None:
