@@ -10,7 +10,7 @@ import pytest
 from cimsearch.api import estimate
 from cimsearch.cli.adapt import facts, show
 from cimsearch.errors import StudyError, UsageError
-from cimsearch.evaluate.pruning import is_prune_job
+from cimsearch.evaluate.pruning import PruneJob, is_prune_job
 from cimsearch.evaluate.report import OnReport
 from cimsearch.orchestrate.adapt.adapt import adapt
 from cimsearch.orchestrate.launch import launch
@@ -20,12 +20,14 @@ from cimsearch.orchestrate.read.view import study_view
 from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP
 from cimsearch.spec import Study, load_study
 from cimsearch.spec.adaptation import Adaptation, FinalScoring, Pruning
+from cimsearch.spec.settings import with_settings
 from cimsearch.spec.study import Rung
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import InlineExecutor
 from cimsearch.workers.shim import run_job
 from tests.studies import TINY_STUDY
+from tests.unit.orchestrate.test_macro_search import OPENED
 
 HOW = Adaptation(
     networks=2,
@@ -285,3 +287,23 @@ def test_the_report_and_the_verb_tell_what_was_done(
     printed = capsys.readouterr().out
     assert f"accurate enough is {100 * (found.least_accuracy or 0):.1f} %" in printed
     assert all(f"{step.label} *" in printed for step in found.delivered().values() if step.round)
+
+
+def test_a_pruned_network_stays_on_its_machine(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(OPENED, encoding="utf-8")
+    opened = load_study(str(tmp_path / "tiny.yaml"))
+    how = HOW.model_copy(update={"networks": 1, "rounds": 1, "max_accuracy_drop": 1.0})
+    study = replace(opened, spec=opened.spec.model_copy(update={"adapt": how}))
+    found = adapt(study, storage=storage_in(tmp_path), executor=InlineExecutor())
+    (chain,) = found.chains
+    settings = chain.steps[0].candidate.settings
+    assert len(settings) == 3
+    assert [step.kind for step in chain.steps] == ["trained", "pruned", "trained"]
+    machine = with_settings(study.hardware, settings)
+    for step in chain.steps:
+        job = step.work.job if isinstance(step.work, PruneJob) else step.work
+        assert step.candidate.settings == settings
+        assert job.hardware.macro == machine.macro
+        assert step.cost["energy_pj"] == pytest.approx(
+            estimate(step.candidate.blueprint, machine).energy_pj
+        )
