@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from array_api_compat import is_numpy_array
 from numpy.typing import NDArray
 
 from cimsearch.cost.demand import Label
@@ -19,6 +18,7 @@ from cimsearch.cost.namespace import (
     Array,
     at_least,
     at_most,
+    is_numpy,
     namespace_of,
     summed,
     values_of,
@@ -198,7 +198,7 @@ def _place(axis: Axis, asked: Array) -> tuple[NDArray[np.intp], Array]:
 
 def _like(values: NDArray[np.float64], array: Array) -> Array:
     """Return ``values`` in the namespace of ``array``."""
-    if is_numpy_array(array):
+    if is_numpy(array):
         return values
     converted: Array = namespace_of(array).asarray(values, dtype=array.dtype, device=array.device)
     return converted

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -99,15 +100,20 @@ def _raw(
 def _digits() -> tuple[Pixels, Labels]:
     """Return the digits with their grey levels 0..16 spread over 0..255.
 
+    The file is read without scikit-learn, whose import takes each worker as long as a trial.
+
     Raises:
         DataError: scikit-learn is missing or ships other digits than those known here.
     """
     require("sklearn", "the digits data")
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    x = np.rint(digits.images[:, None] * (255 / 16)).astype(np.uint8)
-    y = digits.target.astype(np.int64)
+    spec = find_spec("sklearn")
+    file = Path((spec and spec.origin) or "").parent / "datasets" / "data" / "digits.csv.gz"
+    try:
+        rows = np.loadtxt(file, delimiter=",")
+    except (OSError, ValueError) as error:
+        raise DataError(f"scikit-learn's digits cannot be read: {error}") from error
+    x = np.rint(rows[:, :-1].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    y = rows[:, -1].astype(np.int64)
     found = hashlib.sha256(x.tobytes() + y.astype("<i8").tobytes()).hexdigest()
     if found != DIGITS_SHA256:
         raise DataError(f"scikit-learn's digits have SHA-256 {found}; wanted is {DIGITS_SHA256}")

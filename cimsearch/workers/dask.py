@@ -26,6 +26,8 @@ from cimsearch.workers.supply import Lent, Local, StartedCluster
 
 _LOG = logging.getLogger(__name__)
 
+_EVALUATIONS_NEED = ("cimsearch.workers.preloaded",)
+
 _FRESH_S = 0.2
 _LOOK_S = 0.5
 _GRACE_S = 1.0
@@ -77,7 +79,7 @@ class DaskExecutor:
             address = cluster.scheduler_address
         demands = demands or Demands()
         self._supply = (
-            Local(workers, demands, self._heard)
+            Local(workers, demands, self._heard, _EVALUATIONS_NEED if run is run_job else ())
             if address is None
             else Lent(address, demands, self._heard, cluster)
         )

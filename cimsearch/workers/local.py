@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, cast
 
@@ -35,14 +35,19 @@ class Warden:
     Args:
         workers: How many worker processes.
         resources: What each declares.
+        imports: Modules that they need.
 
     Raises:
         WorkerError: They cannot be started.
     """
 
-    def __init__(self, workers: int, resources: Mapping[str, float]) -> None:
+    def __init__(
+        self, workers: int, resources: Mapping[str, float], imports: Sequence[str]
+    ) -> None:
         self._directory = tempfile.mkdtemp(prefix="cimsearch-workers-")
-        order = Order(os.getpid(), workers, dict(resources), self._directory, tuple(sys.path))
+        order = Order(
+            os.getpid(), workers, dict(resources), self._directory, tuple(sys.path), tuple(imports)
+        )
         self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
             [sys.executable, "-W", _EXPECTED, "-c", _PROGRAM],
             stdin=subprocess.PIPE,

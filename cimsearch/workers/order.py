@@ -15,6 +15,7 @@ class Order:
         resources: What each declares, by name.
         directory: Where they keep files of their own; removed at the end.
         path: Where modules are found.
+        imports: Modules that they need, imported once by the process that they are forked from.
     """
 
     parent: int
@@ -22,6 +23,7 @@ class Order:
     resources: Mapping[str, float]
     directory: str
     path: tuple[str, ...]
+    imports: tuple[str, ...]
 
     def to_json(self) -> str:
         """Return the order as one line of JSON."""
@@ -31,4 +33,4 @@ class Order:
     def from_json(cls, text: str) -> "Order":
         """Return the order that ``to_json`` described."""
         raw = json.loads(text)
-        return cls(**raw | {"path": tuple(raw["path"])})
+        return cls(**raw | {name: tuple(raw[name]) for name in ("path", "imports")})

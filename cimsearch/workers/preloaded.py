@@ -1,4 +1,4 @@
-"""What workers need, imported once by the process that they are forked from.
+"""What evaluations need, imported once by the process that workers are forked from.
 
 Where a library is missing or broken, each worker finds so with its first job, and says so.
 """
@@ -6,4 +6,4 @@ Where a library is missing or broken, each worker finds so with its first job, a
 from contextlib import suppress
 
 with suppress(ImportError, OSError, RuntimeError):
-    import cimsearch.evaluate.run  # noqa: F401
+    import cimsearch.evaluate.imports  # noqa: F401

@@ -20,7 +20,7 @@ _SETTINGS = {
     "distributed.admin.low-level-log-length": 100,
 }
 
-_IMPORTED_ONCE = ("cimsearch.workers.mortal_parent", "distributed", "cimsearch.workers.preloaded")
+_IMPORTED_ONCE = ("cimsearch.workers.mortal_parent", "distributed")
 
 _NOISY = ("distributed", "tornado")
 
@@ -30,7 +30,7 @@ def set_up_dask() -> None:
     dask.config.set(_SETTINGS)
 
 
-def start_forkserver(path: Sequence[str]) -> psutil.Process:
+def start_forkserver(path: Sequence[str], imports: Sequence[str]) -> psutil.Process:
     """Start the process that workers are forked from, and return it.
 
     It has imported what they need, and does nothing else: it has no other threads. Importing takes
@@ -39,6 +39,7 @@ def start_forkserver(path: Sequence[str]) -> psutil.Process:
 
     Args:
         path: Where modules are found.
+        imports: Modules that workers need, besides dask.
     """
     from distributed.utils import get_mp_context
 
@@ -46,7 +47,7 @@ def start_forkserver(path: Sequence[str]) -> psutil.Process:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     os.environ["PYTHONSAFEPATH"] = "1"
     # After the first call, in which dask names modules of its own.
-    get_mp_context().set_forkserver_preload(list(_IMPORTED_ONCE))
+    get_mp_context().set_forkserver_preload([*_IMPORTED_ONCE, *imports])
     # It starts one beside it unless that is there: the child that comes then is the one.
     resource_tracker.ensure_running()
     before = set(psutil.Process().children())

@@ -1,5 +1,6 @@
 """Where a dask scheduler and its workers come from: our own on this machine, or others'."""
 
+from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -36,14 +37,22 @@ class Local:
         workers: How many.
         demands: What each job takes; they declare its resources.
         heard: Where what is heard is put.
+        imports: Modules that every job needs, which they import once for all.
     """
 
     jobs_end_with_it = True
     restarts = True
     """A job could end every scheduler that is started for it, so what one takes along is lost."""
 
-    def __init__(self, workers: int, demands: Demands, heard: SimpleQueue[Heard]) -> None:
+    def __init__(
+        self,
+        workers: int,
+        demands: Demands,
+        heard: SimpleQueue[Heard],
+        imports: Sequence[str],
+    ) -> None:
         self._workers = workers
+        self._imports = imports
         self._demands = demands
         self._heard = heard
         self._deaths = 0
@@ -55,7 +64,7 @@ class Local:
         Raises:
             WorkerError: They cannot be started.
         """
-        self._warden = Warden(self._workers, self._demands.resources)
+        self._warden = Warden(self._workers, self._demands.resources, self._imports)
         try:
             return Connection(self._warden.address, self._demands, self._heard)
         except WorkerError:

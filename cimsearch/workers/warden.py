@@ -33,7 +33,7 @@ def main(text: str) -> None:
     threading.Thread(target=_end_all, args=(end, order.directory), daemon=True).start()
     set_up_dask()
     quiet()
-    forks = start_forkserver(order.path)
+    forks = start_forkserver(order.path, order.imports)
     threading.Thread(target=_end_with, args=(forks, end), daemon=True).start()
     asyncio.run(_serve(order, answer))
     end.set()

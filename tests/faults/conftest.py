@@ -2,15 +2,10 @@
 
 import pytest
 
-from tests.faults.studies import TRIALS, Disturbed, Table
+from tests.faults.studies import STUDY, TRIALS, Table, left_alone
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    """Return the trial table of a run with one worker that nobody disturbs."""
-    study = Disturbed.at(tmp_path_factory.mktemp("undisturbed"))
-    study.run(workers=1)
-    rows = study.table()
-    assert len(rows) == TRIALS
-    study.check_sound(rows)
-    return rows
+    """Return the trial table of a run that nobody disturbs."""
+    return left_alone(tmp_path_factory.mktemp("undisturbed"), STUDY, trials=TRIALS)

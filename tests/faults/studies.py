@@ -6,24 +6,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from cimsearch.errors import StorageError
+from cimsearch.orchestrate.launch import launch
 from cimsearch.orchestrate.run.state import front_of, is_scored
+from cimsearch.spec import load_study
 from cimsearch.store import CimStorage, open_storage
 from cimsearch.store import records as db
+from cimsearch.workers import InlineExecutor
 from tests.commands import Background, cimsearch
 from tests.studies import TINY_STUDY
 
-TRIALS = 8
+TRIALS = 6
 STUDY = TINY_STUDY.replace("budget: {trials: 4}", f"budget: {{trials: {TRIALS}}}").replace(
     "parent_epochs: 2", "parent_epochs: 6"
 )
+# The last two proposals then go by what has been recorded.
+STUDY = STUDY.replace("population: 4", "population: 2")
 # A killed worker is no fault of a trial's: the kills of one test may all hit the same one.
 STUDY += "limits: {losses: 20, drain_s: 60}\n"
 
 _RUNG = "  - {epochs: 1, train_level: L0, score_level: L1, chips: 2, images: 100}\n"
 OF_TWO_RUNGS = STUDY.replace(_RUNG, _RUNG.replace("epochs: 1", "epochs: 0") + _RUNG)
-OF_TWO_RUNGS = OF_TWO_RUNGS.replace(f"{{trials: {TRIALS}}}", "{trials: 6}")
 OF_TWO_RUNGS += "halving: {cohort: 4, eta: 2}\n"
+
+FILE = "tiny.yaml"
 
 Table = list[tuple[object, ...]]
 
@@ -42,7 +50,7 @@ class Disturbed:
         cls, directory: Path, url: str = "", cluster: str = "", text: str = STUDY
     ) -> "Disturbed":
         """Write the study's file and return the study, by default in a SQLite file."""
-        (directory / "tiny.yaml").write_text(text, encoding="utf-8")
+        (directory / FILE).write_text(text, encoding="utf-8")
         file = f"sqlite:///{directory / 'study.db'}"
         wanted = ("--cluster", cluster) if cluster else ()
         cache = {"CIMSEARCH_CACHE": str(directory / "cache")}
@@ -62,7 +70,7 @@ class Disturbed:
 
     def _arguments(self, workers: int) -> tuple[str, ...]:
         where = self.cluster or ("--workers", str(workers))
-        return ("launch", "tiny.yaml", "--storage", self.url, *where)
+        return ("launch", FILE, "--storage", self.url, *where)
 
     @contextmanager
     def storage(self) -> Iterator[CimStorage]:
@@ -160,3 +168,17 @@ class Disturbed:
 
     def _ask(self, *arguments: str) -> str:
         return cimsearch(*arguments, "--storage", self.url, cwd=self.directory).stdout
+
+
+def left_alone(directory: Path, text: str, *, trials: int) -> Table:
+    """Return the trial table of a run in this process, one evaluation after the other."""
+    study = Disturbed.at(directory, text=text)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in study.environment.items():
+            patch.setenv(name, value)
+        loaded = load_study(str(directory / FILE))
+        launch(loaded, storage=study.url, executor=InlineExecutor())
+    rows = study.table()
+    assert len(rows) == trials
+    study.check_sound(rows)
+    return rows

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ from tests.faults.studies import Disturbed, Table
 
 pytestmark = pytest.mark.slow
 
-NANNY_KILLS, SCHEDULER_KILLS = 3, 2
+NANNY_KILLS = 3
 
 # As docs/howto-cluster.md says.
 _SCHEDULER = {
@@ -73,16 +74,14 @@ class Cluster:
         psutil.wait_procs(family, timeout=30)
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    started = Cluster(tmp_path, workers=2)
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def moments(request: pytest.FixtureRequest) -> random.Random:
-    return random.Random(request.node.name)
+@contextmanager
+def started(directory: Path, workers: int) -> Iterator[Cluster]:
+    """Give a cluster."""
+    cluster = Cluster(directory, workers)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
 
 
 def wait_for_work(running: Background, study: Disturbed, moments: random.Random) -> None:
@@ -90,46 +89,29 @@ def wait_for_work(running: Background, study: Disturbed, moments: random.Random)
     time.sleep(moments.uniform(0.0, 0.7))
 
 
-def test_a_lent_cluster_gives_the_same_study(
-    tmp_path: Path, cluster: Cluster, undisturbed: Table
+def test_a_study_outlives_nannies_and_the_scheduler(
+    tmp_path: Path, undisturbed: Table, request: pytest.FixtureRequest
 ) -> None:
-    study = Disturbed.at(tmp_path, cluster=cluster.address)
-    study.run()
-    study.check_sound(undisturbed)
-    assert all(nanny.is_running() for nanny in cluster.nannies), (
-        "lent workers are left as they are"
-    )
-
-
-def test_killed_nannies_cost_an_attempt_each(
-    tmp_path: Path, cluster: Cluster, undisturbed: Table, moments: random.Random
-) -> None:
-    study = Disturbed.at(tmp_path, cluster=cluster.address)
-    running = study.start()
-    for _ in range(NANNY_KILLS):
-        wait_for_work(running, study, moments)
-        victim = cluster.nannies.pop(moments.randrange(len(cluster.nannies)))
-        victim.kill()
-        cluster.nannies.append(cluster.add_worker())
-    assert running.finish() == 0, running.text()
-    study.check_sound(undisturbed)
-
-
-def test_a_study_goes_on_with_another_scheduler(
-    tmp_path: Path, undisturbed: Table, moments: random.Random
-) -> None:
-    study = Disturbed.at(tmp_path)
-    for n in range(SCHEDULER_KILLS):
-        cluster = Cluster(tmp_path, workers=2)
-        study.cluster = ("--cluster", cluster.address)
+    """Each nanny costs an attempt; after the scheduler the study goes on with another one."""
+    moments = random.Random(request.node.name)
+    with started(tmp_path, workers=2) as cluster:
+        study = Disturbed.at(tmp_path, cluster=cluster.address)
         running = study.start()
-        running.wait_until(study.has_ended(2 * n + 1, at_work=True))
+        for _ in range(NANNY_KILLS):
+            wait_for_work(running, study, moments)
+            victim = cluster.nannies.pop(moments.randrange(len(cluster.nannies)))
+            victim.kill()
+            cluster.nannies.append(cluster.add_worker())
+        running.wait_until(study.has_ended(study.ended() + 1, at_work=True))
         time.sleep(moments.uniform(0.0, 0.7))
         cluster.scheduler.kill()
         assert running.finish() == 6, running.text()
         assert "cimsearch resume" in running.text()
         assert "Traceback" not in running.text()
-        cluster.close()
-    study.cluster = ()
-    study.run()
-    study.check_sound(undisturbed)
+    with started(tmp_path, workers=2) as cluster:
+        study.cluster = ("--cluster", cluster.address)
+        study.run()
+        study.check_sound(undisturbed)
+        assert all(nanny.is_running() for nanny in cluster.nannies), (
+            "lent workers are left as they are"
+        )

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 
-from cimsearch.api import estimate, fidelity
+from cimsearch.api import estimate
 from cimsearch.cost import CostReport, LayerFidelity
 from cimsearch.seeds import stream
 from cimsearch.space import Candidate, StudySpace
@@ -112,7 +112,9 @@ def steps(field: Field, n: int) -> Iterator[Step]:
 
 def _end(field: Field, network: Candidate) -> End:
     machine = with_settings(field.hardware, network.settings)
-    return End(network, machine, estimate(network, field.hardware), fidelity(network, machine))
+    cost = estimate(network, field.hardware)
+    signals = tuple(layer.fidelity for layer in cost.layers if layer.fidelity is not None)
+    return End(network, machine, cost, signals)
 
 
 def _decibels(found: float | None) -> float:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from threading import Barrier
 from typing import Any, get_args
 
@@ -73,6 +74,12 @@ def network(made: Macro, seed: int = 0) -> Network:
     return built.eval()
 
 
+@cache
+def shared(name: str) -> Network:
+    """Return a network on a macro that tests share; how it is left they set anew."""
+    return network(MACROS[name])
+
+
 def logits(built: Network, level: Level, chip: int = 0, *, batch: int = 256) -> Tensor:
     built.set_mode(level)
     built.set_chip(chip)
@@ -80,9 +87,9 @@ def logits(built: Network, level: Level, chip: int = 0, *, batch: int = 256) -> 
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("made", MACROS.values(), ids=MACROS)
-def test_results_do_not_depend_on_the_batch(made: Macro, level: Level) -> None:
-    built = network(made)
+@pytest.mark.parametrize("name", MACROS)
+def test_results_do_not_depend_on_the_batch(name: str, level: Level) -> None:
+    built = shared(name)
     wanted = logits(built, level)
     scores = []
     for batch in BATCHES:
@@ -97,17 +104,19 @@ def test_results_do_not_depend_on_the_batch(made: Macro, level: Level) -> None:
     assert not torch.allclose(wanted, logits(built, level, 1), atol=1e-3)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("made", [MACROS["sram"], MACROS["rram"]], ids=["sram", "rram"])
-def test_threads_do_not_disturb_each_other(made: Macro, level: Level) -> None:
+def test_threads_do_not_disturb_each_other(made: Macro) -> None:
     """Two threads score different chips, each with a network of its own, image by image alike."""
     together = Barrier(2)
 
     def score(chip: int, wait: Callable[[], object]) -> Tensor:
         with one_thread():
             built = network(made, seed=chip)
-            wait()
-            return logits(built, level, chip)
+            found = []
+            for level in LEVELS:
+                wait()
+                found.append(logits(built, level, chip))
+            return torch.stack(found)
 
     alone = [score(chip, lambda: None) for chip in (3, 8)]
     with ThreadPoolExecutor(2) as pool:
@@ -127,20 +136,21 @@ def global_states() -> tuple[object, bytes, bytes]:
     return random.getstate(), repr(state).encode(), torch.get_rng_state().numpy().tobytes()
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_global_seeds_neither_matter_nor_change(level: Level) -> None:
-    found = []
+def test_global_seeds_neither_matter_nor_change() -> None:
+    found: dict[Level, list[Tensor]] = {level: [] for level in LEVELS}
     for seed in (1, 2):
         seed_everything(seed)
         before = global_states()
         built = network(MACROS["sram"])
-        built.train()
-        built.set_mode(level)
-        # As in training: a new chip at every batch.
-        logits_in_training = built(SAMPLE)
-        found.append(torch.cat([logits_in_training, logits(built.eval(), level)]))
-        assert global_states() == before
-    assert torch.equal(found[0], found[1])
+        for level in LEVELS:
+            built.train()
+            built.set_mode(level)
+            # As in training: a new chip at every batch.
+            logits_in_training = built(SAMPLE)
+            found[level].append(torch.cat([logits_in_training, logits(built.eval(), level)]))
+            assert global_states() == before, level
+    for level, (one, other) in found.items():
+        assert torch.equal(one, other), level
 
 
 def test_a_whole_evaluation_leaves_global_seeds_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,16 +10,23 @@ import pytest
 from cimsearch.cli.run import _note_lag
 from tests.commands import cimsearch, unwrapped
 from tests.studies import TINY_STUDY, copy_database
+from tests.unit.cli.verbs import ended
 
 Write = Callable[[str, str], Path]
 
 
 def failing(*arguments: str, cwd: Path, code: int) -> str:
-    """Run a verb that must fail; return its message, which must be no traceback."""
-    done = cimsearch(*arguments, cwd=cwd, expect=code)
-    assert "Traceback" not in done.stderr
-    assert done.stderr.strip()
-    return done.stderr
+    """Run a verb that must fail, before it starts a worker; return its message."""
+    found, _, message = ended(cwd, *arguments)
+    assert found == code
+    return checked(message)
+
+
+def checked(message: str) -> str:
+    """Return a message, which must be one, and no traceback."""
+    assert "Traceback" not in message
+    assert message.strip()
+    return message
 
 
 def test_help_names_every_exit_code(tmp_path: Path) -> None:
@@ -176,11 +183,6 @@ def test_cost_refuses_bad_genes(tmp_path: Path, genes: str, code: int, message: 
         (["launch", "tiny.yaml", "--data", "somewhere"], 5, "takes no path"),
         (["launch", "cifar10_resnet8"], 5, "CIMSEARCH_DATA"),
         (["launch", "cifar10_resnet8", "--data", "nowhere"], 5, "nowhere: no such file"),
-        (
-            ["launch", "tiny.yaml", "--cluster", "tcp://127.0.0.1:9"],
-            6,
-            "no dask scheduler answers",
-        ),
         (["status", "tiny", "--storage", "sqlite:///none.db"], 4, "none.db"),
         (["front", "tiny", "--storage", "sqlite:///none.db"], 4, "none.db"),
         (["resume", "other", "--storage", "sqlite:///none.db"], 4, "none.db"),
@@ -194,6 +196,14 @@ def test_bad_input_is_one_clear_message_and_a_code(
     write("bad.yaml", TINY_STUDY.replace("optuna_nsga2", "nsga9"))
     assert message in failing(*arguments, cwd=tmp_path, code=code)
     assert not (tmp_path / "none.db").exists()
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, write: Write) -> None:
+    write("tiny.yaml", TINY_STUDY)
+    arguments = ["launch", "tiny.yaml", "--cluster", "tcp://127.0.0.1:9"]
+    message = checked(cimsearch(*arguments, cwd=tmp_path, expect=6).stderr)
+    assert "no dask scheduler answers" in message
     assert not (tmp_path / "reports").exists()
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from cimsearch.evaluate import Job
 from cimsearch.spec import Hardware, load_hardware
@@ -19,6 +20,9 @@ def hardware(name: str, **noise: Any) -> Hardware:
     update = {"noise": Noise.model_validate(noise)}
     return loaded.model_copy(update={"macro": loaded.macro.model_copy(update=update)})
 
+
+KEPT = f"memory://{uuid4()}"
+"""Where networks are kept that differ in how they are scored alone: they are trained once."""
 
 SRAM = hardware("macros/yu_cicc_2020", cell_sigma_frac=0.02, pvt=PVT)
 

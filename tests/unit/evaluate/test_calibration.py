@@ -16,19 +16,20 @@ from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.spec.hardware import Hardware, RangePolicy
 from cimsearch.spec.study import Level, Rung
 from cimsearch.training.accuracy import logits_of
-from cimsearch.training.data import load_part, normalise
-from tests.unit.evaluate.robust import DRIFT, SRAM, hardware, uniform_job
+from cimsearch.training.data import Images, load_part, normalise
+from tests.unit.evaluate.robust import DRIFT, KEPT, SRAM, hardware, uniform_job
 from tests.unit.evaluate.test_run import DIGITS, SPACE
 
 RUNG = Rung(epochs=2, train_level="L0", score_level="L1", chips=3, images=200)
 TRAIN = load_part(DIGITS, None, "train")
 SAMPLE = normalise(TRAIN.x[:128], DIGITS)
 VALIDATION = load_part(DIGITS, None, "validation")
+IMAGES = Images(VALIDATION.x[:100], VALIDATION.y[:100])
 
 
 @lru_cache
 def scored(calibration: str) -> Score:
-    return evaluate(uniform_job(rung=RUNG, calibration=calibration))
+    return evaluate(uniform_job(rung=RUNG, calibration=calibration, cache=KEPT))
 
 
 def network(made: Hardware = SRAM) -> Network:
@@ -66,20 +67,19 @@ def test_both_accuracies_are_reported_with_images_and_time() -> None:
 
 def test_a_chip_is_calibrated_the_same_whichever_came_before() -> None:
     chips, rung = scored("per_chip").accuracy_per_chip, RUNG.model_copy(update={"chips": 1})
-    alone = evaluate(uniform_job(rung=rung, calibration="per_chip", first_chip=2))
+    alone = evaluate(uniform_job(rung=rung, calibration="per_chip", first_chip=2, cache=KEPT))
     assert alone.accuracy_per_chip == chips[2:]
 
 
 @pytest.mark.parametrize("level", get_args(Level))
 def test_the_order_of_chips_does_not_matter(level: Level) -> None:
-    found = {}
+    found, shared = {}, network()
+    before = {name: values.clone() for name, values in shared.state_dict().items()}
     for order in ((0, 1), (1, 0)):
-        shared = network()
-        before = {name: values.clone() for name, values in shared.state_dict().items()}
         for chip in order:
             own = calibrated(shared, chip, level=level, sample=SAMPLE)
             own.set_chip(chip)
-            found[order, chip] = logits_of(own, VALIDATION, DIGITS)
+            found[order, chip] = logits_of(own, IMAGES, DIGITS)
         after = shared.state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
     for chip in (0, 1):
@@ -121,7 +121,7 @@ def test_a_calibrated_chip_is_nearer_to_the_ideal(policy: RangePolicy) -> None:
     shared = network(with_policy(policy))
     shared.set_mode("L2", ideal=True)
     recalibrate_norms(shared, [SAMPLE])
-    ideal = logits_of(shared, VALIDATION, DIGITS).flatten()
+    ideal = logits_of(shared, IMAGES, DIGITS).flatten()
     shared.set_mode("L2")
     recalibrate_norms(shared, [SAMPLE])
     alike = []
@@ -132,7 +132,7 @@ def test_a_calibrated_chip_is_nearer_to_the_ideal(policy: RangePolicy) -> None:
         both = []
         for scored_network in (shared, own):
             scored_network.set_chip(chip)
-            found = logits_of(scored_network, VALIDATION, DIGITS).flatten()
+            found = logits_of(scored_network, IMAGES, DIGITS).flatten()
             both.append(float(torch.corrcoef(torch.stack([found, ideal]))[0, 1]))
         alike.append(both)
     assert all(after > before for before, after in alike), alike

@@ -13,7 +13,7 @@ from cimsearch.spec import Study, load_study
 from cimsearch.spec.condition import Condition
 from cimsearch.spec.study import Rung
 from tests.studies import TINY_STUDY
-from tests.unit.evaluate.robust import hardware, uniform_job
+from tests.unit.evaluate.robust import KEPT, hardware, uniform_job
 
 Write = Callable[[str, str], Path]
 
@@ -47,7 +47,7 @@ def rung(*conditions: Condition, chips: int = 3) -> Rung:
 
 @lru_cache
 def scored(*conditions: Condition) -> Score:
-    return evaluate(uniform_job(rung=rung(*conditions), hardware=STEADY))
+    return evaluate(uniform_job(rung=rung(*conditions), hardware=STEADY, cache=KEPT))
 
 
 def study(conditions: str, *, macro: str = "macros/yu_cicc_2020") -> str:

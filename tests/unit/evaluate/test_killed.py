@@ -1,9 +1,9 @@
 """Workers that are killed, and workers that want the same at the same time: real processes."""
 
 import json
-import subprocess
-import sys
-from contextlib import suppress
+import os
+import signal
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,11 +12,16 @@ import pytest
 
 from cimsearch.evaluate import Job
 from cimsearch.spec.study import Rung
+from tests.unit.evaluate import worker
 from tests.unit.evaluate.robust import uniform_job
 from tests.unit.evaluate.test_cache import LEARNED, a_job, run, undisturbed
 from tests.unit.evaluate.test_run import without_times
 
 pytestmark = pytest.mark.slow
+
+# Importing takes as long as training: one process does it, and workers are forked from it.
+_FORKS = get_context("forkserver")
+_FORKS.set_forkserver_preload([worker.__name__])
 
 STAGES = ["parent", "candidate", "chips"]
 LONG = LEARNED.model_copy(update={"parent_epochs": 6})
@@ -31,32 +36,35 @@ class Worker:
     """
 
     def __init__(self, checkpoint_s: float = 0.0) -> None:
-        command = [sys.executable, "-m", "tests.unit.evaluate.worker", str(checkpoint_s)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
-        self.lines = self.process.stdout
+        taken, self.jobs = _FORKS.Pipe(duplex=False)
+        self.told, told = _FORKS.Pipe(duplex=False)
+        # What workers are forked from knows nothing of the test's environment.
+        arguments = (taken, told, dict(os.environ), checkpoint_s)
+        self.process = _FORKS.Process(target=worker.work, args=arguments)
+        self.process.start()
+        # Of what it reads and writes it has the only end: what it says ends with it.
+        taken.close()
+        told.close()
+        assert self.told.recv() == worker.READY
         self.reports: list[tuple[str, int]] = []
         self.score: dict[str, Any] | None = None
 
     def begin(self, job: Job) -> "Worker":
         """Give it the job."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(job.to_json())
-        self.process.stdin.close()
+        self.jobs.send(job.to_json())
+        self.jobs.close()
         return self
 
     def listen(self, reports: int | None = None) -> None:
         """Take so many more reports, or (None) all and the score."""
         while reports is None or reports > 0:
-            line = self.lines.readline()
-            if not line:
+            try:
+                text = self.told.recv()
+            except EOFError:
                 return
-            found = json.loads(line)
+            found = json.loads(text)
             if "stage" not in found:
-                self.score = without_times(line)
+                self.score = without_times(text)
                 continue
             self.reports.append((found["stage"], found["epoch"]))
             reports = None if reports is None else reports - 1
@@ -65,14 +73,16 @@ class Worker:
         """Kill it -9, and take what it reported before."""
         self.process.kill()
         self.listen()
-        self.process.wait()
-        self.lines.close()
+        self.process.join()
+        assert self.process.exitcode == -signal.SIGKILL
+        self.told.close()
 
     def end(self) -> dict[str, Any]:
         """Wait until it has ended; return its score."""
         self.listen()
-        assert self.process.wait() == 0
-        self.lines.close()
+        self.process.join()
+        assert self.process.exitcode == 0
+        self.told.close()
         assert self.score is not None
         return self.score
 
@@ -88,15 +98,14 @@ def test_an_evaluation_that_is_killed_again_and_again_goes_on(seed: int, tmp_pat
     wanted, _ = run(a_job(recipe=LONG, rung=RUNG, cache=str(tmp_path / "undisturbed")))
     reported: list[tuple[str, int]] = []
     for _ in range(5):
-        worker = Worker().begin(some)
-        worker.listen(random.randrange(1, 4))
+        one = Worker().begin(some)
+        one.listen(random.randrange(1, 4))
         # At any moment of an epoch: in its steps, while its state is written, after it.
         if random.random() < 0.7:
-            with suppress(subprocess.TimeoutExpired):
-                worker.process.wait(random.uniform(0.0, 0.1))
-        worker.kill()
-        went_on(reported, worker.reports)
-        reported += worker.reports
+            one.process.join(random.uniform(0.0, 0.1))
+        one.kill()
+        went_on(reported, one.reports)
+        reported += one.reports
     last = Worker().begin(some)
     assert last.end() == wanted
     went_on(reported, last.reports)
@@ -118,10 +127,10 @@ def test_a_worker_that_is_killed_while_scoring_goes_on_with_scoring(tmp_path: Pa
         rung=Rung(epochs=1, train_level="L0", score_level="L1", chips=3, images=100),
         cache=str(tmp_path),
     )
-    worker = Worker().begin(some)
-    while ("chips", 1) not in worker.reports:
-        worker.listen(1)
-    worker.kill()
+    one = Worker().begin(some)
+    while ("chips", 1) not in one.reports:
+        one.listen(1)
+    one.kill()
     again = Worker().begin(some)
     score = again.end()
     assert again.reports == [("chips", 1), ("chips", 2), ("chips", 3)]
@@ -131,10 +140,10 @@ def test_a_worker_that_is_killed_while_scoring_goes_on_with_scoring(tmp_path: Pa
 def test_processes_that_want_the_same_parent_train_it_once() -> None:
     others = [a_job(candidate_hash=name) for name in ("one", "two", "three")]
     workers = [Worker(60.0) for _ in others]
-    for worker, other in zip(workers, others, strict=True):
-        worker.begin(other)
-    scores = [worker.end() for worker in workers]
-    trained = [report for worker in workers for report in worker.reports if report[0] == "parent"]
+    for one, other in zip(workers, others, strict=True):
+        one.begin(other)
+    scores = [one.end() for one in workers]
+    trained = [report for one in workers for report in one.reports if report[0] == "parent"]
     assert trained == [("parent", 1), ("parent", 2), ("parent", 3)]
     assert [score["float_accuracy"] for score in scores] == [undisturbed()["float_accuracy"]] * 3
 

@@ -1,22 +1,29 @@
-"""A worker in a process of its own: ``python -m ... [CHECKPOINT_S]``, a job on stdin.
+"""A worker in a process of its own, forked from one that has only imported what it needs."""
 
-It prints each report as a line of JSON, then the score.
-"""
+import os
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
 
-import sys
-
+import cimsearch.evaluate.imports  # noqa: F401 - what it would import as it trains
 from cimsearch.evaluate import train
 from cimsearch.evaluate.report import Report
 from cimsearch.evaluate.run import evaluate_json
 
-
-def tell(report: Report) -> None:
-    """Print a report."""
-    print(report.to_json(), flush=True)  # noqa: T201
+READY = "ready"
 
 
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        train.CHECKPOINT_S = float(sys.argv[1])
-    print("ready", flush=True)  # noqa: T201
-    print(evaluate_json(sys.stdin.read(), tell), flush=True)  # noqa: T201
+def work(
+    jobs: "Connection[str, str]",
+    told: "Connection[str, str]",
+    environment: Mapping[str, str],
+    checkpoint_s: float,
+) -> None:
+    """Say that it is ready, and evaluate the job that comes: tell each report, then the score."""
+    os.environ.update(environment)
+    train.CHECKPOINT_S = checkpoint_s
+
+    def tell(report: Report) -> None:
+        told.send(report.to_json())
+
+    told.send(READY)
+    told.send(evaluate_json(jobs.recv(), tell))

@@ -18,35 +18,13 @@ from cimsearch.orchestrate.read.adaptation import Adapting, accuracy_of, read_ad
 from cimsearch.orchestrate.read.results import read_result
 from cimsearch.orchestrate.read.view import study_view
 from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP
-from cimsearch.spec import Study, load_study
-from cimsearch.spec.adaptation import Adaptation, FinalScoring, Pruning
+from cimsearch.spec import load_study
 from cimsearch.spec.settings import with_settings
-from cimsearch.spec.study import Rung
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import InlineExecutor
-from cimsearch.workers.shim import run_job
-from tests.studies import TINY_STUDY
+from tests.unit.orchestrate.adapting import HOW, Counting, plain, run_once, storage_in, study_in
 from tests.unit.orchestrate.test_macro_search import OPENED
-
-HOW = Adaptation(
-    networks=2,
-    max_accuracy_drop=0.5,
-    training=Rung(epochs=1, train_level="L0", score_level="L1", chips=2, images=100),
-    pruning=Pruning(cost_frac=0.9, tune_epochs=0.2, images=128),
-    rounds=2,
-    test=FinalScoring(chips=3),
-)
-
-
-def study_in(folder: Path, how: Adaptation = HOW) -> Study:
-    (folder / "tiny.yaml").write_text(TINY_STUDY, encoding="utf-8")
-    study = load_study(str(folder / "tiny.yaml"))
-    return replace(study, spec=study.spec.model_copy(update={"adapt": how}))
-
-
-def storage_in(folder: Path) -> str:
-    return f"sqlite:///{folder / 'a.db'}"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +42,7 @@ def found(folder: Path) -> Adapting:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
         study = study_in(folder)
-        return adapt(study, storage=storage_in(folder), executor=InlineExecutor())
+        return adapt(study, storage=storage_in(folder), executor=InlineExecutor(run_once))
 
 
 def test_baselines_are_trained_as_the_networks_are(found: Adapting) -> None:
@@ -103,20 +81,6 @@ def test_what_is_delivered_is_scored_on_test_images_with_new_chips(found: Adapti
         assert delivered[chain.name] == good[-1]
 
 
-class Counting(InlineExecutor):
-    """An executor that counts what it is given, and stops after so many."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.given, self.most = 0, most
-
-    def submit(self, token: str, payload: bytes) -> None:
-        self.given += 1
-        if self.given > self.most:
-            raise KeyboardInterrupt
-        super().submit(token, payload)
-
-
 def test_what_is_there_is_not_done_again(found: Adapting, folder: Path) -> None:
     executor = Counting(0)
     again = adapt(study_in(folder), storage=storage_in(folder), executor=executor)
@@ -140,18 +104,12 @@ def test_stopped_anywhere_it_goes_on_to_the_same(
     assert plain(again) == plain(found)
 
 
-def plain(found: Adapting) -> list[tuple[str, str, str, float]]:
-    return [
-        (chain.name, chain.ended_by, step.candidate.hash, accuracy_of(step, "mean"))
-        for chain in (*found.baselines, *found.chains)
-        for step in chain.trained
-    ]
-
-
 def test_a_network_that_loses_too_much_is_pruned_no_more(folder: Path, tmp_path: Path) -> None:
-    strict = HOW.model_copy(update={"max_accuracy_drop": 0.0, "networks": 1, "rounds": 1})
+    strict = HOW.model_copy(
+        update={"max_accuracy_drop": 0.0, "networks": 1, "rounds": 1, "test": None}
+    )
     found = adapt(
-        study_in(folder, strict), storage=storage_in(tmp_path), executor=InlineExecutor()
+        study_in(folder, strict), storage=storage_in(tmp_path), executor=InlineExecutor(run_once)
     )
     (chain,) = found.chains
     least = found.least_accuracy or 0.0
@@ -165,7 +123,7 @@ def without_pruning(payload: bytes, on_report: OnReport) -> bytes:
     """Run a job as workers do, but for pruning."""
     if is_prune_job(payload.decode()):
         raise UsageError("no memory left")
-    return run_job(payload, on_report)
+    return run_once(payload, on_report)
 
 
 def test_a_step_that_fails_ends_its_chain_alone_and_is_tried_again(
@@ -176,19 +134,22 @@ def test_a_step_that_fails_ends_its_chain_alone_and_is_tried_again(
     for chain in failed.chains:
         assert chain.ended_by.startswith("failed: UsageError: no memory left")
         assert failed.delivered()[chain.name] == chain.steps[0]
-    assert plain(adapt(study, storage=storage, executor=InlineExecutor())) == plain(found)
+    assert plain(adapt(study, storage=storage, executor=InlineExecutor(run_once))) == plain(found)
 
 
 def test_weights_that_are_gone_are_made_again(
-    found: Adapting, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, storage = study_in(folder), storage_in(tmp_path)
+    short = HOW.model_copy(update={"networks": 1, "rounds": 1})
+    study, storage = study_in(folder, short), storage_in(tmp_path)
+    whole = f"sqlite:///{tmp_path / 'whole.db'}"
+    found = adapt(study, storage=whole, executor=InlineExecutor(run_once))
     with pytest.raises(KeyboardInterrupt):
         adapt(study, storage=storage, executor=Counting(13))
     with closing(open_storage(storage)) as database:
         (row,) = db.list_studies(database)
         rows = db.evaluations(database, row.id, role="adapted")
-    assert any(is_prune_job(row.job) and row.state == "done" for row in rows)
+    assert [row.state for row in rows if is_prune_job(row.job)] == ["done"]
     monkeypatch.setenv("CIMSEARCH_CACHE", str(tmp_path / "empty"))
     assert plain(adapt(study, storage=storage, executor=InlineExecutor())) == plain(found)
 
@@ -205,7 +166,7 @@ class WithoutBaselines(InlineExecutor):
         bits = {node["w_bits"] for node in job.get("blueprint", {}).get("nodes", ())}
         if job.get("rung", {}).get("score_level") == "L2" and bits <= {0, 8}:
             raise UsageError("no memory left")
-        return run_job(payload, on_report)
+        return run_once(payload, on_report)
 
 
 def test_without_a_baseline_nothing_is_accurate_enough(folder: Path, tmp_path: Path) -> None:
@@ -231,7 +192,7 @@ def test_a_study_adapted_twice_is_read_as_it_was_last(folder: Path, tmp_path: Pa
     studies = [study_in(folder, short.model_copy(update={"pruning": p}))
                for p in (short.pruning, other, short.pruning)]  # fmt: skip
     for study in studies:
-        made = adapt(study, storage=storage, executor=InlineExecutor())
+        made = adapt(study, storage=storage, executor=InlineExecutor(run_once))
         with closing(open_storage(storage)) as database:
             (row,) = db.list_studies(database)
             read = read_adaptation(read_result(database, row.id))
@@ -243,9 +204,9 @@ def test_a_study_adapted_twice_is_read_as_it_was_last(folder: Path, tmp_path: Pa
 def test_the_search_is_the_same_study_with_and_without(folder: Path, tmp_path: Path) -> None:
     storage = storage_in(tmp_path)
     plain_study = load_study(str(folder / "tiny.yaml"))
-    launch(plain_study, storage=storage, executor=InlineExecutor())
+    launch(plain_study, storage=storage, executor=InlineExecutor(run_once))
     how = HOW.model_copy(update={"pruning": None, "rounds": 0, "networks": 1})
-    found = adapt(study_in(folder, how), storage=storage, executor=InlineExecutor())
+    found = adapt(study_in(folder, how), storage=storage, executor=InlineExecutor(run_once))
     assert [len(chain.steps) for chain in found.chains] == [1]
     with closing(open_storage(storage)) as database:
         assert len(db.list_studies(database)) == 1
@@ -261,7 +222,7 @@ def test_a_search_whose_time_is_up_is_not_adapted(folder: Path, tmp_path: Path) 
     budget = study.spec.budget.model_copy(update={"time_s": 1e-6})
     short = replace(study, spec=study.spec.model_copy(update={"budget": budget}))
     with pytest.raises(StudyError, match="the search has not ended: its time is up"):
-        adapt(short, storage=storage_in(tmp_path), executor=InlineExecutor())
+        adapt(short, storage=storage_in(tmp_path), executor=InlineExecutor(run_once))
 
 
 def test_the_report_and_the_verb_tell_what_was_done(
@@ -290,11 +251,14 @@ def test_the_report_and_the_verb_tell_what_was_done(
 
 
 def test_a_pruned_network_stays_on_its_machine(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(OPENED, encoding="utf-8")
+    text = OPENED.replace("trials: 4", "trials: 2")
+    (tmp_path / "tiny.yaml").write_text(text, encoding="utf-8")
     opened = load_study(str(tmp_path / "tiny.yaml"))
-    how = HOW.model_copy(update={"networks": 1, "rounds": 1, "max_accuracy_drop": 1.0})
+    how = HOW.model_copy(
+        update={"networks": 1, "rounds": 1, "max_accuracy_drop": 1.0, "test": None}
+    )
     study = replace(opened, spec=opened.spec.model_copy(update={"adapt": how}))
-    found = adapt(study, storage=storage_in(tmp_path), executor=InlineExecutor())
+    found = adapt(study, storage=storage_in(tmp_path), executor=InlineExecutor(run_once))
     (chain,) = found.chains
     settings = chain.steps[0].candidate.settings
     assert len(settings) == 3

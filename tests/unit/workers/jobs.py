@@ -108,6 +108,10 @@ def _environment(on_report: "OnReport") -> bytes:
     return json.dumps(dict(os.environ)).encode()
 
 
+def _modules(on_report: "OnReport") -> bytes:
+    return json.dumps(sorted(sys.modules)).encode()
+
+
 _JOBS: dict[str, Callable[..., bytes]] = {
     "echo": _echo,
     "sleep": _sleep,
@@ -120,4 +124,5 @@ _JOBS: dict[str, Callable[..., bytes]] = {
     "report": _report,
     "print": _print,
     "environment": _environment,
+    "modules": _modules,
 }

@@ -1,5 +1,6 @@
 """Local workers and their jobs: killed, stuck, beyond a limit, unwanted, too many."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +144,13 @@ def test_progress_of_a_cancelled_job_is_dropped(executor: Executor) -> None:
     wait_until(lambda: bool(executor.events(0.1)))
     executor.cancel("told", reason="a test")
     assert executor.events(1.5) == []
+
+
+def test_workers_import_no_more_than_their_jobs_need(executor: Executor) -> None:
+    executor.submit("look", job("modules"))
+    found = set(json.loads(end_of(executor, "look").payload))
+    assert "distributed" in found
+    assert not {"torch", "cimsearch.workers.preloaded"} & found
 
 
 def test_a_job_that_prints_much_is_not_held_up(executor: Executor) -> None:

@@ -82,6 +82,6 @@ def test_long_texts_are_cut() -> None:
 
 
 def test_an_order_survives_json() -> None:
-    order = Order(1, 2, {"GPU": 1.0}, "/tmp/x", ("", "/a b"))
+    order = Order(1, 2, {"GPU": 1.0}, "/tmp/x", ("", "/a b"), ("a.module",))
     assert "\n" not in order.to_json()
     assert Order.from_json(order.to_json()) == order

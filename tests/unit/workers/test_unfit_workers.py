@@ -12,7 +12,7 @@ from tests.unit.workers.jobs import job, run
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lent]:
     with lent(tmp_path_factory.mktemp("cluster")) as made:
         made.add_worker()

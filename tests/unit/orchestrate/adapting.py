@@ -1,0 +1,68 @@
+"""Adaptations of a tiny study, the executors that they run on, and what they come to."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from cimsearch.evaluate.report import OnReport, unheard
+from cimsearch.orchestrate.read.adaptation import Adapting, accuracy_of
+from cimsearch.spec import Study, load_study
+from cimsearch.spec.adaptation import Adaptation, FinalScoring, Pruning
+from cimsearch.spec.study import Rung
+from cimsearch.workers import InlineExecutor
+from cimsearch.workers.shim import run_job
+from tests.studies import TINY_STUDY
+
+HOW = Adaptation(
+    networks=2,
+    max_accuracy_drop=0.5,
+    training=Rung(epochs=1, train_level="L0", score_level="L1", chips=2, images=100),
+    pruning=Pruning(cost_frac=0.9, tune_epochs=0.2, images=128),
+    rounds=2,
+    test=FinalScoring(chips=3),
+)
+
+
+def study_in(folder: Path, how: Adaptation = HOW) -> Study:
+    (folder / "tiny.yaml").write_text(TINY_STUDY, encoding="utf-8")
+    study = load_study(str(folder / "tiny.yaml"))
+    return replace(study, spec=study.spec.model_copy(update={"adapt": how}))
+
+
+def storage_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'a.db'}"
+
+
+@cache
+def _result_of(payload: bytes) -> bytes:
+    return run_job(payload, unheard)
+
+
+def run_once(payload: bytes, on_report: OnReport) -> bytes:
+    """Return what a job finds. That follows from the job alone, so each is run once.
+
+    Pruned weights are in the cache of the first time: all that use it share one.
+    """
+    return _result_of(payload)
+
+
+class Counting(InlineExecutor):
+    """An executor that counts what it is given, and stops after so many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(run_once)
+        self.given, self.most = 0, most
+
+    def submit(self, token: str, payload: bytes) -> None:
+        self.given += 1
+        if self.given > self.most:
+            raise KeyboardInterrupt
+        super().submit(token, payload)
+
+
+def plain(found: Adapting) -> list[tuple[str, str, str, float]]:
+    return [
+        (chain.name, chain.ended_by, step.candidate.hash, accuracy_of(step, "mean"))
+        for chain in (*found.baselines, *found.chains)
+        for step in chain.trained
+    ]
