@@ -28,6 +28,9 @@ RANGE_POLICIES = ("", "full_scale", "layer", "column")
 
 NETWORK_INPUT = "input"
 
+_UNSTATED = ("padding", "limit")
+"""Fields that plain data leaves out where they are None."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -40,8 +43,7 @@ class Node:
         in_shape: Shape of its first input.
         out_shape: Shape of its output.
         kernel: Height and width of the window (conv and pooling).
-        stride: Vertical and horizontal step (conv and pooling). Convolutions pad with
-            ``kernel // 2`` zeros; pooling does not pad.
+        stride: Vertical and horizontal step (conv and pooling).
         groups: Groups of a convolution.
         prune_group: Convolutions with an equal group keep the same output channels; without one
             they keep all.
@@ -53,6 +55,9 @@ class Node:
         adc_bits: Converter bits; 0 is the macro's own setting.
         encoding: How signed weights are stored; empty is the macro's own.
         range_policy: How the converter's range is chosen; empty is the macro's own.
+        padding: What is put at each side, vertically and horizontally, where that is not usual
+            (see ``pads``): zeros of a convolution, what is never the largest of a max pooling.
+        limit: What a ReLU does not exceed, if there is anything; its price is that of any ReLU.
     """
 
     name: str
@@ -71,6 +76,25 @@ class Node:
     adc_bits: int = 0
     encoding: str = ""
     range_policy: str = ""
+    padding: tuple[int, int] | None = None
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        """Leave out a padding that is the usual one: equal networks are equal blueprints."""
+        if self.padding is not None and self.padding == self._usual_pads:
+            object.__setattr__(self, "padding", None)
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Padding at each side, vertical and horizontal.
+
+        The usual one is ``kernel // 2`` of a convolution, and none of a pooling.
+        """
+        return self._usual_pads if self.padding is None else self.padding
+
+    @property
+    def _usual_pads(self) -> tuple[int, int]:
+        return (self.kernel[0] // 2, self.kernel[1] // 2) if self.op == "conv" else (0, 0)
 
     @property
     def has_weights(self) -> bool:
@@ -128,7 +152,12 @@ class Blueprint:
     def to_dict(self) -> dict[str, Any]:
         """Return the blueprint as plain data."""
         nodes = [
-            {f.name: _plain(getattr(node, f.name)) for f in fields(Node)} for node in self.nodes
+            {
+                f.name: _plain(getattr(node, f.name))
+                for f in fields(Node)
+                if f.name not in _UNSTATED or getattr(node, f.name) is not None
+            }
+            for node in self.nodes
         ]
         return {
             "schema": SCHEMA,

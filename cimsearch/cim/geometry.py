@@ -40,7 +40,7 @@ class Geometry:
     ) -> "Geometry":
         """Return the geometry of a node with weights under its numerics.
 
-        A blueprint's convolutions pad with half a kernel; those of any torch model as they say.
+        It pads as the node says, or as ``padding`` does.
         """
         kernel = node.kernel
         rows = node.in_shape[0] // node.groups * prod(kernel)
@@ -48,8 +48,7 @@ class Geometry:
         if numerics is not None and numerics.analog:
             tile = tile_rows(numerics.rows, prod(kernel), numerics.packing)
             groups = row_groups(rows, tile, numerics.active_rows)
-        padding = padding or (kernel[0] // 2, kernel[1] // 2)
-        return cls(kernel, node.stride, padding, node.groups, tuple(groups), tile)
+        return cls(kernel, node.stride, padding or node.pads, node.groups, tuple(groups), tile)
 
     @cached_property
     def channels(self) -> tuple[tuple[int, int], ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimsearch.cli.cost import candidate_of, cost
+from cimsearch.cli.fill import fill
 from cimsearch.cli.genes import genes_option
 from cimsearch.cli.output import json_option, percent, print_json, print_table, print_wrapped
 from cimsearch.errors import UsageError
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 @click.group()
 def network() -> None:
     """Bring in a network of your own, and look at it on the hardware."""
+
+
+network.add_command(fill)
 
 
 @network.command("import")

@@ -1,6 +1,7 @@
 """Operations without weights: activation, pooling, flattening, adding."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 from torch.nn import functional
@@ -22,10 +23,12 @@ def plain_operation(node: Node, *, may_overwrite: bool) -> Operation:
         UsageError: There is no such operation.
     """
     match node.op:
+        case "relu" if node.limit is not None:
+            return partial(functional.hardtanh, min_val=0.0, max_val=node.limit)
         case "relu":
             return functional.relu_ if may_overwrite else functional.relu
         case "maxpool":
-            return lambda x: functional.max_pool2d(x, node.kernel, node.stride)
+            return lambda x: functional.max_pool2d(x, node.kernel, node.stride, node.pads)
         case "avgpool":
             return lambda x: functional.avg_pool2d(x, node.kernel, node.stride)
         case "flatten":

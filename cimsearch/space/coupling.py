@@ -10,7 +10,8 @@ flatten passes on all places of each channel: what is in front of it can be narr
 
 from dataclasses import dataclass, field
 
-from cimsearch.spec.network import INPUT, NetworkSpec, NodeShape, NodeSpec
+from cimsearch.spec.network import NetworkSpec
+from cimsearch.spec.node import INPUT, NodeShape, NodeSpec
 
 _WHOLE = ""
 """What is not dropped: as a prune group it is none."""

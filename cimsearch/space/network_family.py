@@ -1,20 +1,22 @@
 """The family of one network: the bits of its layers and the widths of its prune groups vary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cimsearch.blueprint import Blueprint, Node
 from cimsearch.space.axes import Axis
+from cimsearch.space.conditions import Conditions, Unless
 from cimsearch.space.coupling import prune_groups
-from cimsearch.space.layout import NUMERIC_FIELDS, Plan, Step, Width, kept
+from cimsearch.space.layout import NUMERIC_FIELDS, OF_ARRAYS, Plan, Step, Width, kept
 from cimsearch.space.widths import depthwise, multiples_of, widths_of
-from cimsearch.spec.network import NetworkSpec, NodeSpec
+from cimsearch.spec.network import NetworkSpec
+from cimsearch.spec.node import NodeSpec
 from cimsearch.spec.space import LayerGenes
 
 
 def network_axes(spec: NetworkSpec) -> tuple[Axis, ...]:
     """Return the axes: one prune ratio for each prune group, and those of each searched layer."""
     template = _template(spec)
-    widths, multiples = widths_of(template), multiples_of(template)
+    widths, multiples, free = widths_of(template), multiples_of(template), depthwise(template)
     axes: dict[str, Axis] = {}
     for node in template.nodes:
         group = node.prune_group
@@ -25,10 +27,21 @@ def network_axes(spec: NetworkSpec) -> tuple[Axis, ...]:
                 ratio, _distinct(spec.genes.prune_ratio, widths[group], multiples[group])
             )
         if node.placement == "cim":
-            for field in NUMERIC_FIELDS:
-                if choices := getattr(spec.genes, field):
-                    axes[f"{node.name}.{field}"] = Axis(f"{node.name}.{field}", choices)
+            layer = _layer_axes(spec, node.name, depthwise=node.name in free)
+            axes |= {axis.name: axis for axis in layer}
     return tuple(axes.values())
+
+
+def _layer_axes(spec: NetworkSpec, name: str, *, depthwise: bool) -> Iterator[Axis]:
+    """Yield the axes of a searched layer: how a depthwise one is executed, and its numerics."""
+    execution = f"{name}.execution"
+    on_arrays: Conditions = ()
+    if depthwise:
+        yield Axis(execution, spec.depthwise)
+        on_arrays = (Unless(execution, ("digital",)),)
+    for field in NUMERIC_FIELDS:
+        if choices := getattr(spec.genes, field):
+            yield Axis(f"{name}.{field}", choices, on_arrays if field in OF_ARRAYS else ())
 
 
 def _distinct(ratios: Sequence[float], width: int, unit: int) -> tuple[float, ...]:
@@ -47,7 +60,9 @@ def network_plan(spec: NetworkSpec) -> Plan:
     def step(node: Node) -> Step:
         layer, group = node.name if node.placement == "cim" else "", node.prune_group
         if node.name in free or not group:
-            return Step(node, layer=layer, depthwise=node.name in free)
+            alone = node.name in free
+            execution = f"{layer}.execution" if alone and layer else ""
+            return Step(node, layer=layer, depthwise=alone, execution=execution)
         width = Width(f"{group}.width", f"{group}.prune_ratio", unit=units[group])
         return Step(node, width, layer)
 
@@ -74,6 +89,8 @@ def _template(spec: NetworkSpec) -> Blueprint:
             placement=("digital" if digital else "cim") if node.has_weights else "",
             w_bits=bits,
             x_bits=bits,
+            padding=node.padding,
+            limit=node.limit,
         )
 
     nodes = tuple(map(made, spec.nodes, spec.reads()))
@@ -120,4 +137,6 @@ def _node_spec(node: Node) -> NodeSpec:
         kernel=node.kernel,
         stride=node.stride,
         groups=node.groups,
+        padding=node.pads,
+        limit=node.limit,
     )

@@ -1,5 +1,7 @@
 """Nodes without stored weights: batch norm, activation, pooling, flattening, adding."""
 
+from typing import Any
+
 import numpy as np
 from torch import nn
 
@@ -24,11 +26,17 @@ def add_operation(graph: Graph, node: Node, inputs: list[str], output: str) -> N
     Raises:
         UsageError: There is no such operation.
     """
-    if node.op in _ELEMENTWISE:
+    if node.limit is not None:
+        ends = (("least", 0.0), ("most", node.limit))
+        limits = [graph.number(f"{output}/{end}", value) for end, value in ends]
+        graph.add("Clip", [*inputs, *limits], output)
+    elif node.op in _ELEMENTWISE:
         graph.add(_ELEMENTWISE[node.op], inputs, output)
     elif node.op in _POOLING:
-        operator = _POOLING[node.op]
-        graph.add(operator, inputs, output, kernel_shape=node.kernel, strides=node.stride)
+        window: dict[str, Any] = {"kernel_shape": node.kernel, "strides": node.stride}
+        if any(node.pads):
+            window["pads"] = 2 * node.pads
+        graph.add(_POOLING[node.op], inputs, output, **window)
     elif node.op == "flatten":
         # 0 keeps the size of the batch; values keep four dimensions, as in the blueprint.
         shape = np.array([0, *node.out_shape], dtype=np.int64)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from torch import Tensor, nn
 
 from cimsearch.blueprint import Shape
@@ -16,7 +17,9 @@ from cimsearch.networks.network import Network, build
 from cimsearch.networks.weights import weights_file
 from cimsearch.seeds import torch_seed
 from cimsearch.space import Space
-from cimsearch.spec.network import NetworkSpec, NodeSpec, shapes_of
+from cimsearch.space.coupling import is_depthwise
+from cimsearch.spec.network import Depthwise, NetworkSpec
+from cimsearch.spec.node import NodeSpec, reads_of, shapes_of
 from cimsearch.spec.space import LayerGenes
 
 GENES = LayerGenes(
@@ -25,6 +28,9 @@ GENES = LayerGenes(
     prune_ratio=(0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75),
 )
 """The choices of an imported network's layers, until its file says others."""
+
+DEPTHWISE: tuple[Depthwise, ...] = ("digital", "diagonal")
+"""The ways to execute its depthwise convolutions, if it has any."""
 
 SAME_WITHIN = 1e-4
 """How far logits may be from the model's, as a share of the largest, which is at least 1."""
@@ -44,12 +50,14 @@ class Model:
         pieces: What it computes, in an order of execution: all that the last one, which gives
             the logits, depends on, and nothing else.
         logits: The model itself: images (n, c, h, w) to logits (n, classes).
+        batch: Images go in by a multiple of this.
     """
 
     source: str
     input_shape: Shape
     pieces: Sequence[Piece]
     logits: Callable[[Tensor], Tensor]
+    batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,19 +89,35 @@ def assembled(model: Model, name: str, *, classes: int | None = None) -> Importe
         UsageError: Its pieces are no network of that many classes, or it computes something else
             than the model: a fault of the import.
     """
+    _check_finite(model)
+    generator = torch.Generator().manual_seed(torch_seed("import", name))
+    images = _images(model, generator)
+    with torch.no_grad():
+        theirs = model.logits(images).flatten(1).float()
     pieces = with_biases_folded(model.pieces)
     spec = _spec(model, name, pieces, classes)
-    generator = torch.Generator().manual_seed(torch_seed("import", name))
     parent = Space(spec).uniform(weight_bits=8, activation_bits=8).parent
     network = build(parent, None, generator=generator).eval()
     for piece in pieces:
         if piece.tensors:
             _fill(network.module(piece.name), piece)
-    furthest = _compared(model, network, generator)
+    with torch.no_grad():
+        furthest = _furthest(model, theirs, network(images))
     weights = weights_file(network)
     digest = hashlib.sha256(weights).hexdigest()
     named = spec.model_copy(update={"weights_sha256": digest})
     return Imported(named, network, weights, furthest)
+
+
+def _check_finite(model: Model) -> None:
+    for piece in model.pieces:
+        for name, values in piece.tensors.items():
+            if not bool(torch.isfinite(values).all()):
+                raise UsageError(
+                    f"{model.source}: {piece.name}.{name}: found NaN or infinity; allowed are "
+                    "finite numbers",
+                    "the training of the model diverged, or its checkpoint is damaged",
+                )
 
 
 def _spec(model: Model, name: str, pieces: Sequence[Piece], classes: int | None) -> NetworkSpec:
@@ -111,12 +135,26 @@ def _spec(model: Model, name: str, pieces: Sequence[Piece], classes: int | None)
         "nodes": nodes,
     }
     try:
-        *_, logits = shapes_of(model.input_shape, nodes).values()
+        shapes = shapes_of(model.input_shape, nodes)
+        given = [shapes[reads[0]] for reads in reads_of(nodes)]
+        if any(map(is_depthwise, nodes, given)):
+            fields["depthwise"] = DEPTHWISE
+        *_, logits = shapes.values()
         return NetworkSpec.model_validate(fields | {"classes": classes or logits[0]})
     except ValueError as error:
-        found = error.errors() if isinstance(error, ValidationError) else [{"msg": str(error)}]
-        lines = "".join(f"\n  {each['msg']}" for each in found)
+        found = error.errors() if isinstance(error, ValidationError) else []
+        lines = "".join(f"\n  {line}" for line in list(map(_problem, found)) or [str(error)])
         raise UsageError(f"{model.source}: cannot be searched:{lines}") from error
+
+
+def _problem(details: ErrorDetails) -> str:
+    """Return what a validation found, without words of the library that validates."""
+    cause = details.get("ctx", {}).get("error")
+    if cause is not None:
+        return str(cause)
+    where = ".".join(map(str, details["loc"]))
+    allowed = details["msg"].removeprefix("Input should be ")
+    return f"{where}: found {details['input']}; allowed is {allowed}"
 
 
 def _node(piece: Piece) -> NodeSpec:
@@ -128,6 +166,8 @@ def _node(piece: Piece) -> NodeSpec:
         kernel=piece.kernel,
         stride=piece.stride,
         groups=piece.groups,
+        padding=piece.padding,
+        limit=piece.limit,
     )
 
 
@@ -144,15 +184,18 @@ def _fill(module: nn.Module, piece: Piece) -> None:
         own["bias"].copy_(piece.tensors["bias"])
 
 
-@torch.no_grad()
-def _compared(model: Model, network: Network, generator: torch.Generator) -> float:
-    """Return how far logits of random images are from the model's, as a share of the largest.
+def _images(model: Model, generator: torch.Generator) -> Tensor:
+    """Return random images, a multiple of those that the model takes at once."""
+    n = -(-_IMAGES // model.batch) * model.batch
+    return torch.randn(n, *model.input_shape, generator=generator)
+
+
+def _furthest(model: Model, theirs: Tensor, ours: Tensor) -> float:
+    """Return how far logits are from the model's, as a share of the largest.
 
     Raises:
         UsageError: They are not equal.
     """
-    images = torch.randn(_IMAGES, *model.input_shape, generator=generator)
-    theirs, ours = model.logits(images).flatten(1).float(), network(images)
     if theirs.shape != ours.shape:
         found = f"{list(ours.shape[1:])}, not {list(theirs.shape[1:])}"
         raise UsageError(f"{model.source}: as it was read it gives other logits: {found}")

@@ -15,8 +15,10 @@ def with_biases_folded(pieces: Sequence[Piece]) -> list[Piece]:
     """Return pieces that compute the same, of which no convolution has a bias.
 
     It goes into the mean of the batch norm behind it; where there is none, or the convolution is
-    read by others too, a batch norm is put in that only adds it.
+    read by others too, a batch norm is put in that only adds it. An offset is the bias of the
+    layer in front of it, where nobody else reads that, or such a batch norm too.
     """
+    pieces = _with_offsets_placed(pieces)
     names = Names(piece.name for piece in pieces)
     readers = Counter(name for piece in pieces for name in piece.inputs)
     norms = {piece.inputs[0]: piece.name for piece in pieces if piece.op == "batchnorm"}
@@ -40,13 +42,37 @@ def with_biases_folded(pieces: Sequence[Piece]) -> list[Piece]:
     return found
 
 
+def _with_offsets_placed(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return pieces of which no batch norm is an offset."""
+    readers = Counter(name for piece in pieces for name in piece.inputs)
+    renamed: dict[str, str] = {}
+    found: dict[str, Piece] = {}
+    for piece in pieces:
+        own = replace(piece, inputs=tuple(renamed.get(name, name) for name in piece.inputs))
+        if piece.op != "batchnorm" or set(piece.tensors) != {"bias"}:
+            found[piece.name] = own
+            continue
+        offset, layer = piece.tensors["bias"], found.get(own.inputs[0])
+        if layer and layer.op in ("conv", "linear") and readers[piece.inputs[0]] == 1:
+            bias = layer.tensors.get("bias", 0.0) + offset
+            found[layer.name] = replace(layer, tensors={**layer.tensors, "bias": bias})
+            renamed[piece.name] = layer.name
+        else:
+            found[piece.name] = replace(own, tensors=_of_offset(offset))
+    return list(found.values())
+
+
 def _less(norm: Piece, bias: Tensor) -> Piece:
     """Return a batch norm of ``x + bias`` as one of ``x``."""
     return replace(norm, tensors={**norm.tensors, "mean": norm.tensors["mean"] - bias})
 
 
 def _adding(name: str, piece: Piece, bias: Tensor) -> Piece:
-    """Return a batch norm that adds a bias: its variance is 1 with what is added to it."""
+    """Return a batch norm that adds a bias."""
+    return Piece(name, "batchnorm", (piece.name,), tensors=_of_offset(bias))
+
+
+def _of_offset(bias: Tensor) -> dict[str, Tensor]:
+    """Return the tensors of a batch norm that adds ``bias``: it divides by 1."""
     one = torch.ones_like(bias)
-    tensors = {"weight": one, "bias": bias, "mean": 0 * one, "var": one - NORM_EPS}
-    return Piece(name, "batchnorm", (piece.name,), tensors=tensors)
+    return {"weight": one, "bias": bias, "mean": 0 * one, "var": one - NORM_EPS}

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from cimsearch.networks.importing.outcomes import (
     Made,
     Outcome,
+    Pair,
+    Refused,
+    added,
     averaged_to,
+    clipped,
     convolution,
     normalised,
+    of_vectors,
     pair,
     pooling,
     refused,
@@ -46,41 +50,49 @@ class Call:
         """Return an attribute that is a whole number."""
         return int(self.attributes.get(name, default))
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of what is read first."""
-        return pair(self.given[0][2:])
 
-    @property
-    def pads(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Zeros before and behind, (vertical, horizontal) each."""
-        top, left, bottom, right = self.attributes.get("pads", (0, 0, 0, 0))
-        return (top, left), (bottom, right)
+def _odd_windows(call: Call) -> Refused | None:
+    """Return why the windows of a convolution or pooling are not of height and width."""
+    if len(call.given[0]) != 4:
+        return of_vectors(call.given[0])
+    sides = {"kernel_shape": 2, "strides": 2, "dilations": 2, "pads": 4}
+    odd = [name for name, n in sides.items() if len(call.attributes.get(name, n * (1,))) != n]
+    if odd:
+        found = ", ".join(f"{name} {list(call.attributes[name])}" for name in odd)
+        return refused(found, "are numbers for height and width")
+    return None
+
+
+def _pads(call: Call) -> tuple[Pair, Pair]:
+    """Return what is put before and behind, (vertical, horizontal) each.
+
+    SAME is as much as keeps the size, divided by the stride and rounded up.
+    """
+    how = call.attributes.get("auto_pad", b"NOTSET").decode()
+    if not how.startswith("SAME"):
+        stated = (0, 0, 0, 0) if how == "VALID" else call.attributes.get("pads", (0, 0, 0, 0))
+        return pair(stated[:2]), pair(stated[2:])
+    kernel = call.attributes.get("kernel_shape") or call.constants[1].shape[2:]
+    stride = call.attributes.get("strides", (1, 1))
+    total = [
+        max(0, (-(-size // step) - 1) * step + k - size)
+        for size, step, k in zip(call.given[0][2:], stride, kernel, strict=True)
+    ]
+    less, more = pair([n // 2 for n in total]), pair([n - n // 2 for n in total])
+    return (less, more) if how == "SAME_UPPER" else (more, less)
 
 
 def _conv(call: Call) -> Outcome:
     weight = call.constants.get(1)
     if weight is None or weight.dim() != 4:
         return refused("weights that are computed, or not of 2 dimensions", "are stored ones")
+    if odd := _odd_windows(call):
+        return odd
     kernel, stride = pair(weight.shape[2:]), pair(call.attributes.get("strides", 1))
     bias = call.constants.get(2)
     tensors = {"weight": weight} | ({} if bias is None else {"bias": bias})
-    made = Made("conv", kernel, stride, call.whole("group", 1), tensors)
-    return convolution(made, _conv_pads(call, kernel), pair(call.attributes.get("dilations", 1)))
-
-
-def _conv_pads(call: Call, kernel: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return what a convolution pads with: SAME is as many zeros as keep the size."""
-    how = call.attributes.get("auto_pad", b"NOTSET").decode()
-    if not how.startswith("SAME"):
-        return ((0, 0), (0, 0)) if how == "VALID" else call.pads
-    stride = pair(call.attributes.get("strides", 1))
-    total = [
-        max(0, (-(-size // step) - 1) * step + k - size)
-        for size, step, k in zip(call.size, stride, kernel, strict=True)
-    ]
-    less, more = pair([n // 2 for n in total]), pair([n - n // 2 for n in total])
-    return (less, more) if how == "SAME_UPPER" else (more, less)
+    made = Made("conv", kernel, stride, call.whole("group", 1), tensors=tensors)
+    return convolution(made, _pads(call), pair(call.attributes.get("dilations", 1)))
 
 
 def _norm(call: Call) -> Outcome:
@@ -94,22 +106,21 @@ def _norm(call: Call) -> Outcome:
 
 
 def _pool(call: Call) -> Outcome:
-    how = call.attributes.get("auto_pad", b"NOTSET").decode()
-    if how.startswith("SAME"):
-        return refused(f"auto_pad {how}", "is VALID, or padding 0")
+    if odd := _odd_windows(call):
+        return odd
     kernel = pair(call.attributes["kernel_shape"])
     stride = pair(call.attributes.get("strides", 1))
     return pooling(
         Made("maxpool" if call.op == "MaxPool" else "avgpool", kernel, stride),
-        call.size,
-        [pad for side in call.pads for pad in side],
+        call.given[0],
+        _pads(call),
         ceil_mode=bool(call.whole("ceil_mode", 0)),
-        dilation=call.attributes.get("dilations", 1),
+        dilation=pair(call.attributes.get("dilations", 1)),
     )
 
 
 def _global(call: Call) -> Outcome:
-    return averaged_to(call.size, 1)
+    return averaged_to(call.given[0], 1)
 
 
 def _mean(call: Call) -> Outcome:
@@ -117,12 +128,15 @@ def _mean(call: Call) -> Outcome:
     if len(call.given[0]) != 4 or {axis % 4 for axis in axes} != {2, 3}:
         found = f"a mean over {list(axes)} of {call.given[0][1:]}"
         return refused(found, "is one over height and width (2, 3)")
-    return averaged_to(call.size, 1)
+    return averaged_to(call.given[0], 1)
 
 
 def _add(call: Call) -> Outcome:
     if len(call.given) != 2:
-        return refused("a constant", "are two activations, or the bias of a MatMul before it")
+        stored = list(call.constants.values())
+        if not stored:
+            return refused("a term that is computed of no activation", "is one, or stored numbers")
+        return added(stored[0], call.given[0])
     first, second = (shape[1:] for shape in call.given)
     return Made("add") if first == second else refused(f"{first} and {second}", "is one shape")
 
@@ -160,12 +174,22 @@ def _linear(weight: Tensor, bias: Tensor | None) -> Outcome:
     """Return a linear layer with ``weight`` (outputs, inputs) and a bias that spreads to it."""
     if bias is None:
         return Made("linear", tensors={"weight": weight.contiguous()})
-    spread = torch.broadcast_to(bias, (1, len(weight))).flatten().clone()
+    if bias.numel() not in (1, len(weight)):
+        found = f"a bias of shape {tuple(bias.shape)}"
+        return refused(found, f"are {len(weight)} numbers, one an output")
+    spread = bias.flatten().expand(len(weight)).clone()
     return Made("linear", tensors={"weight": weight.contiguous(), "bias": spread})
 
 
 def _relu(_call: Call) -> Outcome:
     return Made("relu")
+
+
+def _clip(call: Call) -> Outcome:
+    # They were attributes before they became inputs.
+    stored = {place: values.item() for place, values in call.constants.items()}
+    least, most = (call.attributes.get(name) for name in ("min", "max"))
+    return clipped(stored.get(1, least), stored.get(2, most))
 
 
 def _same(_call: Call) -> Outcome:
@@ -176,6 +200,7 @@ OPERATIONS: Mapping[str, Callable[[Call], Outcome]] = {
     "Conv": _conv,
     "BatchNormalization": _norm,
     "Relu": _relu,
+    "Clip": _clip,
     "MaxPool": _pool,
     "AveragePool": _pool,
     "GlobalAveragePool": _global,

@@ -1,6 +1,6 @@
 """An ONNX file as pieces."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,15 @@ from cimsearch.networks.importing.outcomes import Made, Outcome, Refused, refuse
 from cimsearch.networks.importing.pieces import ALLOWED, Fault, Names, Piece, refuse
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+    from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 _DOMAINS = ("", "ai.onnx")
 _WEIGHT = ".weight"
+_STORED = (
+    *("Constant", "Identity", "Cast", "Transpose"),
+    *("Reshape", "Squeeze", "Unsqueeze", "Flatten"),
+)
+"""What is computed here where all that it reads is stored."""
 _SHAPED = ("Reshape", "Squeeze", "Unsqueeze", "ReduceMean")
 """What reads one activation, and then sizes that may be computed."""
 _LAYERS = ("Conv", "Gemm", "MatMul")
@@ -45,14 +50,20 @@ def read_onnx(path: Path, input_shape: Shape | None = None) -> Model:
         _one(source, "outputs", model.graph.output),
     )
     shape = _with_image_shape(source, images, input_shape)
-    model = _with_all_shapes(model)
-    reader = _Reader(model.graph, _sizes(model), {images.name: NETWORK_INPUT})
+    model = _with_all_shapes(source, model)
+    reader = _Reader(source, model, _sizes(model), {images.name: NETWORK_INPUT})
     for node in model.graph.node:
         reader.take_constant(node)
     for node in _in_use(model.graph, output.name, reader.constants):
         reader.read(node)
     refuse(source, reader.faults)
-    return Model(source, shape, reader.pieces, _runner(model, images))
+    batch = images.type.tensor_type.shape.dim[0].dim_value
+
+    def logits(given: Tensor) -> Tensor:
+        parts = [{images.name: part} for part in torch.split(given, batch)]
+        return torch.cat(_computed(source, model, parts))
+
+    return Model(source, shape, reader.pieces, logits, batch)
 
 
 def _loaded(path: Path) -> "ModelProto":
@@ -71,11 +82,15 @@ def _loaded(path: Path) -> "ModelProto":
     return model
 
 
-def _with_all_shapes(model: "ModelProto") -> "ModelProto":
+def _with_all_shapes(source: str, model: "ModelProto") -> "ModelProto":
     """Return a model that states the shapes of its values, as far as they follow."""
-    from onnx.shape_inference import infer_shapes
+    from onnx.shape_inference import InferenceError, infer_shapes
 
-    return infer_shapes(model, data_prop=True)
+    try:
+        return infer_shapes(model, data_prop=True)
+    except InferenceError as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{source}: its shapes do not fit each other: {reason}") from error
 
 
 def _one(source: str, what: str, values: "Iterable[ValueInfoProto]") -> "list[ValueInfoProto]":
@@ -128,20 +143,29 @@ def _in_use(
     return found[::-1]
 
 
-def _runner(model: "ModelProto", images: "ValueInfoProto") -> Callable[[Tensor], Tensor]:
-    """Return the model as a function of images, computed by ONNX's own reference."""
+def _computed(
+    source: str, what: "ModelProto | FunctionProto", given: Iterable[Mapping[str, Tensor]]
+) -> list[Tensor]:
+    """Return the first output of a model for each of ``given``, by ONNX's own reference.
+
+    Raises:
+        UsageError: The reference cannot compute it.
+    """
     from onnx.reference import ReferenceEvaluator
 
-    batch, evaluator = images.type.tensor_type.shape.dim[0].dim_value, ReferenceEvaluator(model)
-
-    def one(part: Tensor) -> Any:
-        first, *_ = list(evaluator.run(None, {images.name: part.numpy()}))
-        return first
-
-    def logits(given: Tensor) -> Tensor:
-        return torch.from_numpy(np.concatenate([one(p) for p in torch.split(given, batch)]))
-
-    return logits
+    try:
+        evaluator = ReferenceEvaluator(what)
+        found = [
+            evaluator.run(None, {name: each[name].numpy() for name in each}, attributes={})
+            for each in given
+        ]
+    except Exception as error:
+        reason, *_ = str(error).splitlines() or [""]
+        raise UsageError(
+            f"{source}: cannot be computed by ONNX's reference: {type(error).__name__}: {reason}",
+            "export it again with the batch left open, and check that onnxruntime runs it",
+        ) from error
+    return [torch.from_numpy(np.array(first)) for first, *_ in found]
 
 
 @dataclass
@@ -149,45 +173,50 @@ class _Reader:
     """Reads the nodes of a graph, in order.
 
     Attributes:
-        graph: The graph.
+        source: How messages call the model.
+        model: What the nodes are of.
         sizes: The shapes of values, as far as they are known.
         known: By value, the piece whose output it is.
         pieces: What has been read.
         faults: What could not be.
         constants: By value, the tensors that are stored.
+        refused: The values that nodes give which could not be read.
     """
 
-    graph: "GraphProto"
+    source: str
+    model: "ModelProto"
     sizes: Mapping[str, Sizes]
     known: dict[str, str]
     pieces: list[Piece] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     constants: dict[str, Tensor] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         from onnx.numpy_helper import to_array
 
         self._names = Names(dir(nn.ModuleDict()))
-        for tensor in self.graph.initializer:
-            self.constants[tensor.name] = torch.from_numpy(np.array(to_array(tensor)))
+        for tensor in self.model.graph.initializer:
+            values = np.array(to_array(tensor))
+            try:
+                self.constants[tensor.name] = torch.from_numpy(values)
+            except TypeError as error:
+                found = f"{tensor.name}: found numbers of type {values.dtype}"
+                raise UsageError(f"{self.source}: {found}; allowed is float32") from error
 
     def take_constant(self, node: "NodeProto") -> None:
-        """Note what a node stores, or passes on of what is stored."""
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            from onnx.numpy_helper import to_array
+        """Note what a node stores, or computes of nothing but what is stored."""
+        if node.op_type not in _STORED or not all(name in self.constants for name in node.input):
+            return
+        from onnx.helper import make_function
 
-            stored = np.array(to_array(node.attribute[0].t))
-            self.constants[node.output[0]] = torch.from_numpy(stored)
-        elif node.op_type == "Identity" and node.input[0] in self.constants:
-            self.constants[node.output[0]] = self.constants[node.input[0]]
+        opsets, names = self.model.opset_import, (node.input, node.output)
+        alone = make_function("cimsearch", "stored", *names, [node], opsets)
+        read = {name: self.constants[name] for name in node.input}
+        (self.constants[node.output[0]],) = _computed(self.source, alone, [read])
 
     def read(self, node: "NodeProto") -> None:
         """Take in a node."""
-        if node.op_type == "Constant":
-            return
-        if self._is_bias(node):
-            self._add_bias(node)
-            return
         outcome = self._outcome(node)
         read = [self.known[name] for name in node.input if name in self.known]
         if outcome == "same" and read:
@@ -195,8 +224,10 @@ class _Reader:
             return
         name = self.known[node.output[0]] = self._names.fitting(self._called(node))
         if isinstance(outcome, Refused):
+            self.known.update(dict.fromkeys(node.output, name))
             where = node.name or node.output[0]
             self.faults += [Fault(where, node.op_type, *reason) for reason in outcome.reasons]
+            self.refused.update(node.output)
         elif isinstance(outcome, Made):
             self.pieces.append(outcome.piece(name, read))
 
@@ -204,10 +235,12 @@ class _Reader:
         attributes = _attributes(node)
         reader = OPERATIONS.get(node.op_type) if node.domain in _DOMAINS else None
         if reader is None:
-            shown = ", ".join(f"{name} {value}" for name, value in attributes.items())
-            return refused(shown or "no attributes", ALLOWED)
+            return refused(_shown(attributes) or "no attributes", ALLOWED)
         given = tuple(self.sizes.get(name, ()) for name in node.input if name in self.known)
         if not given or not all(all(sizes) and sizes for sizes in given):
+            # Nothing is known of what a refused node gives: that is told there.
+            if self.refused.intersection(node.input):
+                return Refused(())
             return refused("an input whose shape is not known", "is one of a fixed shape")
         constants = {
             place: self.constants[name]
@@ -216,29 +249,6 @@ class _Reader:
         }
         out = self.sizes.get(node.output[0], ())
         return reader(Call(node.op_type, attributes, given, out, constants))
-
-    def _is_bias(self, node: "NodeProto") -> bool:
-        """Return whether a node adds a constant to a linear layer that nothing else reads."""
-        activations = [name for name in node.input if name in self.known]
-        if node.op_type != "Add" or len(activations) != 1:
-            return False
-        made = [piece for piece in self.pieces if piece.name == self.known[activations[0]]]
-        readers = sum(list(each.input).count(activations[0]) for each in self.graph.node)
-        stored = [name for name in node.input if name in self.constants]
-        fresh = bool(made) and made[0].op == "linear" and "bias" not in made[0].tensors
-        return fresh and readers == 1 and len(stored) == 1
-
-    def _add_bias(self, node: "NodeProto") -> None:
-        """Make an added constant the bias of the linear layer before it."""
-        (read,) = (name for name in node.input if name in self.known)
-        (stored,) = (name for name in node.input if name in self.constants)
-        for index, piece in enumerate(self.pieces):
-            if piece.name == self.known[read]:
-                outputs = len(piece.tensors["weight"])
-                bias = torch.broadcast_to(self.constants[stored], (1, outputs)).flatten().clone()
-                tensors = {**piece.tensors, "bias": bias}
-                self.pieces[index] = Piece(piece.name, piece.op, piece.inputs, tensors=tensors)
-        self.known[node.output[0]] = self.known[read]
 
     def _called(self, node: "NodeProto") -> str:
         """Return what a node is called: as its weights are, where these have a name of torch."""
@@ -254,6 +264,21 @@ class _Reader:
                 scopes.pop()
             scopes.append(part)
         return ".".join(scopes[:-1] if scopes[1:] and node.op_type in _LAYERS else scopes)
+
+
+def _shown(attributes: Mapping[str, Any]) -> str:
+    """Return attributes that are numbers or words, as text."""
+    words = {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else value
+        for name, value in attributes.items()
+    }
+    plain = (int, float, str)
+    return ", ".join(
+        f"{name} {value}"
+        for name, value in words.items()
+        if isinstance(value, plain)
+        or (isinstance(value, list) and all(isinstance(each, plain) for each in value))
+    )
 
 
 def _attributes(node: "NodeProto") -> dict[str, Any]:

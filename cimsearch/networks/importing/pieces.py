@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from cimsearch.errors import UsageError
-from cimsearch.spec.network import INPUT, NodeOp
+from cimsearch.spec.node import INPUT, NodeOp
 
 ALLOWED = (
-    "are convolutions, batch norms, ReLU, max and average pooling, adding, flattening and linear "
-    "layers"
+    "are convolutions, batch norms, ReLU and ReLU6, max and average pooling, adding, flattening "
+    "and linear layers"
 )
 
 
@@ -25,9 +25,12 @@ class Piece:
         kernel: Height and width of the window.
         stride: Vertical and horizontal.
         groups: Of a convolution.
+        padding: At each side, vertical and horizontal.
+        limit: What a ReLU does not exceed, if there is anything.
         tensors: ``weight`` and maybe ``bias`` of a convolution (outputs, inputs a group, height,
             width) or linear layer (outputs, inputs); ``weight``, ``bias``, ``mean`` and ``var``
-            (channels,) of a batch norm whose variance is added ``NORM_EPS`` to.
+            (channels,) of a batch norm whose variance is added ``NORM_EPS`` to. One that has
+            ``bias`` alone adds it: an offset, until biases are folded.
     """
 
     name: str
@@ -36,6 +39,8 @@ class Piece:
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     groups: int = 1
+    padding: tuple[int, int] = (0, 0)
+    limit: float | None = None
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 

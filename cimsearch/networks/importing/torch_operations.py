@@ -13,7 +13,9 @@ from cimsearch.networks.importing.outcomes import (
     Made,
     Outcome,
     Refused,
+    added,
     averaged_to,
+    clipped,
     convolution,
     normalised,
     pair,
@@ -36,7 +38,8 @@ class Call:
     Attributes:
         given: The shapes of the activations that it reads.
         out: The shape of its output.
-        args: Its positional arguments, where there are activations too.
+        args: Its positional arguments, where there are activations too; what is stored is there
+            as a tensor.
         kwargs: Its keyword arguments.
     """
 
@@ -49,11 +52,6 @@ class Call:
         """Return the arguments behind the first, the activation, by name."""
         return dict(zip(names, self.args[1:], strict=False)) | dict(self.kwargs or {})
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of what is read first."""
-        return pair(self.given[0][2:])
-
 
 def _conv(module: nn.Conv2d, _call: Call) -> Outcome:
     # Left, right, top, bottom: what the convolution itself pads with.
@@ -65,7 +63,7 @@ def _conv(module: nn.Conv2d, _call: Call) -> Outcome:
         pair(module.kernel_size),
         pair(module.stride),
         module.groups,
-        _parameters(module),
+        tensors=_parameters(module),
     )
     return convolution(made, ((top, left), (bottom, right)), pair(module.dilation))
 
@@ -106,19 +104,19 @@ def _pooled(name: str, given: Mapping[str, Any], call: Call) -> Outcome:
     for extra in ("return_indices", "divisor_override"):
         if given.get(extra):
             return refused(f"{extra} {given[extra]}", "is none")
-    kernel = pair(given["kernel_size"])
+    kernel, pads = pair(given["kernel_size"]), pair(given.get("padding", 0))
     stride = pair(given.get("stride") or kernel)
     return pooling(
         Made("maxpool" if name == "max_pool2d" else "avgpool", kernel, stride),
-        call.size,
-        given.get("padding", 0),
+        call.given[0],
+        (pads, pads),
         ceil_mode=bool(given.get("ceil_mode", False)),
-        dilation=given.get("dilation", 1),
+        dilation=pair(given.get("dilation", 1)),
     )
 
 
 def _adaptive(module: nn.AdaptiveAvgPool2d, call: Call) -> Outcome:
-    return averaged_to(call.size, module.output_size)
+    return averaged_to(call.given[0], module.output_size)
 
 
 def _flatten(_module: nn.Flatten, call: Call) -> Outcome:
@@ -133,11 +131,17 @@ def _relu(_module: nn.Module, _call: Call) -> Outcome:
     return Made("relu")
 
 
+def _clip(module: nn.Hardtanh, _call: Call) -> Outcome:
+    return clipped(module.min_val, module.max_val)
+
+
 MODULES: Mapping[type[nn.Module], Callable[[Any, Call], Outcome]] = {
     nn.Conv2d: _conv,
     nn.BatchNorm2d: _norm,
     nn.BatchNorm1d: _norm_of_vectors,
     nn.ReLU: _relu,
+    nn.ReLU6: _clip,
+    nn.Hardtanh: _clip,
     nn.MaxPool2d: _pool,
     nn.AvgPool2d: _pool,
     nn.AdaptiveAvgPool2d: _adaptive,
@@ -157,12 +161,28 @@ def _call_add(call: Call) -> Outcome:
     alpha = dict(call.kwargs or {}).get("alpha", 1)
     if alpha != 1:
         return refused(f"alpha {alpha}", "is 1")
-    if len(call.given) != 2:
-        return refused("a number or a parameter", "are two activations")
+    if len(call.given) == 1:
+        terms = (*call.args, call.named("other").get("other"))
+        stored = [torch.as_tensor(v) for v in terms if isinstance(v, Tensor | int | float)]
+        return added(stored[0], call.given[0])
     first, second = (shape[1:] for shape in call.given)
     if first != second:
         return refused(f"{first} and {second}", "are two of one shape")
     return Made("add")
+
+
+def _call_clip(call: Call) -> Outcome:
+    ends = call.named("min", "max")
+    return clipped(ends.get("min"), ends.get("max"))
+
+
+def _call_hardtanh(call: Call) -> Outcome:
+    ends = call.named("min_val", "max_val")
+    return clipped(ends.get("min_val", -1.0), ends.get("max_val", 1.0))
+
+
+def _call_relu6(_call: Call) -> Outcome:
+    return clipped(0, 6)
 
 
 def _call_max(call: Call) -> Outcome:
@@ -176,7 +196,7 @@ def _call_average(call: Call) -> Outcome:
 
 
 def _call_adaptive(call: Call) -> Outcome:
-    return averaged_to(call.size, call.named("output_size")["output_size"])
+    return averaged_to(call.given[0], call.named("output_size")["output_size"])
 
 
 def _call_reshape(call: Call) -> Outcome:
@@ -188,7 +208,7 @@ def _call_mean(call: Call) -> Outcome:
     places = {dim % len(given) for dim in (dims if isinstance(dims, tuple | list) else (dims,))}
     if len(given) != 4 or places != {2, 3}:
         return refused(f"a mean over {dims} of {given[1:]}", "is one over height and width (2, 3)")
-    return averaged_to(call.size, 1)
+    return averaged_to(call.given[0], 1)
 
 
 def _call_dropout(call: Call) -> Outcome:
@@ -203,6 +223,9 @@ def _call_same(_call: Call) -> Outcome:
 CALLS: Mapping[Any, Callable[[Call], Outcome]] = {
     **dict.fromkeys((functional.relu, functional.relu_, torch.relu, torch.relu_), _call_relu),
     **dict.fromkeys(("relu", "relu_"), _call_relu),
+    functional.relu6: _call_relu6,
+    functional.hardtanh: _call_hardtanh,
+    **dict.fromkeys((torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_"), _call_clip),
     **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _call_add),
     functional.max_pool2d: _call_max,
     functional.avg_pool2d: _call_average,

@@ -61,12 +61,25 @@ class _Run:
     """What was seen in a run.
 
     Attributes:
-        shapes: Of every tensor, by node.
-        values: What else nodes gave: sizes, and what is made of them.
+        shapes: Of every activation, by node.
+        values: What else nodes gave: sizes, stored tensors, and what is made of them.
+        moving: The nodes that gave one activation, or several.
     """
 
     shapes: dict[fx.Node, ImageShape] = field(default_factory=dict)
     values: dict[fx.Node, Any] = field(default_factory=dict)
+    moving: set[fx.Node] = field(default_factory=set)
+
+    def note(self, node: fx.Node, value: Any) -> None:
+        """Take in what a node gave; it is stored if it reads nothing that comes of the images."""
+        parts = value if isinstance(value, tuple | list) else (value,)
+        moves = node.op == "placeholder" or not self.moving.isdisjoint(node.all_input_nodes)
+        if moves and any(isinstance(part, Tensor) for part in parts):
+            self.moving.add(node)
+        if node in self.moving and isinstance(value, Tensor):
+            self.shapes[node] = tuple(value.shape)
+        else:
+            self.values[node] = value
 
 
 def _run(source: str, traced: fx.GraphModule, input_shape: Shape) -> _Run:
@@ -76,10 +89,7 @@ def _run(source: str, traced: fx.GraphModule, input_shape: Shape) -> _Run:
     class Watched(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
             value = super().run_node(n)
-            if not isinstance(value, Tensor):
-                seen.values[n] = value
-            elif n.op != "get_attr":
-                seen.shapes[n] = tuple(value.shape)
+            seen.note(n, value)
             return value
 
     runner = Watched(traced)

@@ -40,10 +40,7 @@ def import_network(
     Raises:
         UsageError: It cannot be read or written, or it does what no blueprint does.
     """
-    if to.suffix != ".yaml" or not _NAME.fullmatch(to.stem):
-        raise UsageError(
-            f"--to: found {to}; allowed is a name of a-z, 0-9, '_', '.' and '-' that ends in .yaml"
-        )
+    check_name(to)
     check_free(to, force=force)
     imported = assembled(_model(source, weights, input_shape), to.stem, classes=classes)
     write_network(imported.spec, imported.weights, to, force=force)
@@ -71,6 +68,18 @@ def _model(source: str, weights: Path | None, input_shape: Shape | None) -> Mode
     return Model(source, input_shape, read_module(source, module, input_shape), module)
 
 
+def check_name(to: Path) -> None:
+    """Check that a space can be called as a file is.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if to.suffix != ".yaml" or not _NAME.fullmatch(to.stem):
+        raise UsageError(
+            f"--to: found {to}; allowed is a name of a-z, 0-9, '_', '.' and '-' that ends in .yaml"
+        )
+
+
 def check_free(to: Path, *, force: bool) -> None:
     """Check that neither of the files is there, unless they may be written over.
 
@@ -82,8 +91,10 @@ def check_free(to: Path, *, force: bool) -> None:
             raise UsageError(f"{path}: is there already", "name another with --to, or add --force")
 
 
-def write_network(spec: NetworkSpec, weights: bytes, to: Path, *, force: bool = False) -> None:
-    """Write the file of a space of one network, and its weights beside it.
+def write_network(
+    spec: NetworkSpec, weights: bytes | None, to: Path, *, force: bool = False
+) -> None:
+    """Write the file of a space of one network, and its weights, if it has some, beside it.
 
     Args:
         spec: The space; it names ``weights`` by their SHA-256.
@@ -96,8 +107,9 @@ def write_network(spec: NetworkSpec, weights: bytes, to: Path, *, force: bool = 
     """
     check_free(to, force=force)
     try:
-        with whole_file(to.with_suffix(SUFFIX)) as temporary:
-            temporary.write_bytes(weights)
+        if weights is not None:
+            with whole_file(to.with_suffix(SUFFIX)) as temporary:
+                temporary.write_bytes(weights)
         with whole_file(to) as temporary:
             temporary.write_text(network_text(spec), encoding="utf-8")
     except OSError as error:

@@ -15,7 +15,8 @@ from cimsearch.networks.importing.assemble import Imported
 from cimsearch.space import Space
 from cimsearch.space.coupling import prune_groups
 from cimsearch.space.widths import multiples_of, widths_of, with_widths
-from cimsearch.spec.network import NetworkSpec, NodeSpec
+from cimsearch.spec.network import NetworkSpec
+from cimsearch.spec.node import NodeSpec
 from cimsearch.spec.space import LayerGenes
 from cimsearch.training.prune import inherit
 from tests.unit.importing.models import Mobile, Plain, Residual, randomised
