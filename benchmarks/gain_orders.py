@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gain_pruning import Task, add_options, generator_of, images_of, interval, parent_of
+from gain_pruning import Task, add_options, generator_of, images_of, parent_of
 from goals import Row, conclude, heading
-from several import spread
+from several import interval, spread
 from step_time import resnet8
 
 from cimsearch.errors import CimsearchError

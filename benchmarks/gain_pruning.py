@@ -19,16 +19,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import get_args
 
 import torch
 from goals import Row, conclude, heading
 from safetensors.torch import load_file
-from scipy.stats import t as student
-from several import spread
+from several import interval, spread
 from step_time import resnet8
 
 from cimsearch.errors import CimsearchError
@@ -46,7 +43,6 @@ from cimsearch.training.recipe import TrainingData, train_float
 LOST = (0.01, 0.02, 0.03, 0.05, 0.1)
 """Accuracy below that of the network that pruning begins with, at which energies are compared."""
 
-CONFIDENCE = 0.95
 HELD_OUT_IMAGES = 1000
 RECIPE = {"parent_lr": 0.3, "qat_lr": 0.05, "weight_decay": 2e-4}
 
@@ -188,16 +184,6 @@ def rows(found: Mapping[int, Curves], rules: Sequence[Per]) -> Iterator[Row]:
         name = f"{100 * lost:.0f} points lost: cim saves more than macs"
         text = f"{100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f} %)"
         yield Row(name, text, "above 0 %", low > 0)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean between the ends of its interval."""
-    mean = fmean(values)
-    if len(values) < 2:
-        return mean, mean, mean
-    half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-    half *= stdev(values) / sqrt(len(values))
-    return mean - half, mean, mean + half
 
 
 def verdict(found: Sequence[Row]) -> str:

@@ -3,12 +3,17 @@
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from math import sqrt
+from statistics import fmean, stdev
 from typing import TypeVar
 
 import numpy as np
+from scipy.stats import t as student
 
 Task = TypeVar("Task")
 Found = TypeVar("Found")
+
+CONFIDENCE = 0.95
 
 
 def spread(
@@ -48,3 +53,13 @@ def told(values: Sequence[float], digits: int = 0) -> str:
     """Return a median with the least and the most as text."""
     low, middle, high = (number(v, digits) for v in (min(values), median(values), max(values)))
     return f"{middle} ({low} to {high})"
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean between the ends of its interval: Student's t, 95 %."""
+    mean = fmean(values)
+    if len(values) < 2:
+        return mean, mean, mean
+    half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+    half *= stdev(values) / sqrt(len(values))
+    return mean - half, mean, mean + half

@@ -6,10 +6,13 @@ import click
 
 from cimsearch.cli.output import json_option, percent, print_json, print_table, storage_option
 from cimsearch.cli.run import cluster_option, resumable
+from cimsearch.units import quantity
 from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
-    from cimsearch.orchestrate.read.adaptation import Adapting, Chain, Step
+    from cimsearch.orchestrate.read.adaptation import Adapting
+    from cimsearch.orchestrate.read.adapted_changes import Changed
+    from cimsearch.orchestrate.read.adapted_steps import Chain, Step
 
 
 @click.command()
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(1), help="Local worker processes.")
 @cluster_option
 @click.option("--data", metavar="DIR", help="Where the data lies; goes before CIMSEARCH_DATA.")
+@click.option(
+    "--choose-anew",
+    is_flag=True,
+    help="Choose of the front as it is now, though this adaptation has chosen before.",
+)
 @json_option
 def adapt(
     study: str,
@@ -25,6 +33,7 @@ def adapt(
     workers: int | None,
     cluster: str | None,
     data: str | None,
+    choose_anew: bool,
     as_json: bool,
 ) -> None:
     """Search as STUDY says, then adapt the networks of the front to the hardware.
@@ -46,6 +55,7 @@ def adapt(
             workers=workers,
             cluster=cluster,
             data=data,
+            choose_anew=choose_anew,
             on_progress=progress,
         )
     if as_json:
@@ -66,6 +76,10 @@ def facts(found: "Adapting") -> dict[str, Any]:
                 "ended_by": chain.ended_by,
                 "steps": [_step_facts(found, step) for step in chain.steps],
                 "delivered": delivered[chain.name].label if chain.name in delivered else None,
+                "changes": [
+                    _change_facts(found, change)
+                    for change in _changes(found, delivered.get(chain.name))
+                ],
             }
             for chain in (*found.baselines, *found.chains)
         ],
@@ -83,6 +97,23 @@ def _step_facts(found: "Adapting", step: "Step") -> dict[str, Any]:
         "weights": step.candidate.blueprint.weights,
         **{name: cost[name] for name in ("energy_pj", "latency_ns", "area_um2", "utilization")},
         "removed": [list(each) for each in step.removed],
+    }
+
+
+def _changes(found: "Adapting", delivered: "Step | None") -> tuple["Changed", ...]:
+    return found.changes_of(delivered) if delivered else ()
+
+
+def _change_facts(found: "Adapting", change: "Changed") -> dict[str, Any]:
+    return {
+        "gene": change.gene,
+        "before": change.before,
+        "after": change.after,
+        "saved": {found.saved: change.cost[0] - change.cost[1]},
+        "saved_frac": change.saved_frac,
+        "accuracy_change": change.gained,
+        "chip_standard_error": change.chip_error,
+        "image_standard_error_at_most": change.image_error,
     }
 
 
@@ -130,4 +161,33 @@ def _print_chain(found: "Adapting", chain: "Chain") -> None:
     print_table(header, rows)
     if chain in found.chains or not rows:
         click.echo(f"ended: {chain.ended_by}" + ("; * is delivered" if len(rows) > 1 else ""))
+    _print_changes(found, best)
     click.echo("")
+
+
+def _print_changes(found: "Adapting", delivered: "Step | None") -> None:
+    """Print the cheapest one-gene changes of what is delivered, if any was scored."""
+    changes = _changes(found, delivered)
+    if not changes:
+        return
+    click.echo("\nthe cheapest changes of one gene, nothing trained again:")
+    name = found.saved
+    header = ["change", f"{quantity(name)} saved", "of it", "accuracy", "+- chips", "+- images"]
+    print_table(
+        header,
+        [
+            [
+                f"{change.gene} {change.before} -> {change.after}",
+                with_unit(name, change.cost[0] - change.cost[1]),
+                percent(change.saved_frac),
+                f"{100 * change.gained:+z.1f} pp",
+                _points(change.chip_error),
+                _points(change.image_error),
+            ]
+            for change in changes
+        ],
+    )
+
+
+def _points(error: float | None) -> str:
+    return "-" if error is None else f"{100 * error:.1f} pp"

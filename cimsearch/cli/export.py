@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 def export(name: str, network: str, to: Path, storage: str | None, data: str | None) -> None:
     """Write a trained NETWORK of the study NAME as files for a chip.
 
-    NETWORK is a trial's number, or the name of a baseline or an adapted network. The directory has
-    the weights, float and as integers a bit slice, the mapping plan, golden vectors of every tile,
-    what each chip said of each image, and a model card; `cimsearch verify` checks it.
+    NETWORK is a trial's number, the name of a baseline or an adapted network, or # and the number
+    of an evaluation. The directory has the weights, float and as integers a bit slice, the mapping
+    plan, golden vectors of every tile, what each chip said of each image, and a model card;
+    `cimsearch verify` checks it.
 
     Where a trial was scored on test images, the network trained for that is written. A network
-    that is no longer in the cache is trained again, to the same bits.
+    that is no longer in the cache is trained again, to the same bits; imported and pruned weights
+    have to be in the cache.
     """
     from cimsearch.orchestrate.derive.deliver import deliver
 

@@ -1,8 +1,10 @@
 """The verb that says how far a study is, and who is at it."""
 
+import shlex
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +22,15 @@ from cimsearch.units import show as with_unit
 
 if TYPE_CHECKING:
     from cimsearch.evaluate.report import Report
-    from cimsearch.orchestrate.read.status import AtWork, StudyStatus
+    from cimsearch.orchestrate.read.noted import Phase
+    from cimsearch.orchestrate.read.status import AdaptationStatus, AtWork, StudyStatus
     from cimsearch.store.rows import LeaseRow
+
+_ADAPTING: dict["Phase", str] = {
+    "networks": "networks are trained and pruned",
+    "tests": "networks are scored on test images",
+    "changes": "networks are changed by one gene",
+}
 
 
 @click.command()
@@ -113,7 +122,46 @@ def _facts(found: "StudyStatus") -> dict[str, Any]:
         ],
         "imported_from": found.imported_from,
         "ended_by": found.ended_by,
+        "adaptation": None if found.adaptation is None else _adaptation_facts(found.adaptation),
     }
+
+
+def _adaptation_facts(found: "AdaptationStatus") -> dict[str, Any]:
+    return {
+        "phase": "ended" if found.has_ended else found.phase,
+        "networks": found.networks,
+        "done": found.done,
+        "waiting": found.waiting,
+        "failed": found.failed,
+        "to_come_at_most": found.to_come,
+        "go_on_with": _again(found),
+    }
+
+
+def _again(found: "AdaptationStatus") -> str | None:
+    """Return the command that goes on with an adaptation; None if nothing is left to do."""
+    if found.has_ended and not found.failed:
+        return None
+    if not found.file:
+        return "cimsearch adapt FILE"
+    path, here = Path(found.file), Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"cimsearch adapt {shlex.quote(str(shown))}"
+
+
+def _print_adaptation(found: "AdaptationStatus", *, runs: bool) -> None:
+    """Print how far an adaptation is, and what goes on with it if nobody runs it."""
+    of = "1 network" if found.networks == 1 else f"{found.networks} networks"
+    what = "over" if found.has_ended else _ADAPTING[found.phase]
+    counts = f"{found.done} steps done, {found.failed} failed"
+    if not found.has_ended:
+        counts += f", {found.waiting} waiting or running"
+    if found.to_come:
+        counts += f", up to {found.to_come} to come"
+    click.echo(f"{'adaptation':12} of {of}: {what}: {counts}")
+    again = _again(found)
+    if again is not None and not runs:
+        click.echo(f"{'':12} go on with: {again}")
 
 
 def _print(found: "StudyStatus") -> None:
@@ -130,6 +178,9 @@ def _print(found: "StudyStatus") -> None:
         click.echo(f"{key:12} {count}")
     shown = ", ".join(with_unit(name, value) for name, value in found.reference.items())
     click.echo(f"{'hypervolume':12} {found.hypervolume:.4f} of the box up to {shown}")
+    if found.adaptation is not None:
+        runs = found.lease is not None and found.lease.alive
+        _print_adaptation(found.adaptation, runs=runs)
     if found.agreements:
         click.echo(f"{'scored':12} {by_rung_text(found.by_rung)}")
     print_agreements(found.agreements)

@@ -11,7 +11,8 @@ from cimsearch.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from cimsearch.evaluate.report import Report
     from cimsearch.export.checks import Verification
-    from cimsearch.export.measured import ChipCodes, Fit
+    from cimsearch.export.code_fit import Fit
+    from cimsearch.export.measured import ChipCodes, TileCodes
 
 
 @click.command("verify")
@@ -34,8 +35,8 @@ def verify(
     to give the same prediction for every image on every chip that was scored; if not, the exit
     code is 1.
 
-    With --measured no image is needed: it tells the gain, offset and spread of each tile of a
-    chip, and which columns stand out.
+    With --measured no image is needed: it tells the gain, offset and noise of each tile of a
+    chip, and which columns stand out; the exit code is 1 if a column is stuck.
     """
     from cimsearch.export.files import check_libraries
 
@@ -47,7 +48,7 @@ def verify(
             raise UsageError("found --measured and --data; --measured needs no images")
         codes = compare_codes(directory, measured)
         print_json(codes.to_dict()) if as_json else _print_codes(codes)
-        return
+        context.exit(ExitCode.FAILED if codes.has_stuck else ExitCode.OK)
     found = verify_export(directory, data, _say)
     if as_json:
         print_json(found.to_dict())
@@ -94,20 +95,34 @@ def _print_codes(found: "ChipCodes") -> None:
         [str(each.tile), each.layer, f"{each.lines} of {each.of_lines}", *_fit(each.fit)]
         for each in found.tiles
     ]
-    header = ["tile", "layer", "columns", "reads", "gain", "offset [code]", "sigma [code]"]
-    print_table(header, [*rows, ["all", "", "", *_fit(found.overall)]])
-    for each in found.tiles:
-        for column in each.outliers:
-            click.echo(
-                f"tile {each.tile}, column {column.column} stands out: mean error "
-                f"{column.mean_codes:+.2f} codes, root mean square {column.rms_codes:.2f} "
-                f"({each.layer}, output {column.output}, slice {column.slice})"
-            )
+    header = ["tile", "layer", "columns", "reads", "fitted", "gain", "offset [code]"]
+    print_table([*header, "sigma [code]"], [*rows, ["all", "", "", *_fit(found.overall)]])
+    for tile in found.tiles:
+        _print_outliers(tile)
     if found.unread:
         click.echo(f"not read: tiles {', '.join(map(str, found.unread))}")
 
 
+def _print_outliers(tile: "TileCodes") -> None:
+    """Print which columns of a tile stand out."""
+    stuck = [each for each in tile.outliers if each.stuck]
+    if stuck:
+        columns = ", ".join(str(column) for column in sorted(each.column for each in stuck))
+        click.echo(
+            f"tile {tile.tile}: {len(stuck)} of {tile.lines} columns are stuck, their codes do "
+            f"not follow the expected ones: {columns} ({tile.layer})"
+        )
+    for each in tile.outliers:
+        if not each.stuck:
+            click.echo(
+                f"tile {tile.tile}, column {each.column} stands out: mean error "
+                f"{each.mean_codes:+.2f} codes, root mean square {each.rms_codes:.2f} "
+                f"({tile.layer}, output {each.output}, slice {each.slice})"
+            )
+
+
 def _fit(fit: "Fit") -> list[str]:
     gain = "-" if fit.gain is None else f"{fit.gain:.4f}"
+    offset = "-" if fit.offset_codes is None else f"{fit.offset_codes:+.3f}"
     sigma = "-" if fit.sigma_codes is None else f"{fit.sigma_codes:.3f}"
-    return [str(fit.reads), gain, f"{fit.offset_codes:+.3f}", sigma]
+    return [str(fit.reads), str(fit.fitted), gain, offset, sigma]

@@ -52,6 +52,9 @@ class Job:
             own there, so the draws of its layers are named by it. Training does not depend on it.
         parent_weights: SHA-256 of the file of the float parent's weights, which is in the cache
             (``training.parents``); empty if the parent is trained.
+        weights_of: Of a network that another one was changed into, the job that trains that one:
+            the changed network has its weights, as far as they are kept, and is not trained.
+            Both have one parent. None: it has its parent's.
     """
 
     candidate_hash: str
@@ -72,6 +75,7 @@ class Job:
     earlier: tuple[Rung, ...] = ()
     workload: str = ""
     parent_weights: str = ""
+    weights_of: "Job | None" = None
 
     @property
     def before(self) -> "Job | None":
@@ -92,7 +96,11 @@ class Job:
     @cached_property
     def _plain(self) -> dict[str, Any]:
         """The job as plain data, which nobody changes."""
-        of_some = {"workload": self.workload, "parent_weights": self.parent_weights}
+        of_some = {
+            "workload": self.workload,
+            "parent_weights": self.parent_weights,
+            "weights_of": self.weights_of._plain if self.weights_of else None,
+        }
         return {name: value for name, value in of_some.items() if value} | {
             "schema": JOB_SCHEMA,
             "candidate_hash": self.candidate_hash,
@@ -121,6 +129,8 @@ class Job:
         data["code"] = code_hash()
         data["hardware"] = self.hardware.hash
         data["earlier"] = [rung.training for rung in self.earlier]
+        if self.weights_of is not None:
+            data["weights_of"] = self.weights_of.key
         data["data"] = {name: v for name, v in data["data"].items() if name != "path"}
         return content_hash(data)
 
@@ -131,7 +141,10 @@ class Job:
         Raises:
             ValueError: The schema is another, or a part is not valid.
         """
-        raw = json.loads(text)
+        return cls._of(json.loads(text))
+
+    @classmethod
+    def _of(cls, raw: dict[str, Any]) -> "Job":
         if raw.get("schema") not in (JOB_SCHEMA, *_OLDER_SCHEMAS):
             raise ValueError(f"job schema is {raw.get('schema')!r}; allowed is {JOB_SCHEMA!r}")
         return cls(
@@ -155,4 +168,5 @@ class Job:
             ),
             workload=raw.get("workload", ""),
             parent_weights=raw.get("parent_weights", ""),
+            weights_of=cls._of(raw["weights_of"]) if raw.get("weights_of") else None,
         )

@@ -27,8 +27,10 @@ def candidate_key(job: Job, machine: str) -> str:
 
     Jobs that differ only in chips, images, conditions or calibration of chips share it.
     """
+    of = job.weights_of
     return content_hash(
         {"schema": "cimsearch/candidate/2"}
+        | ({} if of is None else {"weights_of": candidate_key(of, machine)})
         | _of_parent(job, machine)
         | {
             "candidate": job.candidate_hash,

@@ -73,7 +73,8 @@ def trained_candidate(
     """Return the candidate, ready to be scored, and the images its batch norms were fitted to.
 
     At every rung it is built, and calibrated, as it was for the first; from the second on it then
-    goes on from the weights that the last one left.
+    goes on from the weights that the last one left. A network that another one was changed into
+    begins with that one's trained weights instead of the parent's.
 
     Raises:
         CimsearchError: The hardware cannot run the network, or training diverged.
@@ -81,7 +82,7 @@ def trained_candidate(
     rung, key = job.rung, candidate_key(job, fingerprint())
     generator = _generator(*_stream_of(job))
     network = build(job.blueprint, job.hardware.macro, generator=generator)
-    inherit(network, parent)
+    inherit(network, _with_weights_for(job, parent, training, keep, on_report))
     network.calibrate(training.sample(CALIBRATION_IMAGES, generator))
     with keep.hold(key, wait=False) as alive:
         trained = _kept(keep, "candidates", key)
@@ -114,11 +115,24 @@ def trained_candidate(
 def _stream_of(job: Job) -> tuple[Key, ...]:
     """Return the name of the stream that the job's candidate is built with, as at its first rung.
 
-    A first rung also trains with it; a later one with a stream of its own.
+    A first rung also trains with it; a later one with a stream of its own. All networks that one
+    was changed into have the same: what they are calibrated with is no difference between them.
     """
+    if job.weights_of is not None:
+        return *_stream_of(job.weights_of), "changed"
     first = (*job.earlier, job.rung)[0]
     of_candidate = (job.study_seed, job.candidate_hash, first.epochs, first.train_level)
     return "train", *of_candidate, job.replicate
+
+
+def _with_weights_for(
+    job: Job, parent: Network, training: TrainingData, keep: Keep, on_report: OnReport
+) -> Network:
+    """Return the trained network whose weights the job's candidate begins with."""
+    if job.weights_of is None:
+        return parent
+    network, _ = trained_candidate(job.weights_of, parent, training, keep, on_report)
+    return network
 
 
 def _after_earlier(

@@ -7,6 +7,7 @@ from cimsearch.cost.credibility import NOMINAL_COVERAGE
 from cimsearch.evaluate import Job, Score
 from cimsearch.evaluate.distribution import TOLERANCE_CHIPS, Distribution, distribution
 from cimsearch.export.card_tables import layer_rows, table
+from cimsearch.export.origin import origin_rows, parent_epochs
 from cimsearch.export.scores import SCORES, Scores
 from cimsearch.export.scoring import chips_of, conditions_of
 from cimsearch.export.subject import Subject
@@ -53,6 +54,7 @@ def card(
     parts = [
         f"# {subject.study}, {subject.label}\n\n{_ANEW if subject.trained_anew else _AS_SEARCHED}",
         "\n".join(f"> Note: {note}." for note in notes),
+        _origin(subject),
         _accuracy(subject, scores),
         _cost(subject),
         _network(subject),
@@ -60,6 +62,11 @@ def card(
         _files(files, no_graphs),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _origin(subject: Subject) -> str:
+    rows = origin_rows(subject.study, subject.origin)
+    return f"## Where it comes from\n\n{table(('fact', 'value', 'source'), rows)}"
 
 
 def _accuracy(subject: Subject, scores: Scores) -> str:
@@ -213,8 +220,12 @@ def _training(subject: Subject) -> str:
         ("data's fingerprint", f"`{job.data_fingerprint}`", "SHA-256 of its files"),
         ("seed of the split", str(job.data.split_seed), "the study"),
         ("study seed, replicate", f"{job.study_seed}, {job.replicate}", "the study"),
-        ("epochs of the float parent", str(job.recipe.parent_epochs), "recipe"),
-        ("epochs of the network", str(job.epochs), "rungs"),
+        (
+            "epochs of the float parent",
+            parent_epochs(subject.origin, job.recipe.parent_epochs),
+            "recipe",
+        ),
+        ("epochs of the network", str((job.weights_of or job).epochs), "rungs"),
         ("trained at level", job.rung.train_level, "rung"),
         ("recipe", f"`{canonical_json(job.recipe.model_dump(mode='json'))}`", "the study"),
         ("study's spec", f"`{subject.study_hash}`", "SHA-256"),

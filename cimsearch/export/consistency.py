@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,10 +10,16 @@ from torch import Tensor
 from cimsearch.export.cells import codes_of, slices_of
 from cimsearch.export.checks import Check
 from cimsearch.export.files import ExportError, Files
-from cimsearch.export.golden import GOLDEN, engine_product, golden_tensors, product_of_codes
-from cimsearch.export.integers import INTEGERS, tensor
+from cimsearch.export.golden import (
+    GOLDEN,
+    description,
+    engine_product,
+    golden_tensors,
+    product_of_codes,
+)
+from cimsearch.export.integers import INTEGERS, ideal_tensors, network_tensors, tensor
 from cimsearch.export.mapping import MAPPING, mapping
-from cimsearch.export.stored import Stored
+from cimsearch.export.stored import GOLDEN_TEXT, Stored
 from cimsearch.export.tiles import Layer
 
 
@@ -23,8 +30,11 @@ def check_files(files: Files) -> Check:
 
 
 def check_integers(stored: Stored) -> Check:
-    """Return whether the levels of the cells are the weight codes, in every layer."""
-    faults = []
+    """Return whether the levels of the cells are the weight codes, and nothing else is there."""
+    network = stored.network
+    known = network_tensors(network).keys() | ideal_tensors(network).keys()
+    unknown = sorted(stored.tensors.keys() - known)
+    faults = [f"{INTEGERS}: {name}: nothing of this network" for name in unknown]
     for layer in stored.layers.values():
         expected = slices_of(layer.codes, layer.numerics)
         slices = [
@@ -42,13 +52,19 @@ def check_integers(stored: Stored) -> Check:
 def check_mapping(stored: Stored) -> Check:
     """Return whether the mapping plan is that of the network on its hardware."""
     made = mapping(stored.blueprint, stored.hardware, stored.layers, stored.tensors)
-    same = json.loads(json.dumps(made)) == stored.mapping
-    faults = () if same else (f"{MAPPING}: not the plan of this network on this hardware",)
+    faults = (
+        ()
+        if _same_json(made, stored.mapping)
+        else (f"{MAPPING}: not the plan of this network on this hardware",)
+    )
     return Check("mapping", faults, f"{len(stored.plan)} tiles are where the cost model has them")
 
 
 def check_golden(stored: Stored) -> Check:
-    """Return whether golden vectors follow from the integers, and give the engine's product."""
+    """Return whether golden vectors follow from the integers, and give the engine's product.
+
+    What is said of them has to be right too.
+    """
     vectors = {name: _vectors(stored, layer) for name, layer in stored.layers.items()}
     made = golden_tensors(stored.plan, stored.layers, vectors)
     names = sorted(made.keys() ^ stored.golden.keys())
@@ -58,6 +74,8 @@ def check_golden(stored: Stored) -> Check:
         for name in made.keys() & stored.golden.keys()
         if not _same(made[name], stored.golden[name])
     ]
+    if not _same_json(description(stored.plan, stored.layers), stored.files.json(GOLDEN_TEXT)):
+        faults.append(f"{GOLDEN_TEXT}: not what the golden vectors are")
     if not faults:
         faults = list(_engine_faults(stored, vectors))
     tiles = len({name.partition("/")[0] for name in made})
@@ -100,6 +118,10 @@ def _engine_faults(stored: Stored, vectors: dict[str, Tensor]) -> Iterator[str]:
         total = product_of_codes([place for _, place in own], layer, vectors[name], codes)
         if not torch.equal(total, engine_product(layer, vectors[name])):
             yield f"{GOLDEN}: {name}: its codes do not give the exact engine's product"
+
+
+def _same_json(made: Any, found: Any) -> bool:
+    return bool(json.loads(json.dumps(made)) == found)
 
 
 def _same(made: Tensor, found: Tensor) -> bool:

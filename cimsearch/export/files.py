@@ -102,23 +102,33 @@ def check_libraries() -> None:
         )
 
 
-def check_target(directory: Path) -> None:
-    """Check that an export can become ``directory``, before any work is done for it.
+def check_target(directory: Path) -> Path:
+    """Return where an export is written that is to become ``directory``: links are followed.
+
+    It is tried whether something can be made beside it, so that nothing is computed in vain.
 
     Raises:
         UsageError: There is something already, or it cannot be written.
     """
     try:
-        taken = any(directory.iterdir()) if directory.is_dir() else os.path.lexists(directory)
+        target = Path(os.path.realpath(directory))
+        taken = any(target.iterdir()) if target.is_dir() else os.path.lexists(directory)
+        if taken:
+            raise UsageError(
+                f"{directory}: exists and is not an empty directory", "name a new directory"
+            )
+        if target.is_mount():
+            raise UsageError(
+                f"{directory}: is a mount point, which cannot give way to a whole directory",
+                "name a new directory in it",
+            )
+        nearest = next(parent for parent in target.parents if parent.exists())
+        tried = nearest / _temporary(target.name, secrets.token_hex(_TOKEN_BYTES))
+        tried.mkdir()
+        tried.rmdir()
     except OSError as error:
         raise _unwritable(directory, error) from error
-    if taken:
-        raise UsageError(
-            f"{directory}: exists and is not an empty directory", "name a new directory"
-        )
-    nearest = next(parent for parent in directory.absolute().parents if parent.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        raise UsageError(f"{directory}: cannot be written: {nearest} is no directory to write to")
+    return target
 
 
 def write_directory(
@@ -134,20 +144,19 @@ def write_directory(
     Raises:
         UsageError: There is something already, or it cannot be written.
     """
-    check_target(directory)
-    directory = directory.absolute()
-    temporary = directory.with_name(_temporary(directory.name, secrets.token_hex(_TOKEN_BYTES)))
+    target = check_target(directory)
+    temporary = target.with_name(_temporary(target.name, secrets.token_hex(_TOKEN_BYTES)))
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         # Of exports to the same place that were killed while they wrote.
-        for left in directory.parent.glob(_temporary(glob.escape(directory.name), _ANY_TOKEN)):
+        for left in target.parent.glob(_temporary(glob.escape(target.name), _ANY_TOKEN)):
             shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir()
         for name, content in contents.items():
             (temporary / name).write_bytes(content)
         (temporary / MANIFEST).write_bytes(manifest_of(contents, about))
         # An empty directory gives way; anything that came meanwhile does not.
-        temporary.rename(directory)
+        temporary.rename(target)
     except OSError as error:
         raise _unwritable(directory, error) from error
     finally:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsearch.evaluate import Job, Score
+from cimsearch.export.origin import Origin
 from cimsearch.spec.study import AccuracyStatistic
 
 
@@ -26,6 +27,7 @@ class Subject:
             its score on test images.
         genes: Choice by gene.
         settings: What searched fields of the hardware are.
+        origin: Where it comes from.
     """
 
     study: str
@@ -40,3 +42,4 @@ class Subject:
     trained_anew: bool
     genes: Mapping[str, int | float | str]
     settings: Mapping[str, int | float | str]
+    origin: Origin

@@ -1,9 +1,11 @@
 """Verifying an export: what it holds must agree, and give every prediction that it says."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cimsearch.errors import CimsearchError, DataError
 from cimsearch.evaluate import Job
@@ -170,7 +172,7 @@ def _check_shape(scores: Scores, job: Job, images: Images) -> None:
     Raises:
         ExportError: They are not.
     """
-    conditions = len(conditions_of(job))
+    conditions, study = len(conditions_of(job)), scores.study
     said = [p for chip in scores.chips for p in chip.by_condition] + [scores.ideal]
     if (
         [chip.chip for chip in scores.chips] != list(chips_of(job))
@@ -180,6 +182,12 @@ def _check_shape(scores: Scores, job: Job, images: Images) -> None:
         raise ExportError(
             f"{SCORES}: not of the job's {job.rung.chips} chips at {conditions} conditions on "
             f"{len(images.y)} images"
+        )
+    wanted = job.rung.score_level, job.split, len(images.y)
+    if (study.level, study.split, study.images) != wanted:
+        raise ExportError(
+            f"{SCORES}: the study's score is of {study.images} {study.split} images at level "
+            f"{study.level}; the job is of {wanted[2]} {wanted[1]} images at level {wanted[0]}"
         )
 
 
@@ -215,6 +223,8 @@ def _check_replay(stored: Stored, again: Scores, agreements: Sequence[Agreement]
     ]
     if not faults and _stated(again) != _stated(stored.scores):
         faults.append(f"{SCORES}: its accuracies are not those of its predictions")
+    if not faults:
+        faults += _other_facts(stored, again)
     rung = stored.job.rung
     found = (
         f"every prediction of {rung.chips} chips at level {rung.score_level} on "
@@ -227,6 +237,20 @@ def _stated(scores: Scores) -> tuple[object, ...]:
     """Return what is said of predictions."""
     of_chips = scores.accuracy_by_condition, scores.accuracy_per_chip
     return scores.conditions, *of_chips, scores.ideal_accuracy, scores.as_in_study
+
+
+def _other_facts(stored: Stored, again: Scores) -> list[str]:
+    """Return a line if the file of scores says something else besides.
+
+    What the study has of the network is a record, which another version may have written.
+    """
+    found: dict[str, Any] = stored.files.json(SCORES)
+    here = replace(again, machine=stored.scores.machine, code=stored.scores.code).to_dict()
+    made = json.loads(json.dumps(here | {"study_score": found["study_score"]}))
+    names = made.keys() | found.keys()
+    right = {name for name in made.keys() & found.keys() if made[name] == found[name]}
+    wrong = ", ".join(sorted(names - right))
+    return [f"{SCORES}: {wrong}: not what the replay says"] if wrong else []
 
 
 def _who(each: Agreement) -> str:

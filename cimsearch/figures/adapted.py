@@ -2,7 +2,8 @@
 
 import plotly.graph_objects as go
 
-from cimsearch.figures.scale import ARROW, cost_axis, plain, scale_for
+from cimsearch.figures.scale import ARROW, MINUS, cost_axis, plain, scale_for
+from cimsearch.figures.settings import field_name
 from cimsearch.figures.style import BLUE, GREEN, GREY, LEGEND, ORANGE, PURPLE, SKY, figure
 from cimsearch.figures.tables import GAP, Table, gap, percent
 from cimsearch.figures.view_adapted import AdaptationView, AdaptedNetwork
@@ -133,6 +134,54 @@ def changes_table(network: AdaptedNetwork) -> Table:
             for change in network.layers
         ),
     )
+
+
+def one_gene_table(network: AdaptedNetwork, saved: str) -> Table:
+    """Return the cheapest one-gene changes of what comes out, with what each saves and costs.
+
+    Args:
+        network: What comes out, with its changes.
+        saved: The cost that they save of, with its unit.
+    """
+    scale = scale_for(saved, [change.cost[0] - change.cost[1] for change in network.changes])
+    whole = show(saved, network.changes[0].cost[0])
+    many = any(change.chip_error is not None for change in network.changes)
+    return Table(
+        caption=f"{network.name} as it comes out ({whole}): the cheapest changes of one gene",
+        columns=(
+            "change",
+            f"{scale.quantity} saved [{scale.unit}]",
+            "of it [%]",
+            "accuracy change [pp]",
+            "standard error, chips [pp]",
+            "images, at most [pp]",
+        ),
+        rows=tuple(
+            (
+                f"{_gene(change.gene)} {_from_to(*change.values)}",
+                scale.number(change.cost[0] - change.cost[1]),
+                percent(1 - change.cost[1] / change.cost[0]),
+                _points(change.accuracy[1] - change.accuracy[0]),
+                percent(change.chip_error),
+                percent(change.image_error),
+            )
+            for change in network.changes
+        ),
+        note="Nothing was trained again: weights are those of the network, ranges are fitted "
+        "anew, for the network itself as well; chips and images are the same for both. First "
+        "stands what loses least accuracy for what it saves."
+        + ("" if many else " One chip has no standard error."),
+    )
+
+
+def _gene(name: str) -> str:
+    """Return a gene in words, such as ``stage1.layer0: weight bits``."""
+    layer, _, kind = name.rpartition(".")
+    return f"{layer}: {field_name(kind)}" if layer else name
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+z.1f}".replace("-", MINUS)
 
 
 def _from_to(before: str, after: str) -> str:

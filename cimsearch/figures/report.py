@@ -13,6 +13,7 @@ from cimsearch.figures.adapted import (
     adaptation_sentence,
     adaptation_table,
     changes_table,
+    one_gene_table,
 )
 from cimsearch.figures.baselines import baseline_table
 from cimsearch.figures.describe import bits_summary, weighted
@@ -251,6 +252,8 @@ def _adapted(view: AdaptationView, made: dict[str, Figure]) -> Html:
     if view.networks:
         parts.append(table(adaptation_table(view)))
     parts += [table(changes_table(network)) for network in view.networks if network.layers]
+    changed = (network for network in view.networks if network.changes)
+    parts += [table(one_gene_table(network, view.saved)) for network in changed]
     return join(parts)
 
 

@@ -43,6 +43,27 @@ class LayerChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OneGeneChange:
+    """A network as it comes out with one gene changed and nothing trained again.
+
+    Attributes:
+        gene: Which: the layer and what of it.
+        values: What it was and what it is.
+        cost: What is saved of (``AdaptationView.saved``), before and after, in its unit.
+        accuracy: On validation images before and after (0..1).
+        chip_error: Standard error of the change because chips are few; None for one chip.
+        image_error: At most so much because images are few.
+    """
+
+    gene: str
+    values: tuple[str, str]
+    cost: tuple[float, float]
+    accuracy: tuple[float, float]
+    chip_error: float | None
+    image_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptedNetwork:
     """A network with what was done with it.
 
@@ -52,6 +73,7 @@ class AdaptedNetwork:
         steps: In order.
         layers: What became of each layer; empty if nothing was pruned.
         ended_by: Why no round follows; empty while it is not known.
+        changes: The cheapest one-gene changes of what comes out, in order.
     """
 
     name: str
@@ -59,6 +81,7 @@ class AdaptedNetwork:
     steps: tuple[AdaptedStep, ...]
     layers: tuple[LayerChange, ...] = ()
     ended_by: str = ""
+    changes: tuple[OneGeneChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +95,7 @@ class AdaptationView:
         epochs: Of each training through the hardware.
         statistic: What of the chips an accuracy is.
         least_accuracy: What a network must not fall below (0..1); None while it is not known.
+        saved: What one-gene changes save of: a cost with its unit in the name.
     """
 
     networks: tuple[AdaptedNetwork, ...]
@@ -80,3 +104,4 @@ class AdaptationView:
     epochs: int
     statistic: str
     least_accuracy: float | None
+    saved: str = "energy_pj"

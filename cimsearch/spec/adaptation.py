@@ -60,6 +60,10 @@ class Adaptation(Spec):
 
     All of this looks at validation images; test images are scored once, at the end: on as many
     chips and images as ``test`` says, or as ``training`` does.
+
+    Of each network that comes out, ``changes`` of one gene are told, with what each saves and what
+    it costs in accuracy where nothing is trained again. Twice as many are scored to find them, as
+    ``training`` says but for its epochs. With 0 none is.
     """
 
     networks: Count = 3
@@ -68,6 +72,7 @@ class Adaptation(Spec):
     pruning: Pruning | None = Pruning()
     rounds: Annotated[int, Field(ge=0, le=20)] = 3
     test: FinalScoring | None = None
+    changes: Annotated[int, Field(ge=0, le=100)] = 5
 
     @model_validator(mode="after")
     def _rounds_prune(self) -> Self:

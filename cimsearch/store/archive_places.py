@@ -55,6 +55,8 @@ def attrs_without_places(attrs: dict[str, Any]) -> dict[str, Any]:
         kept["data_path"] = None
     if "also_data" in attrs:
         kept["also_data"] = [source | {"path": None} for source in attrs["also_data"]]
+    if "adaptation" in attrs:
+        kept["adaptation"] = attrs["adaptation"] | {"file": ""}
     return kept
 
 
@@ -67,6 +69,8 @@ def job_without_places(job: dict[str, Any]) -> dict[str, Any]:
     private: dict[str, Any] = {name: None for name in ("data_path", "cache") if name in job}
     if isinstance(job.get("data"), dict):
         private["data"] = _data_without_place(job["data"])
+    if "weights_of" in job:
+        private["weights_of"] = job_without_places(job["weights_of"])
     return job | private
 
 

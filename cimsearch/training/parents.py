@@ -1,4 +1,6 @@
-"""Float parents that were trained elsewhere, kept under the SHA-256 of the file of their weights.
+"""Float parents whose weights come from elsewhere: imported, or left by pruning.
+
+They are kept under the SHA-256 of the file of their weights.
 
 This module needs no torch: who starts a study may have none.
 """
@@ -47,8 +49,9 @@ def kept_parent(keep: Keep, digest: str) -> bytes:
         raise DataError(
             f"the weights of the float parent ({digest[:_SHOWN]}) are not in the cache "
             f"{keep.place}",
-            "launch the study's file again, beside which they lie: that puts them there; workers "
-            "on other machines read them from cluster.cache in the study file, a place that all "
-            "of them reach",
+            "those of an imported network lie beside the study's file: launch the study's file "
+            "again, which puts them there; those of a pruned one are made again by cimsearch "
+            "adapt with the study's file; workers on other machines read them from cluster.cache "
+            "in the study file, a place that all of them reach",
         )
     return content

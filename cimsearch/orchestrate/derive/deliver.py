@@ -1,6 +1,7 @@
 """Delivering a trained network: its job from the database, its files from the room ``export``."""
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from cimsearch.errors import DataError, StudyError
 from cimsearch.evaluate import Job, Score, read_job
+from cimsearch.evaluate.keys import candidate_key
 from cimsearch.evaluate.pruning import is_prune_job
 from cimsearch.evaluate.report import OnReport, unheard
+from cimsearch.orchestrate.derive.origin import origin_of
 from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.orchestrate.read.stale import stale_labels
 from cimsearch.orchestrate.run.sources import Source, find_sources_again, stored_sources
@@ -22,6 +25,11 @@ from cimsearch.store import records as db
 if TYPE_CHECKING:
     from cimsearch.export.subject import Subject
     from cimsearch.export.write import Written
+
+_TRIAL = re.compile(r"(?:trial )?(\d+)")
+_EVALUATION = re.compile(r"#(\d+)")
+_TRAINED = ": trained"
+"""How an adaptation calls the networks that it trained."""
 
 
 def deliver(
@@ -40,7 +48,8 @@ def deliver(
 
     Args:
         name: The study's name in the database.
-        network: A trial's number, or the name of a baseline or an adapted network.
+        network: A trial (``3`` or ``trial 3``), the name of a baseline or of a network of the
+            study's last adaptation, or ``#`` and the number of an evaluation.
         to: A new directory, or an empty one.
         storage: Database URL; see ``storage_url``.
         data: As for ``launch``.
@@ -85,7 +94,12 @@ def _found(result: StudyResult, network: str) -> _Found:
     Raises:
         StudyError: There is none, or it was not.
     """
-    found = _trial(result, int(network)) if network.isdecimal() else _named(result, network)
+    if trial := _TRIAL.fullmatch(network):
+        found = _trial(result, int(trial[1]))
+    elif evaluation := _EVALUATION.fullmatch(network):
+        found = _evaluation(result, int(evaluation[1]))
+    else:
+        found = _named(result, network)
     if found.label in stale_labels(result):
         raise StudyError(
             f"{result.name}: the accuracy of {found.label} is stale: it was found on other "
@@ -115,24 +129,58 @@ def _trial(result: StudyResult, number: int) -> _Found:
     return _Found(f"trial {number}", own, trial.genes)
 
 
+def _evaluation(result: StudyResult, number: int) -> _Found:
+    """Return the network of an evaluation, which may be of an earlier adaptation.
+
+    Raises:
+        StudyError: It is none of the study, or has no trained network of its own.
+    """
+    row = next((row for row in result.evaluations if row.id == number), None)
+    if row is None or not _is_network(row):
+        raise StudyError(
+            f"{result.name}: no trained network #{number}", _names(result, _by_name(result))
+        )
+    numbers = (trial.number for trial in result.trials if trial.evaluation_id == number)
+    trial = next(numbers, None)
+    return _Found(row.label, row, {}) if trial is None else _trial(result, trial)
+
+
 def _named(result: StudyResult, label: str) -> _Found:
     """Return the baseline or the adapted network of that name.
 
     Raises:
         StudyError: There is none that was scored.
     """
+    named = _by_name(result)
+    if label not in named:
+        raise StudyError(f"{result.name}: no trained network {label!r}", _names(result, named))
+    return _Found(label, named[label], {})
+
+
+def _by_name(result: StudyResult) -> dict[str, db.EvaluationRow]:
+    """Return the baselines and the networks of the last adaptation that were scored, by name."""
     rows = {row.id: row for row in result.evaluations}
     adapted = result.adaptation.steps if result.adaptation else {}
     named = {row.label: row for row in result.evaluations if row.role == "baseline"}
     named |= {name: rows[number] for name, number in adapted.items()}
-    scored = {n: row for n, row in named.items() if row.score and not is_prune_job(row.job)}
-    if label not in scored:
-        others = "; ".join(scored)
-        raise StudyError(
-            f"{result.name}: no trained network {label!r}",
-            "name a trial by its number" + (f", or one of: {others}" if others else ""),
-        )
-    return _Found(label, scored[label], {})
+    return {name: row for name, row in named.items() if _is_network(row)}
+
+
+def _names(result: StudyResult, named: Mapping[str, db.EvaluationRow]) -> str:
+    """Return what networks can be called, as a hint: those of earlier adaptations by number."""
+    ids = {row.id for row in named.values()}
+    earlier = [
+        f"#{row.id} ({row.label})"
+        for row in result.evaluations
+        if row.id not in ids and row.label.endswith(_TRAINED) and _is_network(row)
+    ]
+    others = "; ".join([*named, *earlier])
+    return "name a trial by its number" + (f", or one of: {others}" if others else "")
+
+
+def _is_network(row: db.EvaluationRow) -> bool:
+    """Whether an evaluation has trained a network that was scored on validation images."""
+    return bool(row.role != "test" and row.score and not is_prune_job(row.job))
 
 
 def _subject(result: StudyResult, row: db.StudyRow, found: _Found, data: str | None) -> "Subject":
@@ -140,13 +188,13 @@ def _subject(result: StudyResult, row: db.StudyRow, found: _Found, data: str | N
     from cimsearch.export.subject import Subject
 
     evaluation = _test_of(result, found) or found.own
-    statistic = result.study.spec.accuracy_statistic
+    statistic, job = result.study.spec.accuracy_statistic, _job(evaluation, result, row, data)
     candidate = Candidate.from_json(evaluation.candidate)
     return Subject(
         study=result.name,
         study_hash=row.spec_hash or "",
         label=found.label,
-        job=_job(evaluation, result, row, data),
+        job=job,
         key=evaluation.key,
         score=_score(evaluation),
         cost=_plain(evaluation.cost),
@@ -155,6 +203,7 @@ def _subject(result: StudyResult, row: db.StudyRow, found: _Found, data: str | N
         trained_anew=_replicate(evaluation) != _replicate(found.own),
         genes=found.genes,
         settings=dict(result.settings_of(candidate)),
+        origin=origin_of(result, found.label, found.own, job),
     )
 
 
@@ -171,10 +220,17 @@ def _test_of(result: StudyResult, found: _Found) -> db.EvaluationRow | None:
     """Return the scoring of a network on test images, if it was scored on them."""
     tests = [row for row in result.evaluations if row.role == "test" and row.score]
     if found.own.role == "adapted":
-        number = result.adaptation.tests.get(found.label) if result.adaptation else None
-        return next((row for row in tests if row.id == number), None)
+        # Several adaptations may have scored the very weights; the last one counts.
+        weights = _weights(found.own)
+        return next((row for row in reversed(tests) if _weights(row) == weights), None)
     same = (found.label, found.own.candidate)
     return next((row for row in tests if (row.label, row.candidate) == same), None)
+
+
+def _weights(evaluation: db.EvaluationRow) -> str:
+    """Return what the weights of an evaluation of one network follow from."""
+    job = read_job(evaluation.job)
+    return candidate_key(job, "") if isinstance(job, Job) else ""
 
 
 def _replicate(evaluation: db.EvaluationRow) -> int:

@@ -148,9 +148,12 @@ def _tried(path: Path, name: str | None) -> Imported:
 
 def _read_whole(storage: CimStorage, study_id: int) -> Imported:
     """Read a study as the verbs do."""
+    from cimsearch.orchestrate.read.adapted_view import adaptation_view
     from cimsearch.orchestrate.read.view import study_view
 
-    result = read_result(storage, study_id)
+    whole = read_result(storage, study_id)
+    adaptation_view(whole)
+    result = replace(whole, adaptation=None)
     study_view(replace(result, trials=()))
     for start in range(0, len(result.trials), _PAGE):
         # In pages, as a view follows the hypervolume from trial to trial.

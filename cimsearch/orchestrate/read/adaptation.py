@@ -4,18 +4,17 @@ Every step is a function of the results of the steps before it, so an adaptation
 goes on where it was, and is read as it was run.
 """
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
 
 from cimsearch.evaluate import Job, Score
 from cimsearch.evaluate.joint import members_of
-from cimsearch.evaluate.pruning import PrunedNetwork, PruneJob
+from cimsearch.evaluate.pruning import PruneJob
+from cimsearch.orchestrate.read.adapted_changes import Changed, changed
+from cimsearch.orchestrate.read.adapted_steps import Chain, Kind, Step, accuracy_of
 from cimsearch.orchestrate.read.baseline_results import BaselineResult
-from cimsearch.orchestrate.read.noted import Noted
+from cimsearch.orchestrate.read.noted import Noted, NotedChange, Phase
 from cimsearch.orchestrate.read.results import StudyResult, TrialResult
 from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP, Plan
 from cimsearch.search.pricing import price
@@ -23,95 +22,6 @@ from cimsearch.space import Candidate
 from cimsearch.spec.adaptation import Adaptation, Pruning
 from cimsearch.spec.study import AccuracyStatistic
 from cimsearch.store import records as db
-
-Kind = Literal["trained", "pruned"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that is done with a network.
-
-    Attributes:
-        label: What it is called.
-        kind: Trained through its hardware, or pruned.
-        round: 0 before anything was pruned.
-        candidate: The network that it is done with.
-        work: The job.
-        row: Its evaluation, once there is one.
-    """
-
-    label: str
-    kind: Kind
-    round: int
-    candidate: Candidate
-    work: Job | PruneJob
-    row: db.EvaluationRow | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether it has its result."""
-        return self.row is not None and self.row.state == "done"
-
-    @property
-    def score(self) -> Score | None:
-        """What training found, on validation images."""
-        text = self.row.score if self.row and self.kind == "trained" else None
-        return None if text is None else Score.from_json(text)
-
-    @property
-    def cost(self) -> Mapping[str, Any]:
-        """The cost report of its network as plain data; empty before it has an evaluation."""
-        return json.loads(self.row.cost) if self.row else {}
-
-    @property
-    def removed(self) -> tuple[tuple[str, int], ...]:
-        """Channels that pruning took, by group; nothing where it has not pruned."""
-        gone: Counter[str] = Counter()
-        for step in self.pruned.history if self.pruned else ():
-            gone.update(dict(step.removed))
-        return tuple(sorted(gone.items()))
-
-    @property
-    def pruned(self) -> PrunedNetwork | None:
-        """What pruning gave."""
-        text = self.row.score if self.row and self.kind == "pruned" else None
-        return None if text is None else PrunedNetwork.from_json(text)
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A network and what was done with it, in order; the last step may be open.
-
-    Attributes:
-        name: The trial's or the baseline's.
-        steps: In order; all but the last are done.
-        ended_by: Why nothing follows the last; empty while something does.
-    """
-
-    name: str
-    steps: tuple[Step, ...]
-    ended_by: str = ""
-
-    @property
-    def trained(self) -> tuple[Step, ...]:
-        """The steps that have an accuracy."""
-        return tuple(step for step in self.steps if step.score is not None)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether its last step is still to be done, or what follows is not known yet."""
-        return not self.ended_by
-
-    def best(self, least_accuracy: float, statistic: AccuracyStatistic) -> Step | None:
-        """Return the last network that is accurate enough; the first one if none is."""
-        good = [s for s in self.trained if accuracy_of(s, statistic) >= least_accuracy]
-        return next(reversed(good), next(iter(self.trained), None))
-
-
-def accuracy_of(step: Step, statistic: AccuracyStatistic) -> float:
-    """Return a step's accuracy on validation images (0..1), by the study's statistic."""
-    score = step.score
-    return 0.0 if score is None else score.accuracy_by(statistic)
 
 
 @dataclass(frozen=True)
@@ -143,16 +53,15 @@ class Adapting:
         plan: Plan,
         how: Adaptation,
         result: StudyResult,
-        *,
         numbers: tuple[int, ...],
-        without: frozenset[int] = frozenset(),
+        without: frozenset[int],
     ) -> "Adapting":
         """Return the adaptation of what a search of one workload found, as it is run.
 
         Args:
             plan: The study with its data.
             how: What is done.
-            result: What the search found.
+            result: What the search found, with all evaluations as they are now.
             numbers: The trials that go on.
             without: Evaluations that do not count: they are done again.
         """
@@ -161,8 +70,14 @@ class Adapting:
         tests = {row.key: row for row in rows if row.role == "test"}
         return cls(plan, how, result, adapted, tests, numbers)
 
-    def noted(self) -> Noted:
-        """Return what the study's row says of it, for those who read it."""
+    def noted(self, phase: Phase, changes: Sequence[NotedChange]) -> Noted:
+        """Return what the study's row says of it, for those who read it.
+
+        Args:
+            phase: Which is at work.
+            changes: The one-gene changes of what is delivered that have an evaluation.
+        """
+        file = self.plan.study.path
         done = [step for c in (*self.baselines, *self.chains) for step in c.steps if step.row]
         tests = {s.label: self.tests.get(self.test_of(s).key) for s in self.delivered().values()}
         return Noted(
@@ -170,12 +85,21 @@ class Adapting:
             self.numbers,
             {step.label: step.row.id for step in done if step.row},
             {label: row.id for label, row in tests.items() if row is not None},
+            tuple(changes),
+            phase,
+            self.to_come,
+            "" if file is None else str(file),
         )
 
     @property
     def statistic(self) -> AccuracyStatistic:
         """What an accuracy is of those of the chips."""
         return self.plan.study.spec.accuracy_statistic
+
+    @property
+    def saved(self) -> str:
+        """What one-gene changes save of: the study's first priced objective."""
+        return self.plan.study.spec.objectives[1]
 
     @cached_property
     def baselines(self) -> tuple[Chain, ...]:
@@ -211,11 +135,28 @@ class Adapting:
         chains = (*self.baselines, *self.chains)
         return [c.steps[-1] for c in chains if c.is_waiting and not c.steps[-1].done]
 
+    @property
+    def to_come(self) -> int:
+        """How many steps may still be added, at most: a chain may end before."""
+        steps = 1 + 2 * self._rounds
+        baselines = sum(not chain.steps[0].row for chain in self.baselines)
+        open_chains = [chain for chain in self.chains if chain.is_waiting]
+        return baselines + sum(
+            steps - sum(step.row is not None for step in chain.steps) for chain in open_chains
+        )
+
     def delivered(self) -> dict[str, Step]:
         """Return the network that each chain ends with, by name, baselines among them."""
         least = self.least_accuracy or 0.0
         found = {c.name: c.best(least, self.statistic) for c in (*self.baselines, *self.chains)}
         return {name: step for name, step in found.items() if step is not None}
+
+    def changes_of(self, step: Step) -> tuple[Changed, ...]:
+        """Return the cheapest one-gene changes of a delivered network, as far as they are scored.
+
+        They are those that were noted; a baseline has none.
+        """
+        return changed(self.result, step.label, self.how.changes)
 
     def test_of(self, step: Step) -> Job:
         """Return the job that scores the very network of a step on test images, on new chips."""
@@ -232,7 +173,7 @@ class Adapting:
     def _trained_only(self, found: BaselineResult) -> Chain:
         job = self._job(found.candidate)
         step = self._step(f"{found.name}: trained", "trained", 0, found.candidate, job)
-        return Chain(found.name, (step,), _end_of(step) or ("trained" if step.done else ""))
+        return Chain(found.name, (step,), step.failure or ("trained" if step.done else ""))
 
     def _chain(self, trial: TrialResult) -> Chain:
         """Return what was done with a network, and the step that follows."""
@@ -248,7 +189,7 @@ class Adapting:
             steps.append(self._step(f"{label}: pruned", "pruned", number, candidate, work))
             pruned = steps[-1].pruned
             if pruned is None:
-                return Chain(name, tuple(steps), _end_of(steps[-1]))
+                return Chain(name, tuple(steps), steps[-1].failure)
             if not any(step.removed for step in pruned.history):
                 return Chain(name, tuple(steps), "nothing can be pruned any more")
             candidate = replace(pruned.candidate, settings=trial.candidate.settings)
@@ -273,11 +214,11 @@ class Adapting:
         None: something follows.
         """
         least = self.least_accuracy
-        compared = self.baselines and not any(_end_of(c.steps[0]) for c in self.baselines)
+        compared = self.baselines and not any(c.steps[0].failure for c in self.baselines)
         if step.done and not compared:
             return "no baseline to compare with: what is accurate enough is not known"
         if not step.done or least is None:
-            return _end_of(step)
+            return step.failure
         too_low = accuracy_of(step, self.statistic) < least
         return "less accurate than allowed" if too_low else None
 
@@ -291,12 +232,6 @@ class Adapting:
     ) -> Step:
         row = self.rows.get(label if self.by_label else work.key)
         return Step(label, kind, number, candidate, work, row)
-
-
-def _end_of(step: Step) -> str:
-    """Return that a step failed, if it did."""
-    reason = step.row.fail_reason if step.row else None
-    return f"failed: {reason}" if reason else ""
 
 
 def chosen(result: StudyResult, how: Adaptation) -> tuple[int, ...]:

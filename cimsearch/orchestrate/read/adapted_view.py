@@ -6,14 +6,11 @@ from cimsearch.figures.view_adapted import (
     AdaptedNetwork,
     AdaptedStep,
     LayerChange,
+    OneGeneChange,
 )
-from cimsearch.orchestrate.read.adaptation import (
-    Adapting,
-    Chain,
-    Step,
-    accuracy_of,
-    read_adaptation,
-)
+from cimsearch.orchestrate.read.adaptation import Adapting, read_adaptation
+from cimsearch.orchestrate.read.adapted_changes import Changed
+from cimsearch.orchestrate.read.adapted_steps import Chain, Step, accuracy_of
 from cimsearch.orchestrate.read.results import StudyResult
 
 
@@ -32,6 +29,7 @@ def adaptation_view(result: StudyResult) -> AdaptationView | None:
         epochs=rung.epochs,
         statistic=STATISTIC_NAMES[found.statistic],
         least_accuracy=found.least_accuracy,
+        saved=found.saved,
     )
 
 
@@ -50,6 +48,18 @@ def _network(found: Adapting, chain: Chain, *, baseline: bool) -> AdaptedNetwork
         steps=tuple(steps),
         layers=_changes(chain.steps[0], delivered) if delivered and not baseline else (),
         ended_by=chain.ended_by,
+        changes=tuple(map(_change, found.changes_of(delivered))) if delivered else (),
+    )
+
+
+def _change(changed: Changed) -> OneGeneChange:
+    return OneGeneChange(
+        gene=changed.gene,
+        values=(str(changed.before), str(changed.after)),
+        cost=changed.cost,
+        accuracy=changed.accuracy,
+        chip_error=changed.chip_error,
+        image_error=changed.image_error,
     )
 
 

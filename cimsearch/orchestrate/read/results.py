@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,8 +191,13 @@ def read_result(storage: CimStorage, study_id: int) -> StudyResult:
         repriced=DERIVED in row.user_attrs,
         started=row.user_attrs.get(STARTED),
         sources=stored_sources(row.user_attrs),
-        adaptation=Noted.from_attr(noted) if (noted := row.user_attrs.get(ADAPTATION)) else None,
+        adaptation=_adaptation(row, evaluations),
     )
+
+
+def _adaptation(row: db.StudyRow, evaluations: Sequence[db.EvaluationRow]) -> Noted | None:
+    attr = row.user_attrs.get(ADAPTATION)
+    return None if attr is None else Noted.from_attr(attr, [each.id for each in evaluations])
 
 
 class _Reader:

@@ -1,14 +1,17 @@
 """How far a study is, and who is at it: read from the database, whoever runs it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 from cimsearch.evaluate.report import Report
 from cimsearch.orchestrate.read.agreement import Agreement, agreements
+from cimsearch.orchestrate.read.noted import Noted, Phase
 from cimsearch.orchestrate.run import lease
 from cimsearch.orchestrate.run.evaluations import label_of
 from cimsearch.orchestrate.run.known import Known
 from cimsearch.orchestrate.run.stalling import ENDED, EndedBy
+from cimsearch.orchestrate.run.state import ADAPTATION
 from cimsearch.orchestrate.run.stored import require_study, stored_study
 from cimsearch.space import space_of
 from cimsearch.store import CimStorage
@@ -35,6 +38,35 @@ class AtWork:
 
 
 @dataclass(frozen=True)
+class AdaptationStatus:
+    """How far the adaptation of a study's networks is.
+
+    Attributes:
+        networks: How many of the front go on.
+        phase: What is at work, or was last.
+        done: Its evaluations that have their result: steps of networks, scorings on test images
+            and of one-gene changes.
+        waiting: Those that wait for a worker, or run.
+        failed: Those that failed: the same command tries them again.
+        to_come: Steps of networks that may still be added, at most.
+        file: The study's file; empty if it is of none.
+    """
+
+    networks: int
+    phase: Phase
+    done: int
+    waiting: int
+    failed: int
+    to_come: int
+    file: str
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is left to do but what failed."""
+        return self.phase == "changes" and not self.waiting
+
+
+@dataclass(frozen=True)
 class StudyStatus:
     """How far a study is.
 
@@ -54,6 +86,7 @@ class StudyStatus:
         at_work: What runs now.
         imported_from: The file it was imported from, if it was.
         ended_by: What ended the search; None before it ended.
+        adaptation: How far its adaptation is; None if nobody has begun it.
     """
 
     name: str
@@ -71,6 +104,7 @@ class StudyStatus:
     at_work: tuple[AtWork, ...]
     imported_from: str | None
     ended_by: EndedBy | None
+    adaptation: AdaptationStatus | None
 
 
 def read_status(storage: CimStorage, name: str) -> StudyStatus:
@@ -103,6 +137,27 @@ def read_status(storage: CimStorage, name: str) -> StudyStatus:
         at_work=tuple(_at_work(storage, known, each) for each in running),
         imported_from=db.imported_from(row),
         ended_by=row.user_attrs.get(ENDED),
+        adaptation=_adaptation(storage, row),
+    )
+
+
+def _adaptation(storage: CimStorage, row: db.StudyRow) -> AdaptationStatus | None:
+    attr = row.user_attrs.get(ADAPTATION)
+    if attr is None:
+        return None
+    evaluations = db.evaluations(storage, row.id)
+    noted = Noted.from_attr(attr, [each.id for each in evaluations])
+    changes = (change.evaluation for change in noted.changes)
+    own = {*noted.steps.values(), *noted.tests.values(), *changes}
+    states = Counter(each.state for each in evaluations if each.id in own)
+    return AdaptationStatus(
+        networks=len(noted.numbers),
+        phase=noted.phase,
+        done=states["done"],
+        waiting=states["pending"] + states["running"],
+        failed=states["failed"],
+        to_come=noted.to_come,
+        file=noted.file,
     )
 
 

@@ -15,6 +15,7 @@ Phase = Literal[
     "scoring the front on test images",
     "adapting the networks of the front",
     "scoring adapted networks on test images",
+    "changing one gene of each adapted network",
     "waiting for workers",
     "waiting for the database",
     "stopping when what runs has ended",

@@ -8,6 +8,7 @@ from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import estimate
 from cimsearch.evaluate import Job
 from cimsearch.evaluate.run import evaluate
+from cimsearch.export.origin import Origin
 from cimsearch.export.subject import Subject
 from cimsearch.export.write import Written, write_export
 from cimsearch.spec import Hardware
@@ -109,6 +110,7 @@ def subject(of: Job) -> Subject:
         trained_anew=False,
         genes={"weight_bits": 3},
         settings={},
+        origin=Origin(evaluation=5, role="trial", of="trial 3"),
     )
 
 

@@ -249,7 +249,9 @@ def test_an_adapted_network_scored_on_test_images_has_the_same_weights(
     steps = {label: db.add_evaluation(storage, study.id, evaluated(own, "adapted"))}
     tests = {label: db.add_evaluation(storage, study.id, evaluated(tested, "test"))}
     noted = Noted(Adaptation(training=own.rung), (1,), steps, tests)
-    storage.set_study_user_attr(study.id, ADAPTATION, noted.to_attr())
+    storage.set_study_user_attr(
+        study.id, ADAPTATION, noted.to_attr([row.id for row in db.evaluations(storage, study.id)])
+    )
     storage.close()
     written = deliver("tiny", "trial 1: trained", tmp_path / "out", storage=url)
     assert written.scores.study.split == "test"

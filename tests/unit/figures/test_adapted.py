@@ -7,13 +7,16 @@ from cimsearch.figures.adapted import (
     adaptation_sentence,
     adaptation_table,
     changes_table,
+    one_gene_table,
 )
 from cimsearch.figures.report import report_html
+from cimsearch.figures.scale import DASH, MINUS
 from cimsearch.figures.view_adapted import (
     AdaptationView,
     AdaptedNetwork,
     AdaptedStep,
     LayerChange,
+    OneGeneChange,
 )
 from tests.unit.figures.sample import sample_view
 
@@ -45,6 +48,24 @@ TRIAL = AdaptedNetwork(
         LayerChange(name="b", channels=(8, 8), energy_pj=(1e5, 1e5), utilization=(0.6, 0.6)),
     ),
     ended_by="less accurate than allowed",
+    changes=(
+        OneGeneChange(
+            gene="stage1.layer0.adc_bits",
+            values=("5", "4"),
+            cost=(1e5, 0.8e5),
+            accuracy=(0.89, 0.885),
+            chip_error=0.002,
+            image_error=0.014,
+        ),
+        OneGeneChange(
+            gene="stage0.channels",
+            values=("16", "14"),
+            cost=(1e5, 0.99e5),
+            accuracy=(0.89, 0.8899999),
+            chip_error=None,
+            image_error=0.014,
+        ),
+    ),
 )
 UNIFORM = AdaptedNetwork(
     name="uniform 8 bit", baseline=True, steps=(step("trained", 0.905, 8e5, delivered=True),)
@@ -80,6 +101,24 @@ def test_layers_are_shown_as_found_and_as_they_come_out() -> None:
     assert rows[1][1] == "8"
 
 
+def test_a_change_of_one_gene_is_a_row_with_what_it_saves_and_costs() -> None:
+    table = one_gene_table(TRIAL, VIEW.saved)
+    assert "trial 3 as it comes out (100 nJ)" in table.caption
+    assert table.columns[:4] == (
+        "change",
+        "energy saved [nJ]",
+        "of it [%]",
+        "accuracy change [pp]",
+    )
+    saved, share, change, chips, images = table.rows[0][1:]
+    assert table.rows[0][0] == "stage1.layer0: ADC bits 5 → 4"
+    assert float(saved) == 20
+    assert (share, change, chips, images) == ("20.0", f"{MINUS}0.5", "0.2", "1.4")
+    assert table.rows[1][0] == "stage0: channels 16 → 14"
+    assert table.rows[1][3:5] == ("+0.0", DASH)
+    assert "Nothing was trained again" in table.note
+
+
 def test_the_figure_marks_what_comes_out() -> None:
     baseline, trial = adaptation_figure(VIEW).data
     assert list(trial.marker.symbol) == ["circle-open", "diamond", "circle-open"]
@@ -100,3 +139,4 @@ def test_the_page_has_the_section_only_where_there_is_one() -> None:
     assert 'id="adapted"' in page
     assert 'href="#adapted"' in page
     assert "trial 3, round 1 *" in page
+    assert "stage1.layer0: ADC bits 5 → 4" in page

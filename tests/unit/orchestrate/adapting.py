@@ -1,11 +1,13 @@
 """Adaptations of a tiny study, the executors that they run on, and what they come to."""
 
+import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from cimsearch.evaluate.report import OnReport, unheard
-from cimsearch.orchestrate.read.adaptation import Adapting, accuracy_of
+from cimsearch.orchestrate.read.adaptation import Adapting
+from cimsearch.orchestrate.read.adapted_steps import accuracy_of
 from cimsearch.spec import Study, load_study
 from cimsearch.spec.adaptation import Adaptation, FinalScoring, Pruning
 from cimsearch.spec.study import Rung
@@ -20,6 +22,7 @@ HOW = Adaptation(
     pruning=Pruning(cost_frac=0.9, tune_epochs=0.2, images=128),
     rounds=2,
     test=FinalScoring(chips=3),
+    changes=0,
 )
 
 
@@ -34,16 +37,16 @@ def storage_in(folder: Path) -> str:
 
 
 @cache
-def _result_of(payload: bytes) -> bytes:
+def _result_of(payload: bytes, _cache: str) -> bytes:
     return run_job(payload, unheard)
 
 
 def run_once(payload: bytes, on_report: OnReport) -> bytes:
     """Return what a job finds. That follows from the job alone, so each is run once.
 
-    Pruned weights are in the cache of the first time: all that use it share one.
+    Pruned weights are in the cache of the first time: it is run once in each cache.
     """
-    return _result_of(payload)
+    return _result_of(payload, os.environ["CIMSEARCH_CACHE"])
 
 
 class Counting(InlineExecutor):

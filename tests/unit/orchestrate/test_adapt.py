@@ -14,7 +14,8 @@ from cimsearch.evaluate.pruning import PruneJob, is_prune_job
 from cimsearch.evaluate.report import OnReport
 from cimsearch.orchestrate.adapt.adapt import adapt
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.read.adaptation import Adapting, accuracy_of, read_adaptation
+from cimsearch.orchestrate.read.adaptation import Adapting, read_adaptation
+from cimsearch.orchestrate.read.adapted_steps import accuracy_of
 from cimsearch.orchestrate.read.results import read_result
 from cimsearch.orchestrate.read.view import study_view
 from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP
