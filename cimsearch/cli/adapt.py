@@ -119,9 +119,9 @@ def _change_facts(found: "Adapting", change: "Changed") -> dict[str, Any]:
 
 def show(found: "Adapting") -> None:
     """Print an adaptation: a table a network."""
-    rung, study = found.how.training, found.plan.study
+    rung, study, number = found.how.training, found.plan.study, len(found.chains)
     click.echo(
-        f"{study.name}: {len(found.chains)} networks of the front, adapted to "
+        f"{study.name}: {number} network{'s' if number != 1 else ''} of the front, adapted to "
         f"{study.hardware.name}\naccuracy at level {rung.score_level}, the {found.statistic} of "
         f"{rung.chips} chips after {rung.epochs} epochs; energy, latency and area per inference, "
         "modelled\n"
@@ -129,9 +129,10 @@ def show(found: "Adapting") -> None:
     for chain in (*found.baselines, *found.chains):
         _print_chain(found, chain)
     if found.least_accuracy is not None:
+        drop = f"{100 * found.how.max_accuracy_drop:.1f} points"
         click.echo(
             f"accurate enough is {percent(found.least_accuracy)} on validation images: "
-            f"{percent(found.how.max_accuracy_drop)} below the best of the uniform networks"
+            f"{drop} below the best of the uniform networks"
         )
 
 
