@@ -35,8 +35,8 @@ HEAD = {
     "source": "benchmarks/cifar10_adapt.py",
 }
 GENES = LayerGenes(
-    weight_bits=(2, 3, 4, 6, 8),
-    activation_bits=(2, 3, 4, 6, 8),
+    weight_bits=(3, 4, 6),
+    activation_bits=(3, 4, 6),
     prune_ratio=(0.0, 0.125, 0.25, 0.375),
 )
 
@@ -122,9 +122,10 @@ def narrower(whole: Candidate, hardware: Hardware, most_pj: float) -> Candidate:
     raise SystemExit(f"no network of these bits takes {most_pj / 1e6:.1f} uJ or less")
 
 
-def at_l1(job: Job) -> Job:
-    """Return the same, scored at L1 on 5 chips: many networks are compared by that."""
-    return replace(job, rung=job.rung.model_copy(update={"score_level": "L1", "chips": 5}))
+def in_short(job: Job) -> Job:
+    """Return the same after one epoch, at L1 on 5 chips: many networks are compared by that."""
+    short = {"epochs": 1, "score_level": "L1", "chips": 5}
+    return replace(job, rung=job.rung.model_copy(update=short))
 
 
 def of_candidate(job: Job, candidate: Candidate) -> Job:

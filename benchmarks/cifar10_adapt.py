@@ -7,7 +7,7 @@ uniformly narrower 4 bit network of the same energy and the delivered one traine
 trained for several seeds, for the same epochs through the hardware, and scored at L2 on test
 images, on 20 chips that nothing was chosen by. The first seed is that of the adaptation: those are
 its own networks. The best uniform network of a number of bits is that of the converter's bits and
-range that does best on validation images after the same training.
+range that does best on validation images after one epoch.
 
 Needs ``CIMSEARCH_DATA``, a directory with the Parquet files; fails clearly without it. About two
 hours on 2 cores. All of it is kept in ``--work``: when it was stopped, the same command goes on.
@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import fmean, variance
 
 from adapt_networks import (
-    at_l1,
+    in_short,
     narrower,
     of_candidate,
     space_file,
@@ -154,10 +154,10 @@ def best_uniforms(
     tried = list(uniforms(study.hardware))
     candidates = [each.candidate(space) for each in tried]
     jobs = [of_candidate(validation, candidate) for candidate in candidates]
-    scores = scores_of([at_l1(job) for job in jobs], work, processes)
+    scores = scores_of([in_short(job) for job in jobs], work, processes)
     best: dict[int, tuple[float, Candidate]] = {}
     for each, candidate, score in zip(tried, candidates, scores, strict=True):
-        print(f"{each}: {100 * score.accuracy:.1f} % on validation images, at L1 on 5 chips")
+        print(f"{each}: {100 * score.accuracy:.1f} % on validation images after one epoch, at L1")
         if each.bits not in best or score.accuracy > best[each.bits][0]:
             best[each.bits] = (score.accuracy, candidate)
     return {bits: candidate for bits, (_, candidate) in best.items()}
