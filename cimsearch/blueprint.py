@@ -18,7 +18,9 @@ from cimsearch.spec.base import canonical_json, content_hash
 
 SCHEMA = "cimsearch/blueprint/1"
 
-Op = Literal["conv", "linear", "batchnorm", "relu", "maxpool", "avgpool", "flatten", "add"]
+Op = Literal[
+    "conv", "linear", "batchnorm", "relu", "maxpool", "avgpool", "flatten", "add", "concat"
+]
 Placement = Literal["", "cim", "digital"]
 Shape = tuple[int, int, int]
 
@@ -36,6 +38,9 @@ _UNSTATED = ("padding", "limit")
 class Node:
     """One operation.
 
+    A ``concat`` joins the parts of a layer whose groups of channels have different bits: it reads
+    the part of few bits, then that of many, and puts their channels in the layer's own order.
+
     Attributes:
         name: Unique in the blueprint; equal in a candidate and its parent.
         op: What it computes.
@@ -46,7 +51,8 @@ class Node:
         stride: Vertical and horizontal step (conv and pooling).
         groups: Groups of a convolution.
         prune_group: Convolutions with an equal group keep the same output channels; without one
-            they keep all.
+            they keep all. Where a convolution is in parts it is that of the ``concat`` which joins
+            them, and the parts have none.
         placement: ``cim`` runs on the macro's arrays, ``digital`` in the digital unit; empty for
             operations without weights, which are always digital.
         w_bits: Weight bits; 0 is float.
@@ -206,6 +212,10 @@ class LayerTable:
 
     Shorter blueprints are padded with rows whose ``op`` is -1; every other column is 1 there for
     sizes and 0 for codes, so that equations stay finite and the padding can be masked out.
+
+    ``beside_channels`` and ``beside_bits`` are of the second part of a layer whose groups of
+    channels have different bits: the output channels and the weight bits of the first part, which
+    reads the same input; 0 elsewhere.
     """
 
     op: Ints
@@ -226,6 +236,8 @@ class LayerTable:
     adc_bits: Ints
     encoding: Ints
     range_policy: Ints
+    beside_channels: Ints
+    beside_bits: Ints
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -238,10 +250,10 @@ class LayerTable:
         return LayerTable(*(function(getattr(self, column.name)) for column in fields(self)))
 
 
-_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0)
+_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def _row(node: Node) -> tuple[int, ...]:
+def _row(node: Node, beside: Node | None) -> tuple[int, ...]:
     return (
         OPS.index(node.op),
         *node.in_shape,
@@ -256,7 +268,22 @@ def _row(node: Node) -> tuple[int, ...]:
         node.adc_bits,
         ENCODINGS.index(node.encoding),
         RANGE_POLICIES.index(node.range_policy),
+        beside.out_shape[0] if beside else 0,
+        beside.w_bits if beside else 0,
     )
+
+
+def second_parts(blueprint: Blueprint) -> dict[str, Node]:
+    """Return the first part of each layer in parts, by the name of the second."""
+    joins = [node for node in blueprint.nodes if node.op == "concat"]
+    return {node.inputs[1]: blueprint.node(node.inputs[0]) for node in joins}
+
+
+def parent_names(blueprint: Blueprint) -> dict[str, str]:
+    """Return what each node is called in the float parent, where layers are whole, by name."""
+    joins = [node for node in blueprint.nodes if node.op == "concat"]
+    whole = {name: join.inputs[0] for join in joins for name in (join.name, *join.inputs)}
+    return {node.name: whole.get(node.name, node.name) for node in blueprint.nodes}
 
 
 def layer_table(blueprints: Sequence[Blueprint]) -> LayerTable:
@@ -265,6 +292,7 @@ def layer_table(blueprints: Sequence[Blueprint]) -> LayerTable:
     rows = np.empty((len(blueprints), longest, len(_PADDING)), dtype=np.int64)
     for table, blueprint in zip(rows, blueprints, strict=True):
         table[:] = _PADDING
+        beside = second_parts(blueprint)
         for index, node in enumerate(blueprint.nodes):
-            table[index] = _row(node)
+            table[index] = _row(node, beside.get(node.name))
     return LayerTable(*np.moveaxis(rows, -1, 0))

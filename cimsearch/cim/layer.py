@@ -64,6 +64,7 @@ class CimLayer(FloatLayer):
         self.learned_steps: LearnedSteps | None = None
         self.learned_ranges: LearnedRanges | None = None
         self._x_scale = 0.0
+        self._first: tuple[CimLayer, ...] = ()
         self.w_share, self.activity_frac = 1.0, 0.0
         self._generator = generator
         self._converters = engine.Converters(())
@@ -76,13 +77,25 @@ class CimLayer(FloatLayer):
     @property
     def x_scale(self) -> float:
         """The step of the inputs; 0 before it is calibrated."""
-        if self.learned_steps is None or self._x_scale == 0.0:
-            return self._x_scale
-        return float(self.learned_steps.x.detach())
+        step, learned = (self._first or (self,))[0]._x_scale, self._learned_x
+        return step if learned is None or step == 0.0 else float(learned.detach())
 
     @x_scale.setter
     def x_scale(self, step: float) -> None:
         self._x_scale = step
+
+    @property
+    def _learned_x(self) -> nn.Parameter | None:
+        steps = (self._first or (self,))[0].learned_steps
+        return None if steps is None else steps.x
+
+    def share_inputs(self, first: "CimLayer") -> None:
+        """Take the step of the inputs from ``first``, which reads the same ones before this layer.
+
+        Both are parts of one layer: the same pulses go to the columns of both.
+        """
+        # In a tuple, or it would be a module of this one.
+        self._first = (first,)
 
     @property
     def converters(self) -> engine.Converters:
@@ -114,7 +127,7 @@ class CimLayer(FloatLayer):
             x,
             self.weight,
             self,
-            None if steps is None else steps.x,
+            self._learned_x,
             None if steps is None else steps.w,
             None if ranges is None else ranges.factor,
         )
@@ -131,7 +144,7 @@ class CimLayer(FloatLayer):
     def learn_steps(self) -> None:
         """Make the calibrated steps of inputs and weights parameters; they stay as learned."""
         _, _, w_scale = self.codes_of(self.weight.detach())
-        self.learned_steps = LearnedSteps(self.x_scale, w_scale)
+        self.learned_steps = LearnedSteps(None if self._first else self.x_scale, w_scale)
 
     def learn_ranges(self) -> None:
         """Make a factor on the calibrated converter ranges a parameter; they stay as learned.
@@ -173,15 +186,16 @@ class CimLayer(FloatLayer):
         self.activity_frac = ones_share(codes, numerics.x_bits)
 
     def _fit_steps(self, x: Tensor, variance: float) -> None:
-        if self.learned_steps is not None:
-            self._x_scale = float(self.learned_steps.x.detach())
+        if self.learned_steps is not None and (learned := self._learned_x) is not None:
+            self._x_scale = float(learned.detach())
             return
         if self.learned_ranges is not None and self.x_scale:
             # Ranges are in units of codes: they were learned for these steps.
             return
         sample = x[:: max(1, x.numel() // STEP_SAMPLE)]
+        given = self.x_scale if self._first else None
         self.x_scale, self.w_share = fit_steps(
-            sample, self.weight.detach(), self.numerics, variance
+            sample, self.weight.detach(), self.numerics, variance, given
         )
 
     def _fit_ranges(self, x: Tensor) -> None:

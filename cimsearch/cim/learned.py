@@ -36,23 +36,24 @@ class LearnedSteps(nn.Module):
     """The steps of a layer's inputs and weights as parameters.
 
     Args:
-        x_scale: Step of the inputs to start from.
+        x_scale: Step of the inputs to start from; None if it is another layer's.
         w_scale: Steps of the weights to start from, (outputs, 1, 1, 1).
     """
 
-    def __init__(self, x_scale: float, w_scale: Tensor) -> None:
+    def __init__(self, x_scale: float | None, w_scale: Tensor) -> None:
         super().__init__()
-        self.x = nn.Parameter(torch.tensor(x_scale))
+        self.x = None if x_scale is None else nn.Parameter(torch.tensor(x_scale))
         self.w = nn.Parameter(w_scale.clone())
-        self.least_x: Tensor
+        self.least_x: Tensor | None
         self.least_w: Tensor
-        self.register_buffer("least_x", LEAST_SHARE * self.x.detach())
+        self.register_buffer("least_x", None if self.x is None else LEAST_SHARE * self.x.detach())
         self.register_buffer("least_w", LEAST_SHARE * self.w.detach())
 
     @torch.no_grad()
     def keep_positive(self) -> None:
         """Raise steps that fell below a hundredth of where they started."""
-        self.x.clamp_(min=self.least_x)
+        if self.x is not None and self.least_x is not None:
+            self.x.clamp_(min=self.least_x)
         self.w.clamp_(min=self.least_w)
 
 

@@ -37,7 +37,11 @@ def weight_codes(weight: Tensor, scale: Tensor, limit: int) -> tuple[Tensor, Ten
 
 
 def fit_steps(
-    x: Tensor, weight: Tensor, numerics: LayerNumerics, output_variance: float
+    x: Tensor,
+    weight: Tensor,
+    numerics: LayerNumerics,
+    output_variance: float,
+    x_step: float | None = None,
 ) -> tuple[float, float]:
     """Choose the steps of inputs and weights that give the least squared error of the output.
 
@@ -50,13 +54,14 @@ def fit_steps(
         weight: (n, c, kh, kw).
         numerics: Of the layer.
         output_variance: Of the converters' error of an output, in units of codes.
+        x_step: Step of the inputs if it is given; None to choose it.
 
     Returns:
         Step of the inputs, and share of the largest weight that the largest code stands for.
     """
     rows = weight[0].numel()
     x_power, w_power = float(x.square().mean()), float(weight.square().mean())
-    x_steps, x_errors = _input_errors(x.flatten(), numerics.x_limits)
+    x_steps, x_errors = _input_errors(x.flatten(), numerics.x_limits, x_step)
     limit = numerics.w_limit
     best, least = (1.0, 1.0), float("inf")
     for share in SCALE_SHARES:
@@ -74,13 +79,15 @@ def fit_steps(
     return best
 
 
-def _input_errors(values: Tensor, limits: tuple[int, int]) -> tuple[list[float], list[float]]:
+def _input_errors(
+    values: Tensor, limits: tuple[int, int], given: float | None
+) -> tuple[list[float], list[float]]:
     """Return the steps that are tried for inputs, and the mean squared error of each."""
     lowest, highest = limits
     top = float(torch.maximum(values.amax() / highest, values.amin() / min(lowest, -1)))
     if top <= 0.0:
         return [1.0], [0.0]
-    steps = [top * share for share in SCALE_SHARES]
+    steps = [top * share for share in SCALE_SHARES] if given is None else [given]
     codes = (activation_codes(values, step, limits).mul_(step) for step in steps)
     return steps, [float(restored.sub_(values).square_().mean()) for restored in codes]
 

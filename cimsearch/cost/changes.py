@@ -7,7 +7,14 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import NETWORK_INPUT, Blueprint, LayerTable, Node, layer_table
+from cimsearch.blueprint import (
+    NETWORK_INPUT,
+    Blueprint,
+    LayerTable,
+    Node,
+    layer_table,
+    second_parts,
+)
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.mapping import columns_of_output, map_table
 from cimsearch.spec.hardware import Encoding, Hardware
@@ -35,7 +42,14 @@ def changes_of(blueprint: Blueprint, hardware: Hardware) -> list[Change]:
 
     Widths go from half to one and a half times the present, and at least ``SMALL`` channels off.
     """
-    bits = [change for node in blueprint.nodes for change in _bit_changes(node, hardware)]
+    parts = {name for node in blueprint.nodes if node.op == "concat" for name in node.inputs}
+    bits = [
+        change
+        for node in blueprint.nodes
+        for change in _bit_changes(node, hardware)
+        # Parts of a layer differ in their weight bits alone.
+        if node.name not in parts or change.kind == "weight_bits"
+    ]
     return [*_width_changes(blueprint), *bits]
 
 
@@ -65,6 +79,8 @@ def changed_table(blueprint: Blueprint, changes: Sequence[Change]) -> LayerTable
                 "adc_bits": table.adc_bits,
             }
             bits[change.kind][row, index[change.where]] = change.after
+    for name, first in second_parts(blueprint).items():
+        table.beside_bits[:, index[name]] = table.w_bits[:, index[first.name]]
     return table
 
 
@@ -113,8 +129,8 @@ def _depthwise(node: Node) -> bool:
 
 
 def _owns_width(node: Node) -> bool:
-    """Whether the node is a convolution that chooses its outputs; a depthwise one does not."""
-    return node.op == "conv" and not _depthwise(node)
+    """Whether the node chooses its outputs: a convolution that is not depthwise, or its parts."""
+    return node.op == "concat" or (node.op == "conv" and not _depthwise(node))
 
 
 def _group(node: Node) -> str:
@@ -134,7 +150,15 @@ def _flow(blueprint: Blueprint) -> dict[str, str]:
 def _width_changes(blueprint: Blueprint) -> Iterator[Change]:
     flow = _flow(blueprint)
     convs = [node for node in blueprint.nodes if _owns_width(node)]
+    in_parts = {
+        name
+        for node in convs
+        if node.op == "concat"
+        for name in (_group(node), *map(_group, map(blueprint.node, node.inputs)))
+    }
     for group, width in {_group(node): node.out_shape[0] for node in convs}.items():
+        if group in in_parts:
+            continue
         touched = [n for n in convs if group in (flow[n.name], flow[n.inputs[0]])]
         divisor = np.lcm.reduce([node.groups for node in touched])
         reach = max(SMALL, width // 2)

@@ -1,7 +1,7 @@
 """What each node asks of the macro, checked against what the macro can do."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,12 +12,14 @@ from cimsearch.cost.namespace import (
     Mask,
     at_least,
     ceil_div,
+    floor,
+    floor_div,
     namespace_of,
     stepped,
     values_of,
 )
 from cimsearch.errors import HardwareError
-from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.hardware import Hardware, Macro
 
 Label = Callable[[int, int], str]
 DIFFERENTIAL = ENCODINGS.index("differential")
@@ -39,6 +41,7 @@ class Demand:
         adc_bits: Converter bits; 0 on a digital macro.
         encoding: Index into ``ENCODINGS``.
         range_policy: Index into ``RANGE_POLICIES``.
+        beside_bits: Weight bits of the part that the node lies beside; its own if there is none.
     """
 
     cim: Mask
@@ -47,12 +50,18 @@ class Demand:
     adc_bits: Array
     encoding: Array
     range_policy: Array
+    beside_bits: Array
+
+    @property
+    def beside(self) -> "Demand":
+        """The settings of the part that each node lies beside."""
+        return replace(self, w_bits=self.beside_bits)
 
 
 def no_demand(nothing: Array) -> Demand:
     """Return the settings of nodes that are never on arrays; ``nothing`` is a zero (1, 1)."""
     one = nothing + 1
-    return Demand(nothing > 0, one, one, nothing, nothing, nothing)
+    return Demand(nothing > 0, one, one, nothing, nothing, nothing, one)
 
 
 def of_one_output(demand: Demand, cell_bits: int) -> tuple[Array, Array, Array]:
@@ -65,6 +74,22 @@ def of_one_output(demand: Demand, cell_bits: int) -> tuple[Array, Array, Array]:
     pair = digital_pair + (demand.encoding == DIFFERENTIAL)
     slices = ceil_div(at_least(demand.w_bits - pair, 1), cell_bits)
     return slices, slices * (1 + pair), slices * (1 + digital_pair)
+
+
+def beside_outputs(table: LayerTable, demand: Demand, macro: Macro) -> Array:
+    """Return how many outputs (n, nodes) fit into the last array of the part beside each node."""
+    if not values_of(table.beside_channels > 0).any():
+        return 0.0 * table.beside_channels
+    xp, cols = namespace_of(table.op), macro.array.cols
+    taken, columns = (
+        of_one_output(settings, macro.array.cell_bits)[1] for settings in (demand.beside, demand)
+    )
+    per_array = at_least(floor(cols / taken), 1)
+    last = table.beside_channels - (ceil_div(table.beside_channels, per_array) - 1) * per_array
+    fitting = floor_div(at_least(cols - last * taken, 0), columns)
+    fitting = xp.where(demand.cim & (table.beside_channels > 0), fitting, 0.0)
+    within: Array = xp.minimum(fitting, table.out_channels)
+    return within
 
 
 @dataclass(frozen=True)
@@ -139,9 +164,15 @@ def demand_of(table: LayerTable, hardware: Hardware, label: Label) -> Demand:
     cim = (table.cim == 1) & (table.op >= 0)
     check = _Checker(values_of(cim), hardware, label)
     policy = macro.adc.range_policy if macro.adc else "full_scale"
+    w_bits = beside_bits = check.bits(table.w_bits, "weight_bits")
+    second = table.beside_channels > 0
+    if values_of(second).any():
+        asked = namespace_of(table.op).where(second, table.beside_bits, table.w_bits)
+        beside_bits = check.bits(asked, "weight_bits")
     demand = Demand(
         cim=cim,
-        w_bits=check.bits(table.w_bits, "weight_bits"),
+        w_bits=w_bits,
+        beside_bits=beside_bits,
         x_bits=check.bits(table.x_bits, "activation_bits"),
         adc_bits=check.own_or(table.adc_bits, "adc_bits", macro.adc_bits),
         encoding=check.own_or(table.encoding, "encoding", ENCODINGS.index(macro.weights.encoding)),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.cost.columns import at_node
 from cimsearch.cost.credibility import Trust, is_calibrated, trust_in, validated_components
 from cimsearch.cost.explain_area import explain_leakage
 from cimsearch.cost.explain_call import explain_array_call
@@ -43,7 +44,7 @@ from cimsearch.cost.explain_terms import (
     value_at,
     with_inner,
 )
-from cimsearch.cost.layers import Layers, at_node
+from cimsearch.cost.layers import Layers
 from cimsearch.cost.model import COMPONENTS, estimate_table
 from cimsearch.cost.parts import named_statistics, parts_of
 from cimsearch.cost.schedule import Parts

@@ -34,12 +34,14 @@ from cimsearch.cost.explain_traffic import (
     buffer_bits,
     bus_bits,
     is_op,
+    is_second,
     is_weighted,
     off_chip_bits,
 )
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import CARRY_DELAYS, XOR_DELAYS
 from cimsearch.cost.mapping import lines_per_adc
+from cimsearch.cost.timing import working_ns
 
 Products = tuple[Product, ...]
 
@@ -101,6 +103,11 @@ def explain_latency(layers: Layers) -> LatencyEquation:
             parts["mesh link"] = ((bits_of_macros(layers), link),)
     if moved := off_chip_bits(layers):
         parts["memory off the chip"] = tuple(_moved(layers, bits, "off_chip") for bits in moved)
+    if is_second(layers):
+        how = "what all units take for both parts, beyond their time for the first"
+        parts = {
+            "beside the other part": ((Term("more", number(working_ns(layers)), "ns", how=how),),)
+        }
     stays = bool(number(1.0 * layers.resident)) or not is_on_arrays(layers)
     return LatencyEquation(
         parts=parts,
@@ -118,7 +125,7 @@ def _moved(layers: Layers, bits: Term, unit: str) -> Product:
 def _operations(layers: Layers) -> Term:
     """Return the operations of the digital unit's lanes."""
     count_: Operand = output_values(layers)
-    if is_weighted(layers):
+    if is_weighted(layers) and not is_second(layers):
         count_ = count_ + input_values(layers)
     if is_on_arrays(layers):
         for name in ("tile_adds", "input_sums", "corrections", "scale_multiplies"):
@@ -210,7 +217,7 @@ def _tree_delays(layers: Layers) -> Expression:
 def _waiting(layers: Layers) -> Products:
     """Return what a layer on arrays waits for before it starts."""
     bus, given = layers.hardware.system.interconnect, partial(constant, layers.hardware)
-    if not is_on_arrays(layers):
+    if not is_on_arrays(layers) or is_second(layers):
         return ()
     products: list[Product] = []
     if bus.mesh is not None:

@@ -1,6 +1,7 @@
 """How each integer of a layer's mapping came about, in arithmetic that can be followed."""
 
 from cimsearch.blueprint import ENCODINGS
+from cimsearch.cost.demand import beside_outputs
 from cimsearch.cost.explain_terms import Count, number
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.mapping import lines_per_adc
@@ -81,6 +82,10 @@ def _tiles(layers: Layers) -> tuple[Count, ...]:
     whole = macro.packing == "whole_kernel" and kernel <= array.rows
     tiled = f"{array.rows} // {kernel} * {kernel}" if whole else f"{array.rows}"
     per_array = f"{array.cols} // {columns}"
+    beside = int(number(beside_outputs(layers.table, layers.demand, macro)))
+    own, of = (f"({outputs} - {beside})", "(outputs - those beside the other part)")
+    if not number(layers.table.beside_channels):
+        own, of = f"{outputs}", "outputs"
     active = array.active_rows
     return (
         _counted(
@@ -93,8 +98,8 @@ def _tiles(layers: Layers) -> tuple[Count, ...]:
         _counted(
             layers,
             "column_tiles",
-            "ceil(outputs / (array.cols // columns_per_output))",
-            f"ceil({outputs} / ({per_array}))",
+            f"ceil({of} / (array.cols // columns_per_output))",
+            f"ceil({own} / ({per_array}))",
         ),
         _counted(
             layers,

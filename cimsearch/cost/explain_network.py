@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cimsearch.cost.columns import joined
 from cimsearch.cost.explain_expression import Term, applied
 from cimsearch.cost.explain_terms import Count, number
-from cimsearch.cost.layers import Layers, joined
+from cimsearch.cost.layers import Layers
 from cimsearch.cost.model import CostArrays
 from cimsearch.cost.namespace import Array, node_sum
 from cimsearch.cost.schedule import Parts, through_ns

@@ -40,6 +40,7 @@ from cimsearch.cost.explain_terms import (
 from cimsearch.cost.explain_traffic import (
     bits_of_macros,
     bus_bits,
+    is_second,
     is_weighted,
     off_chip_bits,
     read_bits,
@@ -135,9 +136,10 @@ def explain_digital(layers: Layers) -> Equation:
     if is_weighted(layers) and not is_on_arrays(layers):
         gates = multiplier(weight_bits(layers), activation_bits(layers)) + adder(word)
         products.append((macs(layers), gates.named("multiply-add", "NAND"), unit))
-    if is_weighted(layers):
+    quantises = is_weighted(layers) and not is_second(layers)
+    if quantises:
         values = values + input_values(layers)
-    how = "outputs, and inputs to quantise" if is_weighted(layers) else "outputs"
+    how = "outputs, and inputs to quantise" if quantises else "outputs"
     each = _per_value(layers, word).named("a value", "NAND")
     products.append((values.expression.named("values", how=how), each, unit))
     return Equation("digital", tuple(products))
@@ -160,6 +162,7 @@ def _per_value(layers: Layers, word: Term) -> Expression:
         "avgpool": others * add + multiply + register,
         "add": others_added * add + register,
         "flatten": register,
+        "concat": register,
     }
     return per_value.get(OPS[int(number(layers.table.op))], add).expression
 

@@ -27,8 +27,18 @@ def is_weighted(layers: Layers) -> bool:
     return is_op(layers, "conv", "linear")
 
 
+def is_second(layers: Layers) -> bool:
+    """Return whether the one layer is a second part, which gets the inputs of the first."""
+    return bool(number(1.0 * layers.second))
+
+
+_OF_FIRST = "the other part of the layer has the same input"
+
+
 def written_bits(layers: Layers) -> Term:
     """Return the bits written into the buffer: the reader of a tensor pays for storing it."""
+    if is_second(layers):
+        return Term("bits written", 0.0, "bit", how=_OF_FIRST)
     if is_weighted(layers):
         stored: Operand = input_values(layers) * activation_bits(layers)
     elif is_op(layers, "maxpool", "avgpool"):
@@ -42,6 +52,8 @@ def written_bits(layers: Layers) -> Term:
 
 def read_bits(layers: Layers) -> Term:
     """Return the bits read from the buffer."""
+    if is_second(layers):
+        return Term("bits read", 0.0, "bit", how=_OF_FIRST)
     if is_weighted(layers):
         read: Operand = _patches(layers)
         if not is_on_arrays(layers):

@@ -1,7 +1,6 @@
 """What the equations of a price read: the nodes, their mapping, their data, their bit traffic."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -94,6 +93,16 @@ class Layers:
     def digital_weighted(self) -> Mask:
         """Which nodes multiply by weights in the digital unit."""
         return self.weighted & ~self.demand.cim
+
+    @cached_property
+    def second(self) -> Mask:
+        """Which nodes are the second part of a layer, at work with the first on the same input."""
+        return self.weighted & (self.table.beside_channels > 0)
+
+    @cached_property
+    def own_inputs(self) -> Array:
+        """Values that a node with weights quantises and stores: the first part's are shared."""
+        return (self.weighted & ~self.second) * self.in_values
 
     @cached_property
     def w_bits(self) -> Array:
@@ -196,33 +205,6 @@ class Layers:
         return _traffic(self)
 
 
-def joined(parts: list[tuple[Columns, Layers]], quantity: Callable[[Layers], Array]) -> Array:
-    """Return a quantity of the parts of a table as one array (n, nodes)."""
-    xp = parts[0][1].xp
-    wide = [xp.broadcast_to(quantity(layers), layers.table.shape) for _, layers in parts]
-    order = np.argsort(np.concatenate([columns for columns, _ in parts]))
-    nodes: Array = xp.concat(wide, axis=1)[:, order]
-    return nodes
-
-
-def at_node(layers: Layers, node: int) -> Layers:
-    """Return the one node in column ``node``, arrays (n, 1)."""
-
-    def pick(values: Any) -> Any:
-        wide = getattr(values, "ndim", 0) == 2 and values.shape[1] > 1
-        return values[:, node : node + 1] if wide else values
-
-    def picked(part: Any) -> dict[str, Any]:
-        return {field.name: pick(getattr(part, field.name)) for field in fields(part)}
-
-    of_node = picked(layers) | {
-        "table": layers.table.map(pick),
-        "demand": Demand(**picked(layers.demand)),
-        "mapping": Mapping(**picked(layers.mapping)),
-    }
-    return Layers(**of_node)
-
-
 @dataclass(frozen=True)
 class Traffic:
     """Bits moved in one inference, arrays (n, nodes).
@@ -247,8 +229,10 @@ def _traffic(layers: Layers) -> Traffic:
 
     The reader of a tensor pays for storing it, at its own precision: nodes with windows or weights
     their input, an addition every input but the first. Nodes in a stream (batch norm, activation,
-    flatten) store nothing. A weight of the digital unit is read once for as many output positions
-    as the unit has lanes. What finds no room in the buffer is moved off the chip and back.
+    flatten, joined parts of a layer) store nothing, and the second part of a layer gets what the
+    first has stored and reads. A weight of the digital unit is read once for as many output
+    positions as the unit has lanes. What finds no room in the buffer is moved off the chip and
+    back.
     """
     table, mapping = layers.table, layers.mapping
     digital = layers.hardware.system.digital
@@ -260,9 +244,9 @@ def _traffic(layers: Layers) -> Traffic:
     refills = ceil_div(positions, digital.lanes)
     digital_weights = layers.digital_weighted * (layers.weights * refills)
     patches = layers.patch_values * layers.x_bits
-    written = layers.weighted * (layers.in_values * layers.x_bits)
+    written = layers.own_inputs * layers.x_bits
     written = written + pooling * (layers.in_values * word) + adding * kept
-    read = layers.weighted * patches + digital_weights * layers.w_bits
+    read = (layers.weighted & ~layers.second) * patches + digital_weights * layers.w_bits
     window_reads = layers.out_values * layers.window * word
     read = read + pooling * window_reads + adding * kept
     sums = mapping.results * mapping.row_tiles * layers.accumulator_bits

@@ -5,6 +5,8 @@ group, in the order of ``weight.reshape(out, -1)``) by outputs. Rows are cut int
 array's rows, a tile into row groups of the rows that may be active at once; an output takes one
 column a weight slice, two with differential encodings, and all its columns stay in one array.
 With ``packing: whole_kernel`` a tile holds as many whole kernels (channels) as fit.
+The second part of a layer whose groups of channels have different weight bits gets the same
+activations at the same time: its columns begin in the last array of the first part.
 Activations are applied in planes of ``dac_bits``. Groups of a convolution lie on the diagonal of
 an array and are driven one after the other, as their rows must not mix.
 """
@@ -13,7 +15,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES, LayerTable
-from cimsearch.cost.demand import DIFFERENTIAL, Demand, of_one_output
+from cimsearch.cost.demand import DIFFERENTIAL, Demand, beside_outputs, of_one_output
 from cimsearch.cost.namespace import (
     Array,
     at_least,
@@ -110,7 +112,9 @@ class Mapping:
             is one line, every other column is one.
         tile_rows: Rows of an array that a full tile uses.
         row_tiles: Arrays that the rows of a group are spread over.
-        column_tiles: Arrays that the outputs of a group are spread over.
+        column_tiles: Arrays that the outputs of a group are spread over; of the second part of a
+            layer, those that the first part is not in.
+        shared_tiles: 1 where outputs are in the last array of the part that the node lies beside.
         row_groups: Row ranges of a group that are converted separately.
         serial_row_groups: Row groups in the fullest tile: what one array does in sequence.
         diagonal: Groups that share an array.
@@ -134,6 +138,7 @@ class Mapping:
     tile_rows: Array
     row_tiles: Array
     column_tiles: Array
+    shared_tiles: Array
     row_groups: Array
     serial_row_groups: Array
     diagonal: Array
@@ -150,7 +155,7 @@ class Mapping:
 
     @cached_property
     def arrays(self) -> Array:
-        """Arrays touched."""
+        """Arrays touched, but for those of the part that the node lies beside."""
         blocks = ceil_div(self.groups, at_least(self.diagonal, 1))
         return blocks * self.row_tiles * self.column_tiles
 
@@ -217,7 +222,7 @@ class Mapping:
     @cached_property
     def cells(self) -> Array:
         """Cells of the arrays touched."""
-        return self.arrays * self.cells_per_array
+        return (self.arrays + self.row_tiles * self.shared_tiles) * self.cells_per_array
 
     def row_group_sizes(self, active_rows: int) -> list[tuple[Array, Array]]:
         """Return rows of a row group, and how many of a group have so many.
@@ -272,7 +277,8 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
     row_groups_ = (row_tiles - 1) * ceil_div(tile, array.active_rows)
     row_groups_ = row_groups_ + ceil_div(last_rows, array.active_rows)
     per_array = at_least(floor(array.cols / columns), 1)
-    column_tiles = ceil_div(outputs, per_array)
+    fitting_outputs = beside_outputs(table, demand, macro)
+    column_tiles = ceil_div(outputs - fitting_outputs, per_array)
     fitting = xp.minimum(floor(array.rows / rows), floor_div(per_array, outputs))
     diagonal = xp.minimum(at_least(fitting, 1), table.groups)
     multiplies = xp.where(
@@ -292,6 +298,7 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         tile_rows=on_arrays(tile),
         row_tiles=on_arrays(row_tiles),
         column_tiles=on_arrays(column_tiles),
+        shared_tiles=on_arrays(1.0 * (fitting_outputs > 0)),
         row_groups=on_arrays(row_groups_),
         serial_row_groups=on_arrays(ceil_div(xp.minimum(rows, tile), array.active_rows)),
         diagonal=on_arrays(xp.where(table.groups > 1, diagonal, 1.0)),

@@ -11,8 +11,9 @@ import numpy as np
 from cimsearch.blueprint import LayerTable
 from cimsearch.cost.area import UM2_PER_MM2, array_um2, shared_um2
 from cimsearch.cost.array_call import array_call_fj
+from cimsearch.cost.columns import joined
 from cimsearch.cost.demand import Label
-from cimsearch.cost.layers import FJ_PER_PJ, Columns, Layers, joined
+from cimsearch.cost.layers import FJ_PER_PJ, Columns, Layers
 from cimsearch.cost.logic import leakage_uw_per_mm2
 from cimsearch.cost.macro_energy import adc_fj, adder_tree_fj, cells_fj, drivers_fj, shift_add_fj
 from cimsearch.cost.mapping import COUNTS, Mapping
@@ -279,8 +280,12 @@ def _cells_per_array(hardware: Hardware) -> int:
 def _check_priced(
     table: LayerTable, digital_pj: Array, latency: Array, hardware: Hardware, label: Label
 ) -> None:
-    """Check that every node has a price: an operation that the equations forget is an error."""
-    priced = (values_of(digital_pj) > 0) & (values_of(latency) > 0)
+    """Check that every node has a price: an operation that the equations forget is an error.
+
+    The second part of a layer may take no time beyond that of the first.
+    """
+    timed = (values_of(latency) > 0) | (values_of(table.beside_channels) > 0)
+    priced = (values_of(digital_pj) > 0) & timed
     missing = (values_of(table.op) >= 0) & ~priced
     if missing.any():
         n, node = (int(index) for index in np.argwhere(missing)[0])

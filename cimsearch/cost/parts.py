@@ -9,9 +9,10 @@ import numpy as np
 
 from cimsearch.blueprint import OPS, LayerTable
 from cimsearch.cost.array_call import check_calls
+from cimsearch.cost.columns import joined
 from cimsearch.cost.demand import Label, demand_of, no_demand
 from cimsearch.cost.given import check_statistics
-from cimsearch.cost.layers import FLOAT_BITS, Columns, Layers, joined, window_bits
+from cimsearch.cost.layers import FLOAT_BITS, Columns, Layers, window_bits
 from cimsearch.cost.mapping import Mapping, map_table, unmapped
 from cimsearch.cost.namespace import Array, Mask, namespace_of, node_sum, values_of
 from cimsearch.cost.schedule import with_copies
@@ -73,6 +74,8 @@ def parts_of(
         HardwareError: A node asks what the macro cannot do.
     """
     check_statistics(data)
+    if not parts_share_arrays(hardware):
+        table = replace(table, beside_channels=0 * table.beside_channels)
     on_arrays = (values_of(table.cim) == 1).any(axis=0)
     nothing = 0.0 * table.op[:1, :1]
     chip = _chip(0.0 * table.op[:, :1], hardware)
@@ -121,6 +124,15 @@ def parts_of(
     if hardware.system.duplicates == "fill":
         parts[0] = columns, with_copies(parts)
     return parts
+
+
+def parts_share_arrays(hardware: Hardware) -> bool:
+    """Return whether the parts of a layer of different weight bits lie beside each other.
+
+    Where several layers share an array, or layers have copies, each part is a layer by itself.
+    """
+    system = hardware.system
+    return system.layers_per_array == "one" and system.duplicates != "fill"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """The mapping plan: which part of which layer is in which array, and in which rows and columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node, layer_table, second_parts
 from cimsearch.cost.mapping import Mapping, row_groups, tile_rows
 from cimsearch.cost.model import CostArrays, estimate_table
 from cimsearch.cost.namespace import node_sum, whole
+from cimsearch.cost.parts import parts_share_arrays
 from cimsearch.cost.sharing import shelves_of
 from cimsearch.spec.hardware import Hardware
 
@@ -61,11 +63,16 @@ def mapping_plan(network: Blueprint, hardware: Hardware) -> tuple[Placement, ...
     plan: list[Placement] = []
     seats = _first_seats(costs, hardware)
     spare = int(costs.macros[0])
+    beside = second_parts(network) if parts_share_arrays(hardware) else {}
+    first: dict[str, list[Placement]] = {}
     for index, node in enumerate(network.nodes):
         if node.placement != "cim":
             continue
-        blocks = _blocks(node, index, costs.mapping, hardware)
-        plan += [_placement(block, seat) for block, seat in zip(blocks, seats[index], strict=True)]
+        other = first[beside[node.name].name] if node.name in beside else []
+        blocks = _blocks(node, index, costs.mapping, hardware, other)
+        taken = _seats_beside(blocks, seats[index], other)
+        first[node.name] = [_placement(b, seat) for b, seat in zip(blocks, taken, strict=True)]
+        plan += first[node.name]
         for copy in range(1, int(costs.nodes.copies[0, index])):
             plan += [
                 _placement(block, _Seat(spare + place, 0), copy)
@@ -119,8 +126,14 @@ def _placement(block: _Block, seat: _Seat, copy: int = 0) -> Placement:
     )
 
 
-def _blocks(node: Node, index: int, mapping: Mapping, hardware: Hardware) -> list[_Block]:
-    """Return what the arrays of one copy of a layer hold: groups, then row tiles, then outputs."""
+def _blocks(
+    node: Node, index: int, mapping: Mapping, hardware: Hardware, beside: Sequence[Placement]
+) -> list[_Block]:
+    """Return what the arrays of one copy of a layer hold: groups, then row tiles, then outputs.
+
+    The first outputs of the second part of a layer go into the columns that the first part, which
+    is placed in ``beside``, leaves of its last array.
+    """
     array, adc = hardware.macro.array, hardware.macro.adc
     rows, outputs, columns, diagonal = (
         int(whole(counts)[0, index])
@@ -132,6 +145,11 @@ def _blocks(node: Node, index: int, mapping: Mapping, hardware: Hardware) -> lis
         )
     )
     tile = tile_rows(array.rows, node.kernel[0] * node.kernel[1], hardware.macro.packing)
+    fitting = min((array.cols - beside[-1].columns[1]) // columns, outputs) if beside else 0
+    own = [
+        (start + fitting, stop + fitting)
+        for start, stop in _ranges(outputs - fitting, array.cols // columns)
+    ]
     return [
         _Block(
             layer=node.name,
@@ -148,8 +166,27 @@ def _blocks(node: Node, index: int, mapping: Mapping, hardware: Hardware) -> lis
         )
         for group in _ranges(node.groups, diagonal)
         for weight_rows in _ranges(rows, tile)
-        for stored in _ranges(outputs, array.cols // columns)
+        for stored in ([(0, fitting)] if fitting else []) + own
     ]
+
+
+def _seats_beside(
+    blocks: Sequence[_Block], own: Sequence[_Seat], beside: Sequence[Placement]
+) -> list[_Seat]:
+    """Return the seats of blocks in order: ``own``, but of the first outputs beside other ones.
+
+    The last array of each row tile of ``beside`` has room for them, or for none.
+    """
+    ends = {placement.weight_rows: placement for placement in beside}
+    seats, left = [], iter(own)
+    room = len(blocks) > len(own)
+    for block in blocks:
+        if room and block.outputs[0] == 0:
+            end = ends[block.weight_rows]
+            seats.append(_Seat(end.macro, end.columns[1]))
+        else:
+            seats.append(next(left))
+    return seats
 
 
 def _first_seats(costs: CostArrays, hardware: Hardware) -> dict[int, list[_Seat]]:

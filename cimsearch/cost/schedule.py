@@ -13,8 +13,9 @@ from functools import partial
 
 import numpy as np
 
+from cimsearch.cost.columns import joined
 from cimsearch.cost.copies import Workload, least_longest, least_sum
-from cimsearch.cost.layers import Columns, Layers, joined
+from cimsearch.cost.layers import Columns, Layers
 from cimsearch.cost.namespace import Array, namespace_of, node_sum, values_of
 from cimsearch.cost.timing import SHARED, arrays_ns, first_share
 

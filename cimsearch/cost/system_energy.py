@@ -90,7 +90,8 @@ def digital_fj(layers: Layers) -> Array:
     """Return the energy of the digital unit: its layers, and the operations without weights.
 
     Every layer with weights requantises its inputs and adds a bias to its outputs. Batch norm is
-    a multiply-add, an average pooling sums and multiplies, a maximum pooling compares.
+    a multiply-add, an average pooling sums and multiplies, a maximum pooling compares. Values that
+    are only passed on in another order take a register each.
     """
     word = layers.hardware.system.digital.word_bits
     register = word * REGISTER_CAPS
@@ -99,13 +100,13 @@ def digital_fj(layers: Layers) -> Array:
     mac = multiplier_caps(layers.w_bits, layers.x_bits) + add
     caps = layers.digital_weighted * (layers.macs * mac)
     for mask, values, per_value in (
-        (layers.weighted, layers.in_values + layers.out_values, add),
+        (layers.weighted, layers.own_inputs + layers.out_values, add),
         (layers.is_op("batchnorm"), layers.out_values, multiply + add),
         (layers.is_op("relu"), layers.out_values, word + register),
         (layers.is_op("maxpool"), layers.out_values, others * add + register),
         (layers.is_op("avgpool"), layers.out_values, others * add + multiply + register),
         (layers.is_op("add"), layers.out_values, (layers.table.fan_in - 1) * add + register),
-        (layers.is_op("flatten"), layers.out_values, register),
+        (layers.is_op("flatten", "concat"), layers.out_values, register),
     ):
         caps = caps + mask * (values * per_value)
     return caps * unit_cap_fj(layers.hardware)
@@ -114,7 +115,7 @@ def digital_fj(layers: Layers) -> Array:
 def lane_operations(layers: Layers) -> Array:
     """Return how many operations (n, nodes) the lanes of the digital unit carry out."""
     mapping = layers.mapping
-    extra = layers.in_values + mapping.tile_adds + mapping.input_sums
+    extra = layers.own_inputs + mapping.tile_adds + mapping.input_sums
     extra = extra + mapping.corrections + mapping.scale_multiplies
     count = layers.out_values + layers.weighted * extra
     count = count + layers.digital_weighted * layers.macs

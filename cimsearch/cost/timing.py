@@ -1,11 +1,15 @@
 """Latency of every node, ns of one inference, arrays (n, nodes)."""
 
+from dataclasses import replace
+from functools import reduce
+from operator import add
+
 from cimsearch.cost.adc import conversion_ns
 from cimsearch.cost.array_call import longest_call_ns
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import CARRY_DELAYS, CORNER_DELAYS, XOR_DELAYS, nand_ns, sum_bits
-from cimsearch.cost.mapping import lines_per_adc
-from cimsearch.cost.namespace import Array, at_least, at_most, ceil_div, looked_up
+from cimsearch.cost.mapping import lines_per_adc, map_table
+from cimsearch.cost.namespace import Array, at_least, at_most, ceil_div, looked_up, values_of
 from cimsearch.cost.system_energy import hops, lane_operations
 
 
@@ -17,14 +21,43 @@ def latency_ns(layers: Layers) -> Array:
     with ping-pong macros the loading overlaps too.
     """
     xp = layers.xp
-    slowest = arrays_ns(layers)
-    for unit_ns in SHARED:
-        slowest = xp.maximum(slowest, unit_ns(layers))
-    slowest = slowest + _waiting_ns(layers)
+    slowest = working_ns(layers) + _waiting_ns(layers)
     loading = _loading_ns(layers)
     if layers.hardware.system.off_chip.ping_pong:
         return layers.real * xp.maximum(slowest, loading)
     return layers.real * (slowest + loading)
+
+
+def working_ns(layers: Layers) -> Array:
+    """Return the time of the slowest of the units that work at a node.
+
+    Both parts of a layer are at work at once, their arrays side by side and the other units for
+    one after the other: the second part's time is what both take beyond that of the first.
+    """
+    own = [arrays_ns(layers), *(unit_ns(layers) for unit_ns in SHARED)]
+    longest = reduce(layers.xp.maximum, own)
+    if not values_of(layers.second).any():
+        return longest
+    first = _first_parts(layers)
+    before = [arrays_ns(first), *(unit_ns(first) for unit_ns in SHARED)]
+    both = [layers.xp.maximum(own[0], before[0]), *map(add, own[1:], before[1:])]
+    more = reduce(layers.xp.maximum, both) - reduce(layers.xp.maximum, before)
+    working: Array = layers.xp.where(layers.second, more, longest)
+    return working
+
+
+def _first_parts(layers: Layers) -> Layers:
+    """Return the first part of a layer in the place of the second; other nodes as they are."""
+    table, where = layers.table, layers.xp.where
+    table = replace(
+        table,
+        out_channels=where(layers.second, table.beside_channels, table.out_channels),
+        w_bits=where(layers.second, table.beside_bits, table.w_bits),
+        beside_channels=0 * table.beside_channels,
+    )
+    demand = layers.demand.beside
+    mapping = map_table(table, demand, layers.hardware.macro)
+    return replace(layers, table=table, demand=demand, mapping=mapping)
 
 
 def digital_ns(layers: Layers) -> Array:
@@ -143,7 +176,8 @@ def _waiting_ns(layers: Layers) -> Array | float:
     if bus.mesh is None and not bus.layer_barrier_ns:
         return 0.0
     way = hops(layers) * (bus.mesh.router_ns if bus.mesh else 0.0)
-    return layers.demand.cim * (way + bus.layer_barrier_ns)
+    waits = layers.demand.cim & ~layers.second
+    return waits * (way + bus.layer_barrier_ns)
 
 
 def _loading_ns(layers: Layers) -> Array:

@@ -17,8 +17,8 @@ from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.networks.weights import weights_file
 from cimsearch.seeds import Key, torch_seed
 from cimsearch.space import Candidate
-from cimsearch.space.widths import widths_of, with_widths
-from cimsearch.spec.adaptation import Pruning
+from cimsearch.space.widths import check_whole, least_widths, widths_of, with_widths
+from cimsearch.spec.adaptation import QUANTISED, Pruning
 from cimsearch.spec.base import canonical_json
 from cimsearch.training.gain.loop import Tuning, prune
 from cimsearch.training.gain.result import Step
@@ -39,11 +39,16 @@ def prune_network(work: PruneJob, on_report: OnReport = unheard) -> PrunedNetwor
         on_report: Hears of what is trained before.
 
     Raises:
+        SpaceError: A layer has groups of channels with different bits, and the quantised network
+            is to be pruned.
         CimsearchError: The data is missing or not as declared, the hardware cannot run the
             network, or training diverged.
     """
     started, cpu_started = perf_counter(), process_time()
     keep_freed_memory()
+    if work.pruning.order == QUANTISED:
+        # What parts of layers learn is not put back into the parent.
+        check_whole(work.job.blueprint)
     job, keep = work.job, Keep.at(work.job.cache)
     with one_thread():
         source = source_of(job)
@@ -70,7 +75,7 @@ def prune_network(work: PruneJob, on_report: OnReport = unheard) -> PrunedNetwor
             network,
             Candidate(job.blueprint, narrow),
             job.hardware,
-            _target(work.pruning),
+            _target(work.pruning, max(least_widths(job.blueprint).values(), default=1)),
             tuning,
             generator=generator,
             statistics=work.statistics,
@@ -104,13 +109,14 @@ def _float_of(
     return floating
 
 
-def _target(pruning: Pruning) -> Target:
+def _target(pruning: Pruning, least_channels: int) -> Target:
     return Target(
         pruning.cost_frac,
         energy=pruning.energy,
         latency=pruning.latency,
         bitlines=pruning.bitlines,
         per=pruning.per,
+        least_channels=least_channels,
     )
 
 

@@ -12,6 +12,9 @@ Tensors are named after layers. Of each quantised layer::
     LAYER/l0/PART      what level L0 makes of a product: sigma, gain, bias; only where it was
     LAYER/l1/PART      fitted, and l1 where L1 was too
 
+Where groups of channels of a layer have different bits, ``JOINED/order`` says which channel of its
+parts, one after the other, each channel of the layer is: (channels,), int64.
+
 Sides are two where a weight is the difference of two cells, positive and negative. Everything
 else that the network computes with (batch norms, biases, float layers) is ``digital/NAME``, and
 the batch norms' statistics for an ideal converter are ``ideal/NAME``.
@@ -52,6 +55,7 @@ def network_tensors(network: Network) -> dict[str, Tensor]:
         if isinstance(layer, CimLayer):
             named = _layer_tensors(layer, in_cells=node.placement == "cim")
             tensors |= {f"{node.name}/{name}": values for name, values in named.items()}
+    tensors |= {name: order.clone() for name, order in _orders(network).items()}
     rest = _digital(network)
     return tensors | {f"digital/{name}": values.clone() for name, values in rest.items()}
 
@@ -79,6 +83,8 @@ def rebuilt(blueprint: Blueprint, macro: Macro, tensors: Tensors) -> Network:
                 layer.take(tensors)
         for name, values in _digital(network).items():
             values.copy_(tensor(tensors, f"digital/{name}", values.shape))
+        for name, order in _orders(network).items():
+            order.copy_(_permutation(tensors, name, len(order)))
     return network.eval()
 
 
@@ -154,6 +160,24 @@ def _digital(network: Network) -> dict[str, Tensor]:
         for name, values in network.state_dict().items()
         if values.is_floating_point() and not name.startswith(quantised)
     }
+
+
+def _orders(network: Network) -> dict[str, Tensor]:
+    """Return the order of channels of every join of parts, by the name of its tensor."""
+    joins = [node.name for node in network.blueprint.nodes if node.op == "concat"]
+    return {f"{name}/order": network.module(name).get_buffer("order") for name in joins}
+
+
+def _permutation(tensors: Tensors, name: str, channels: int) -> Tensor:
+    """Return an order of channels of a file.
+
+    Raises:
+        ExportError: It is missing, or does not have each channel once.
+    """
+    found = tensor(tensors, name, (channels,), torch.int64)
+    if not torch.equal(found.sort().values, torch.arange(channels)):
+        raise ExportError(f"{INTEGERS}: {name}: allowed is each of {channels} channels once")
+    return found
 
 
 def _statistics(network: Network) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Shape
 from cimsearch.cim import CimLayer, FloatLayer, Mode, numerics_of
 from cimsearch.cim.geometry import Geometry
 from cimsearch.errors import UsageError
-from cimsearch.networks.operations import Operation, plain_operation
+from cimsearch.networks.operations import Joined, Operation, plain_operation
 from cimsearch.spec.hardware import AS_STATED, Condition, Macro
 from cimsearch.spec.study import Level
 
@@ -48,6 +48,9 @@ class Network(nn.Module):
                 self.operations[_key(node.name)] = self._layer(node, macro, generator)
             elif node.op == "batchnorm":
                 self.operations[_key(node.name)] = nn.BatchNorm2d(node.in_shape[0])
+            elif node.op == "concat":
+                self.operations[_key(node.name)] = Joined(node.out_shape[0])
+                self._share_inputs(node)
             else:
                 alone = all(
                     name != NETWORK_INPUT and readers.count(name) == 1 for name in node.inputs
@@ -60,8 +63,14 @@ class Network(nn.Module):
             return FloatLayer(node, Geometry.of(node, None), generator)
         return CimLayer(node, numerics, generator=generator)
 
+    def _share_inputs(self, join: Node) -> None:
+        """Give both parts of a layer the same input codes: the first part's."""
+        first, second = (self.module(name) for name in join.inputs)
+        if isinstance(first, CimLayer) and isinstance(second, CimLayer):
+            second.share_inputs(first)
+
     def module(self, name: str) -> nn.Module:
-        """Return the module of the node ``name``: a layer with weights or a batch norm."""
+        """Return the module of the node ``name``: a layer with weights, a batch norm, a join."""
         return self.operations[_key(name)]
 
     def cim_layers(self) -> Iterator[CimLayer]:

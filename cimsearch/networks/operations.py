@@ -1,15 +1,36 @@
-"""Operations without weights: activation, pooling, flattening, adding."""
+"""Operations without weights: activation, pooling, flattening, adding, joining."""
 
 from collections.abc import Callable
 from functools import partial
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from cimsearch.blueprint import Node
 from cimsearch.errors import UsageError
 
 Operation = Callable[..., Tensor]
+
+
+class Joined(nn.Module):
+    """Joins the parts of a layer whose groups of channels have different bits.
+
+    Inputs are (n, c_i, h, w), the output (n, channels, h, w). ``order`` says which channel of the
+    parts, one after another, each channel of the output is: inherited with the weights, so that
+    whoever reads the layer finds its channels where they are in the float parent.
+    """
+
+    order: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.arange(channels))
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        """Return the channels of all parts in the layer's order."""
+        joined = torch.cat(parts, dim=1).index_select(1, self.order)
+        return joined.contiguous(memory_format=torch.channels_last)
 
 
 def plain_operation(node: Node, *, may_overwrite: bool) -> Operation:

@@ -1,137 +1,14 @@
-"""Laying out a family step by step: a plan of its nodes, with the axes that decide the rest.
+"""Laying out a family step by step: the making of its plan."""
 
-A plan is made once a space. Everything made of gene values comes from it: one blueprint, or the
-layer table of many candidates.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
-from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Op, Shape
-from cimsearch.space.conditions import Conditions, Value
+from cimsearch.blueprint import NETWORK_INPUT, Node, Op, Shape
+from cimsearch.space.conditions import Conditions
+from cimsearch.space.steps import Plan, Step, Width, in_parts
 from cimsearch.spec.space import EndLayers
-
-NUMERIC_FIELDS = {
-    "weight_bits": "w_bits",
-    "activation_bits": "x_bits",
-    "adc_bits": "adc_bits",
-    "encoding": "encoding",
-    "range_policy": "range_policy",
-}
-"""The axes that a searched layer's numerics may have, and the field of a node each one sets."""
-
-OF_ARRAYS = ("adc_bits", "encoding", "range_policy")
-"""Those of them that only a layer on arrays has."""
-
-SCALED_TO = 8
-"""A width multiplier rounds to multiples of this, as that of the MobileNets does."""
-
-
-def kept(width: int, ratio: float, unit: int = 1) -> int:
-    """Return how many of ``width`` channels stay at a prune ratio: rounded half up, at least 1.
-
-    Channels stay or go by ``unit`` at once, of which ``width`` is a multiple.
-    """
-    return unit * max(1, int(width * (1 - ratio) / unit + 0.5))
-
-
-@dataclass(frozen=True, slots=True)
-class Width:
-    """Output channels: those of the axis ``full``, less the share of the axis ``ratio``.
-
-    Attributes:
-        full: The axis of the stated channels.
-        ratio: The axis of the share of all that is pruned.
-        multiplier: The axis of a number that scales the stated channels, rounded half up to a
-            multiple of ``SCALED_TO`` and at least that; or empty.
-        expansion: The axis of a whole number that multiplies them after that; or empty.
-        unit: Pruning leaves a multiple of this.
-    """
-
-    full: str
-    ratio: str
-    multiplier: str = ""
-    expansion: str = ""
-    unit: int = 1
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """The axes that decide it."""
-        return tuple(filter(None, (self.full, self.ratio, self.multiplier, self.expansion)))
-
-    def whole(self, values: Mapping[str, Value]) -> int:
-        """Return the channels with nothing pruned."""
-        width = int(values[self.full])
-        if self.multiplier:
-            width = kept(width, 1 - float(values[self.multiplier]), SCALED_TO)
-        return width * int(values[self.expansion]) if self.expansion else width
-
-    def kept(self, values: Mapping[str, Value]) -> int:
-        """Return the channels that stay."""
-        return kept(self.whole(values), float(values[self.ratio]), self.unit)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One node of a plan.
-
-    Attributes:
-        node: What no choice decides. Its channels are placeholders, but for the classifier's
-            outputs; its numerics are too if ``layer`` is given. It reads other planned nodes.
-        width: Its output channels if it is a convolution of its own; a classifier's are stated in
-            ``node``, every other node keeps those of its input.
-        layer: The layer whose axes (``NUMERIC_FIELDS``) set its numerics, or empty.
-        kernel: The axis of the height and width of its window, or empty: as in ``node``.
-        depthwise: Whether it is a depthwise convolution: it keeps the channels of its input, and
-            their prune group.
-        execution: The axis of how that is executed (``spec.blocks.Execution``), or empty: as in
-            ``node``.
-        conditions: Whether it exists.
-        bypass: Where it does not, its readers read its input of this index instead.
-    """
-
-    node: Node
-    width: Width | None = None
-    layer: str = ""
-    kernel: str = ""
-    depthwise: bool = False
-    execution: str = ""
-    conditions: Conditions = ()
-    bypass: int = 0
-
-    @cached_property
-    def fields(self) -> dict[str, Any]:
-        """The fields of ``node`` by name."""
-        return {f.name: getattr(self.node, f.name) for f in fields(Node)}
-
-    @cached_property
-    def numeric_axes(self) -> dict[str, str]:
-        """The axes that its numerics may have, and the field of a node each one sets."""
-        if not self.layer:
-            return {}
-        return {f"{self.layer}.{axis}": name for axis, name in NUMERIC_FIELDS.items()}
-
-    def window(self, side: int) -> tuple[int, int]:
-        """Return the window of ``side``; it is 1 along a dimension of size 1."""
-        _, h, w = self.node.in_shape
-        return (side if h > 1 else 1, side if w > 1 else 1)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A family laid out at its greatest depths: steps in an order of execution."""
-
-    input_shape: Shape
-    classes: int
-    steps: tuple[Step, ...]
-
-    @cached_property
-    def template(self) -> Blueprint:
-        """The nodes of all steps, with placeholders for what choices decide."""
-        return Blueprint(self.input_shape, self.classes, tuple(s.node for s in self.steps))
 
 
 @dataclass
@@ -140,9 +17,16 @@ class Layout:
 
     Of a step that may not exist, the node read instead has to be of its height and width, so that
     choices never change them.
+
+    Attributes:
+        input_shape: Of the network.
+        groups: Whether searched layers may have groups of channels with different bits.
+        steps: Those appended.
+        last: The node that the next one reads.
     """
 
     input_shape: Shape
+    groups: bool = False
     steps: list[Step] = field(default_factory=list)
     last: str = NETWORK_INPUT
 
@@ -191,14 +75,16 @@ class Layout:
             kernel: Height and width of the window, odd; or the axis of both.
             stride: Vertical and horizontal step.
         """
-        decided: dict[str, Any] = {"width": width}
         stated: dict[str, Any] = {"prune_group": group, "placement": "cim"}
         if isinstance(numerics, EndLayers):
             stated |= {"placement": numerics.placement}
             stated |= dict.fromkeys(("w_bits", "x_bits"), numerics.bits)
-        else:
-            decided["layer"] = numerics
-        self._windowed(name, kernel, stride, stated, decided)
+            self._windowed(name, kernel, stride, stated, {"width": width})
+            return
+        self._windowed(name, kernel, stride, stated, {"width": width, "layer": numerics})
+        if self.groups:
+            self.steps[-1:] = in_parts(self.steps[-1])
+            self.last = self.steps[-1].node.name
 
     def depthwise(self, name: str, *, stride: tuple[int, int] = (1, 1)) -> None:
         """Append a depthwise convolution, or what its axis ``NAME.execution`` replaces it by.

@@ -1,15 +1,26 @@
 """The family of one network: the bits of its layers and the widths of its prune groups vary."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 from cimsearch.blueprint import Blueprint, Node
 from cimsearch.space.axes import Axis
 from cimsearch.space.conditions import Conditions, Unless
 from cimsearch.space.coupling import prune_groups
-from cimsearch.space.layout import NUMERIC_FIELDS, OF_ARRAYS, Plan, Step, Width, kept
-from cimsearch.space.widths import depthwise, multiples_of, widths_of
+from cimsearch.space.families.layers import CONVOLUTION, group_conditions
+from cimsearch.space.steps import (
+    NUMERIC_FIELDS,
+    OF_ARRAYS,
+    Plan,
+    Step,
+    Width,
+    in_parts,
+    kept,
+)
+from cimsearch.space.widths import check_whole, depthwise, multiples_of, widths_of
 from cimsearch.spec.network import NetworkSpec
-from cimsearch.spec.node import NodeSpec
+from cimsearch.spec.node import NodeOp, NodeSpec
 from cimsearch.spec.space import LayerGenes
 
 
@@ -27,21 +38,24 @@ def network_axes(spec: NetworkSpec) -> tuple[Axis, ...]:
                 ratio, _distinct(spec.genes.prune_ratio, widths[group], multiples[group])
             )
         if node.placement == "cim":
-            layer = _layer_axes(spec, node.name, depthwise=node.name in free)
+            layer = _layer_axes(spec, node, depthwise=node.name in free)
             axes |= {axis.name: axis for axis in layer}
     return tuple(axes.values())
 
 
-def _layer_axes(spec: NetworkSpec, name: str, *, depthwise: bool) -> Iterator[Axis]:
+def _layer_axes(spec: NetworkSpec, node: Node, *, depthwise: bool) -> Iterator[Axis]:
     """Yield the axes of a searched layer: how a depthwise one is executed, and its numerics."""
-    execution = f"{name}.execution"
+    execution = f"{node.name}.execution"
     on_arrays: Conditions = ()
     if depthwise:
         yield Axis(execution, spec.depthwise)
         on_arrays = (Unless(execution, ("digital",)),)
-    for field in NUMERIC_FIELDS:
+    searched = CONVOLUTION if _in_groups(spec, node) else tuple(NUMERIC_FIELDS)
+    for field in searched:
         if choices := getattr(spec.genes, field):
-            yield Axis(f"{name}.{field}", choices, on_arrays if field in OF_ARRAYS else ())
+            counts = group_conditions(spec.genes, searched, field, node.name)
+            there = on_arrays if field in OF_ARRAYS else counts
+            yield Axis(f"{node.name}.{field}", choices, there)
 
 
 def _distinct(ratios: Sequence[float], width: int, unit: int) -> tuple[float, ...]:
@@ -52,21 +66,40 @@ def _distinct(ratios: Sequence[float], width: int, unit: int) -> tuple[float, ..
     return tuple(found.values())
 
 
+def _in_groups(spec: NetworkSpec, node: Node) -> bool:
+    """Return whether groups of a layer's channels may have weights of different bits."""
+    searched = node.op == "conv" and node.placement == "cim"
+    return bool(spec.genes.high_share and searched and node.groups == 1 and node.prune_group)
+
+
 def network_plan(spec: NetworkSpec) -> Plan:
     """Return the plan: the nodes as they are, but for widths and bits."""
     template = _template(spec)
     units, free = multiples_of(template), depthwise(template)
 
-    def step(node: Node) -> Step:
+    def steps(node: Node) -> tuple[Step, ...]:
         layer, group = node.name if node.placement == "cim" else "", node.prune_group
         if node.name in free or not group:
             alone = node.name in free
             execution = f"{layer}.execution" if alone and layer else ""
-            return Step(node, layer=layer, depthwise=alone, execution=execution)
+            return (Step(node, layer=layer, depthwise=alone, execution=execution),)
         width = Width(f"{group}.width", f"{group}.prune_ratio", unit=units[group])
-        return Step(node, width, layer)
+        whole = Step(node, width, layer)
+        return in_parts(whole) if _in_groups(spec, node) else (whole,)
 
-    return Plan(spec.input_shape, spec.classes, tuple(map(step, template.nodes)))
+    return Plan(spec.input_shape, spec.classes, _joined(map(steps, template.nodes)))
+
+
+def _joined(layers: Iterable[tuple[Step, ...]]) -> tuple[Step, ...]:
+    """Return the steps of all layers, those behind a layer in parts reading what joins these."""
+    made: list[Step] = []
+    for steps in layers:
+        joins = {step.node.inputs[0]: step.node.name for step in made if step.node.op == "concat"}
+        own = {step.node.name for step in steps}
+        for step in steps:
+            inputs = tuple(n if n in own else joins.get(n, n) for n in step.node.inputs)
+            made.append(replace(step, node=replace(step.node, inputs=inputs)))
+    return tuple(made)
 
 
 def _template(spec: NetworkSpec) -> Blueprint:
@@ -113,7 +146,9 @@ def network_spec(
 
     Raises:
         ValueError: It is no network that a space can hold.
+        SpaceError: It has layers in parts.
     """
+    check_whole(blueprint)
     return NetworkSpec(
         schema_="cimsearch/space/1",
         name=head["name"],
@@ -131,7 +166,7 @@ def network_spec(
 def _node_spec(node: Node) -> NodeSpec:
     return NodeSpec.of(
         node.name,
-        node.op,
+        cast(NodeOp, node.op),
         node.inputs,
         channels=node.out_shape[0],
         kernel=node.kernel,

@@ -4,7 +4,7 @@ Layers carry the kept widths: what is priced is what is built.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from cimsearch.blueprint import (
     layer_table,
 )
 from cimsearch.space.conditions import Conditions, Value, hold
-from cimsearch.space.layout import OF_ARRAYS, Plan, Step, Width
+from cimsearch.space.steps import OF_ARRAYS, Plan, Step, Width
 from cimsearch.spec.blocks import GROUPS
 
 Values = Mapping[str, Value]
@@ -51,6 +51,8 @@ def blueprint_of(plan: Plan, values: Values, *, parent: bool = False) -> Bluepri
         parent: Return the float parent instead, which a candidate's weights are taken from: the
             same layout with nothing pruned and no bits.
     """
+    if parent:
+        values = {**values, **dict.fromkeys(plan.shares, 0.0)}
     nodes = []
     flows = {NETWORK_INPUT: _Flow(NETWORK_INPUT, plan.input_shape[0], "", signed=True)}
     for step in plan.steps:
@@ -60,7 +62,8 @@ def blueprint_of(plan: Plan, values: Values, *, parent: bool = False) -> Bluepri
             continue
         node = _node(step, read, values, parent=parent)
         nodes.append(node)
-        group = node.prune_group if node.has_weights else read[0].group
+        own = node.has_weights or node.op == "concat"
+        group = node.prune_group if own else read[0].group
         signed = _signed(step.node.op, [flow.signed for flow in read])
         flows[node.name] = _Flow(node.name, node.out_shape[0], group, signed)
     return Blueprint(plan.input_shape, plan.classes, tuple(nodes))
@@ -82,6 +85,8 @@ def _node(step: Step, read: Sequence[_Flow], values: Values, *, parent: bool) ->
     if node.has_weights:
         changed["x_signed"] = read[0].signed
         changed |= _FLOAT if parent else _numerics(step, values)
+    if step.part == "low" and 0 < float(values[step.high_share]) < 1:
+        changed["prune_group"] = ""
     if step.kernel:
         changed["kernel"] = step.window(int(values[step.kernel]))
     if step.depthwise:
@@ -100,7 +105,7 @@ def _unpruned(step: Step, given: Any) -> Any:
 
 def _signed(op: Op, read: Sequence[Any]) -> Any:
     """Return whether the output of ``op`` may be negative, from whether what it reads may be."""
-    if op == "add":
+    if op in ("add", "concat"):
         return read[0] | read[1]
     if op == "relu":
         return read[0] & False
@@ -109,7 +114,10 @@ def _signed(op: Op, read: Sequence[Any]) -> Any:
 
 def _numerics(step: Step, values: Values) -> dict[str, Any]:
     """Return the fields of a step's node in which its numerics differ from the template's."""
-    return {name: values[axis] for axis, name in step.numeric_axes.items() if axis in values}
+    found = {name: values[axis] for axis, name in step.numeric_axes.items() if axis in values}
+    if step.part == "low" and values[step.high_share] == 1:
+        found["w_bits"] = values[step.high_bits]
+    return found
 
 
 def _executed(how: str, channels: int, *, parent: bool) -> dict[str, Any]:
@@ -222,6 +230,12 @@ def _decided(step: Step, picks: Picks, given: Ints, signed: NDArray[np.bool_]) -
     for axis, column in step.numeric_axes.items():
         if axis in picks.choices:
             columns[column] = picks.codes(axis)
+    if step.part == "low":
+        whole = picks.of(step.high_share, [share == 1 for share in picks.choices[step.high_share]])
+        columns["w_bits"] = np.where(whole, picks.codes(step.high_bits), columns["w_bits"])
+    if step.part == "high" and step.width is not None:
+        columns["beside_channels"] = picks.kept(replace(step.width, part="low"))
+        columns["beside_bits"] = picks.codes(f"{step.layer}.weight_bits")
     if step.node.has_weights:
         columns["x_signed"] = signed.astype(np.int64)
     if step.kernel:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.blueprint import Blueprint, LayerTable, layer_table
-from cimsearch.space.widths import multiples_of, widths_of, with_widths
+from cimsearch.space.widths import check_whole, multiples_of, widths_of, with_widths
 
 Ints = NDArray[np.int64]
 
@@ -59,7 +59,12 @@ class Shapes:
 
 
 def shapes_of(blueprint: Blueprint) -> Shapes:
-    """Return the layers of a network as a function of its widths."""
+    """Return the layers of a network as a function of its widths.
+
+    Raises:
+        SpaceError: A layer is in parts, whose channels are not linear in the widths.
+    """
+    check_whole(blueprint)
     multiples = multiples_of(blueprint)
     grown = [
         with_widths(blueprint, multiples | {group: 2 * multiple})

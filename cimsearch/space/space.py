@@ -26,8 +26,8 @@ from cimsearch.space.genes import (
     most_of,
     repair,
 )
-from cimsearch.space.layout import Plan
 from cimsearch.space.realise import Picks, Values, blueprint_of, places_of, table_of
+from cimsearch.space.steps import Plan
 from cimsearch.spec.base import content_hash
 from cimsearch.spec.hardware import RangePolicy
 from cimsearch.spec.hardware_genes import Settings
@@ -186,6 +186,7 @@ class Space:
             "range_policy": range_policy,
             "encoding": "",
             "prune_ratio": 0.0,
+            "high_share": 0.0,
         }
         values: dict[str, Value] = {}
         for axis in self._axes:

@@ -6,6 +6,7 @@ from math import lcm
 
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint
 from cimsearch.errors import SpaceError
+from cimsearch.space.steps import high_channels
 
 
 def depthwise(blueprint: Blueprint) -> frozenset[str]:
@@ -49,29 +50,32 @@ def _groups_read(blueprint: Blueprint) -> dict[str, str]:
     read, of = {}, {NETWORK_INPUT: ""}
     for node in blueprint.nodes:
         read[node.name] = of[node.inputs[0]]
-        of[node.name] = node.prune_group if node.has_weights else read[node.name]
+        own = node.has_weights or node.op == "concat"
+        of[node.name] = node.prune_group if own else read[node.name]
     return read
 
 
 def with_widths(blueprint: Blueprint, widths: Mapping[str, int]) -> Blueprint:
     """Return the network with other numbers of channels, and otherwise the same.
 
+    Of a layer in parts the part of more bits keeps its share, rounded by ``high_channels``.
+
     Args:
         blueprint: What to change.
         widths: Output channels by prune group; groups that are left out stay as they are.
 
     Raises:
-        SpaceError: There is no such group, it would have no channels, or it cannot be cut into the
-            groups of a convolution.
+        SpaceError: There is no such group, it would have no channels, it cannot be cut into the
+            groups of a convolution or into the parts of a layer.
     """
     _check(blueprint, widths)
-    free = depthwise(blueprint)
+    free, of_parts = depthwise(blueprint), _widths_of_parts(blueprint, widths)
     channels = {NETWORK_INPUT: blueprint.input_shape[0]}
     nodes = []
     for node in blueprint.nodes:
         given = channels[node.inputs[0]]
-        if node.has_weights:
-            out = widths.get(node.prune_group, node.out_shape[0])
+        if node.has_weights or node.op == "concat":
+            out = of_parts.get(node.name, widths.get(node.prune_group, node.out_shape[0]))
         elif node.op == "flatten":
             out = given * node.in_shape[1] * node.in_shape[2]
         else:
@@ -88,8 +92,46 @@ def with_widths(blueprint: Blueprint, widths: Mapping[str, int]) -> Blueprint:
     return replace(blueprint, nodes=tuple(nodes))
 
 
+def _widths_of_parts(blueprint: Blueprint, widths: Mapping[str, int]) -> dict[str, int]:
+    """Return the output channels of the parts of layers, by the name of the part."""
+    found = {}
+    for node in blueprint.nodes:
+        if node.op == "concat":
+            low, high = node.inputs
+            out = widths.get(node.prune_group, node.out_shape[0])
+            share = blueprint.node(high).out_shape[0] / node.out_shape[0]
+            found[high] = high_channels(out, share)
+            found[low] = out - found[high]
+    return found
+
+
+def least_widths(blueprint: Blueprint) -> dict[str, int]:
+    """Return the fewest channels that each prune group may have: one in each part of a layer."""
+    least = multiples_of(blueprint)
+    for node in blueprint.nodes:
+        if node.op == "concat" and node.prune_group:
+            unit = least[node.prune_group]
+            least[node.prune_group] = unit * -(-len(node.inputs) // unit)
+    return least
+
+
+def check_whole(blueprint: Blueprint) -> None:
+    """Check that no layer is in parts, where widths have to decide all there is.
+
+    Raises:
+        SpaceError: One is.
+    """
+    for node in blueprint.nodes:
+        if node.op == "concat":
+            raise SpaceError(
+                f"{node.inputs[0]}: found groups of channels with different weight bits; allowed "
+                "is a layer of one weight_bits",
+                "leave high_share out",
+            )
+
+
 def _check(blueprint: Blueprint, widths: Mapping[str, int]) -> None:
-    multiples = multiples_of(blueprint)
+    multiples, least = multiples_of(blueprint), least_widths(blueprint)
     for group, width in widths.items():
         if group not in multiples:
             known = ", ".join(multiples) or "none"
@@ -98,4 +140,9 @@ def _check(blueprint: Blueprint, widths: Mapping[str, int]) -> None:
             raise SpaceError(
                 f"prune group {group}: found {width} channels; allowed is a multiple of "
                 f"{multiples[group]}"
+            )
+        if width < least[group]:
+            raise SpaceError(
+                f"prune group {group}: found {width} channel of a layer in parts of different "
+                f"bits; allowed are {least[group]} or more"
             )

@@ -9,6 +9,9 @@ from cimsearch.spec.document import FieldError
 from cimsearch.spec.rung import MAX_CHIPS, Rung
 
 Order = Literal["prune_then_quantise", "quantise_then_prune", "alternating"]
+QUANTISED: Order = "quantise_then_prune"
+"""The order in which the quantised network is pruned; in all others it is a float one."""
+
 PrunedPer = Literal["cim", "macs", "parameters", "plain", "random"]
 
 Share = Annotated[float, Field(gt=0, lt=1)]

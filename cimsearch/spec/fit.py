@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from cimsearch.errors import SpecError
+from cimsearch.spec.adaptation import QUANTISED
 from cimsearch.spec.document import Document, Loc
 from cimsearch.spec.hardware import ConfigurableField, Hardware
 from cimsearch.spec.loss_faults import loss_faults
@@ -85,14 +86,15 @@ def _gene_faults(
     """Return the choices that the hardware does not have."""
     macro, errors = hardware.macro, []
     own = (*workload.loc, "space") if workload.loc else ("hardware",)
-    for field in get_args(ConfigurableField):
+    asked: dict[str, ConfigurableField] = {name: name for name in get_args(ConfigurableField)}
+    for field, of in (asked | {"high_bits": "weight_bits"}).items():
         wanted = getattr(workload.space.genes, field)
-        allowed = macro.choices(field)
+        allowed = macro.choices(of)
         # Weight bits of 0 remove a layer: no hardware has to have it.
         refused = [value for value in wanted if value not in allowed and value != 0]
         if refused:
             loc = ("genes", field) if getattr(spec.genes, field) else own
-            free = "may be" if field in macro.configurable else "is fixed at"
+            free = "may be" if of in macro.configurable else "is fixed at"
             errors.append(
                 document.error(
                     loc,
@@ -108,8 +110,18 @@ def _family_faults(document: Document, spec: StudySpec, workload: Workload) -> I
     space, faults = workload.space, list[tuple[str, str]]()
     if isinstance(space, SpaceSpec):
         faults += space.gene_faults()
-    elif 0 in space.genes.weight_bits:
-        faults.append(("weight_bits", f"found 0; {space.name} is one network: allowed is 2 to 16"))
+    else:
+        faults += space.group_faults()
+        if 0 in space.genes.weight_bits:
+            found = f"found 0; {space.name} is one network: allowed is 2 to 16"
+            faults.append(("weight_bits", found))
+    pruning = spec.adapt.pruning if spec.adapt is not None else None
+    if space.genes.high_share and pruning is not None and pruning.order == QUANTISED:
+        yield document.error(
+            ("adapt", "pruning", "order"),
+            f"found {pruning.order}; where layers have groups of channels with different bits "
+            f"(high_share of {space.name}) allowed are prune_then_quantise and alternating",
+        )
     for field, text in faults:
         loc = ("genes", field) if getattr(spec.genes, field) else (*workload.loc, "space")
         yield document.error(loc, text)

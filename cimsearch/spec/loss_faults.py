@@ -46,7 +46,12 @@ def _bit_faults(workloads: Sequence[Workload], _hardware: Hardware) -> Iterator[
         return
     choices: set[int] = set()
     for space in (workload.space for workload in workloads):
-        choices |= {*space.genes.weight_bits, space.first_layer.bits, space.classifier.bits}
+        choices |= {
+            *space.genes.weight_bits,
+            *space.genes.high_bits,
+            space.first_layer.bits,
+            space.classifier.bits,
+        }
     if BINARY_BITS not in choices:
         told = ", ".join(map(str, sorted(choices - {0})))
         yield (

@@ -3,6 +3,7 @@
 It is what ``cimsearch network import`` makes of a model from outside; it can be written by hand.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -13,6 +14,7 @@ from pydantic import (
 )
 
 from cimsearch.spec.base import Count, FileSpec, Spec, WeightBits
+from cimsearch.spec.channel_groups import HIGH, JOINED
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.node import NodeShape, NodeSpec, reads_of, shapes_of
 from cimsearch.spec.space import EndLayers, LayerGenes, SpaceSpec, refuse_repeats
@@ -92,7 +94,19 @@ class NetworkSpec(FileSpec):
         if 0 in self.genes.weight_bits:
             found = "found 0, which removes a block"
             raise FieldError("genes.weight_bits", f"{found}; allowed is 2 to 16")
+        for field, text in self.group_faults():
+            raise FieldError(f"genes.{field}", text)
         return self
+
+    def group_faults(self) -> Iterator[tuple[str, str]]:
+        """Yield the fields of ``genes`` with channel groups that no layer can have, and why."""
+        widths = [n.channels for n in self.nodes if n.channels and n.op == "conv"]
+        left = min(widths, default=2) * (1 - max(self.genes.prune_ratio))
+        yield from self.genes.group_faults(max(1, int(left + 0.5)))
+        names = {node.name for node in self.nodes}
+        taken = sorted(names & {name + end for name in names for end in (HIGH, JOINED)})
+        if self.genes.high_share and taken:
+            yield "high_share", f"found nodes called {', '.join(taken)}; parts are called so"
 
     def reads(self) -> tuple[tuple[str, ...], ...]:
         """Return what each of ``nodes`` reads, in their order."""
@@ -131,7 +145,7 @@ class NetworkSpec(FileSpec):
     def _end(self, name: str) -> EndLayers:
         if name in self.digital_layers:
             return EndLayers(placement="digital", bits=self.digital.bits)
-        return EndLayers(placement="cim", bits=max(self.genes.weight_bits))
+        return EndLayers(placement="cim", bits=self.genes.most_bits)
 
 
 AnySpaceSpec = Annotated[SpaceSpec | NetworkSpec, Field(discriminator="family")]

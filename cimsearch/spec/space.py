@@ -10,8 +10,9 @@ from pydantic import (
     model_validator,
 )
 
-from cimsearch.spec.base import Bits, Count, FileSpec, Spec, WeightBits
+from cimsearch.spec.base import Bits, Count, FileSpec, Fraction, Spec, WeightBits
 from cimsearch.spec.blocks import Blocks, Choices
+from cimsearch.spec.channel_groups import HIGH, bits_faults, width_faults, without_groups
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Encoding, RangePolicy
 
@@ -50,6 +51,10 @@ class LayerGenes(Spec):
     ``weight_bits`` 0 is of blocks with a shortcut that no depth leaves out: it removes all of the
     block but the shortcut. Other layers do not have it.
 
+    ``high_share`` is the share of a convolution's output channels whose weights have ``high_bits``
+    instead of ``weight_bits``: those that lose most by the fewer bits. Depthwise and other grouped
+    convolutions and linear layers have no such groups of channels.
+
     ``adc_bits``, ``encoding`` and ``range_policy`` are normally left out: the study opens them
     when its hardware lets them change.
     """
@@ -60,11 +65,28 @@ class LayerGenes(Spec):
     adc_bits: tuple[Bits, ...] = ()
     encoding: tuple[Encoding, ...] = ()
     range_policy: tuple[RangePolicy, ...] = ()
+    high_share: tuple[Fraction, ...] = ()
+    high_bits: tuple[WeightBits, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out channel groups where there are none: the hash is that of before there were."""
+        return without_groups(handler(self))
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:
         refuse_repeats(dict(self))
         return self
+
+    @property
+    def most_bits(self) -> int:
+        """The most weight bits that a layer may have."""
+        return max(*self.weight_bits, *self.high_bits)
+
+    def group_faults(self, least: int) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with channel groups of layers of ``least`` channels or more."""
+        yield from bits_faults(self.weight_bits, self.high_share, self.high_bits)
+        yield from width_faults(self.high_share, least)
 
 
 class EndLayers(Spec):
@@ -103,6 +125,11 @@ class SpaceSpec(FileSpec):
     def separable_blocks(self) -> Blocks:
         """The ``blocks`` of a family that has them."""
         return cast(Blocks, self.blocks)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether channels of one layer may have weights of different bits."""
+        return bool(self.genes.high_share)
 
     @property
     def kernels(self) -> tuple[int, ...]:
@@ -159,12 +186,25 @@ class SpaceSpec(FileSpec):
                 "found 0, which removes a block; allowed is 2 to 16 where no block has a shortcut "
                 "and is in networks of every depth",
             )
+        yield from self.genes.group_faults(self._least_channels())
         if self.family == "inverted_residual" and 1 in self.genes.activation_bits:
             yield (
                 "activation_bits",
                 "found 1; allowed is 2 or more where blocks end without an activation: what the "
                 "next one reads has a sign",
             )
+
+    def _least_channels(self) -> int:
+        """Return the fewest channels that pruning leaves of a layer."""
+        widths = [width for stage in self.stages for width in stage.width]
+        unit, scaled = 1, False
+        if self.blocks is not None:
+            widths += [*self.blocks.stem.width, *self.blocks.head]
+            unit, scaled = self.blocks.unit, bool(self.blocks.width_multiplier)
+        # Scaled widths are multiples of 8.
+        least = min([8, *widths] if scaled else widths)
+        left = least * (1 - max(self.genes.prune_ratio)) / unit
+        return unit * max(1, int(left + 0.5))
 
     def removable(self, stage: int, block: int) -> bool:
         """Return whether a block's weight bits may be 0, which leaves its shortcut alone.
@@ -190,11 +230,20 @@ class SpaceSpec(FileSpec):
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """The names of all layers with weights that a network may have, in order of execution."""
+        """The names of all layers with weights that a network may have, in order of execution.
+
+        Of a layer that may have channel groups, the second part is named behind the first.
+        """
         if self.family == "vgg":
-            return (*self._vgg_layers(), "classifier")
-        head = ("head",) if self.blocks and self.blocks.head else ()
-        return ("stem", *self._block_layers(), *head, "classifier")
+            first, *searched = self._vgg_layers()
+        else:
+            head = ["head"] if self.blocks and self.blocks.head else []
+            first, *searched = ["stem", *self._block_layers(), *head]
+        return (first, *(name for layer in searched for name in self._parts(layer)), "classifier")
+
+    def _parts(self, layer: str) -> tuple[str, ...]:
+        whole = not self.has_groups or layer.endswith("depthwise")
+        return (layer,) if whole else (layer, layer + HIGH)
 
     def _vgg_layers(self) -> Iterator[str]:
         for s, stage in enumerate(self.stages):

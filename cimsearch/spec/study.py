@@ -2,7 +2,14 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from cimsearch.spec.adaptation import Adaptation
 from cimsearch.spec.base import (
@@ -15,6 +22,7 @@ from cimsearch.spec.base import (
     Spec,
     WeightBits,
 )
+from cimsearch.spec.channel_groups import without_groups
 from cimsearch.spec.data import (
     Augmentation,
     DataSpec,
@@ -121,7 +129,14 @@ class OpenGenes(Spec):
     adc_bits: tuple[Bits, ...] = ()
     encoding: tuple[Encoding, ...] = ()
     range_policy: tuple[RangePolicy, ...] = ()
+    high_share: tuple[Fraction, ...] = ()
+    high_bits: tuple[WeightBits, ...] = ()
     hardware: HardwareGenes = NO_HARDWARE_GENES
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out channel groups where there are none: the hash is that of before there were."""
+        return without_groups(handler(self))
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:

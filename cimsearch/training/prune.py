@@ -1,6 +1,7 @@
 """Structured pruning: a candidate inherits the filters of its trained parent that matter most."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -9,6 +10,16 @@ from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
 from cimsearch.errors import UsageError
 from cimsearch.networks import Network
 from cimsearch.space.widths import depthwise, multiples_of
+from cimsearch.training.channel_groups import (
+    channels_of_more_bits,
+    layers_in_parts,
+    most_sensitive,
+    norm_slopes,
+    order_of,
+    preferring,
+    put_together,
+    sensitivities,
+)
 
 Scores = Mapping[str, Tensor]
 """How much each output channel of a prune group matters, by group: (channels,)."""
@@ -37,31 +48,42 @@ def importance(parent: Network) -> dict[str, Tensor]:
 
 
 def kept_channels(
-    parent: Network, candidate: Blueprint, scores: Scores | None = None
+    parent: Network,
+    candidate: Blueprint,
+    scores: Scores | None = None,
+    held: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> dict[str, Tensor]:
     """Return which of the parent's channels each node of ``candidate`` puts out, ascending.
 
     Convolutions keep the most important ones of their group, as many of each of the parts that a
     grouped convolution cuts them into, and without a group all; everything else follows its
-    inputs.
+    inputs. Of a layer in parts of different bits, the part of more has the most sensitive ones.
 
     Args:
         parent: The network with all channels.
         candidate: The one with fewer.
         scores: What is kept first; ``importance`` if left out.
+        held: Which channels (n,) of a layer get more bits first, by the layer's name.
 
     Raises:
         UsageError: The candidate is not the parent with fewer channels.
     """
     scores = importance(parent) if scores is None else scores
-    parts, free = multiples_of(parent.blueprint), depthwise(parent.blueprint)
+    free, in_parts = depthwise(parent.blueprint), layers_in_parts(candidate)
+    multiples, slopes = multiples_of(parent.blueprint), norm_slopes(parent)
     channels: dict[str, Tensor] = {NETWORK_INPUT: torch.arange(candidate.input_shape[0])}
     for node in candidate.nodes:
         first, *others = (channels[name] for name in node.inputs)
-        if node.op == "conv" and node.name not in free and node.prune_group:
-            channels[node.name] = _most_important(node, scores, parts)
-        elif node.has_weights and node.name not in free:
-            channels[node.name] = torch.arange(node.out_shape[0])
+        if found := in_parts.get(node.name):
+            whole = _own_channels(found.joined, scores, multiples)
+            weight = _kept_weight(parent, found.layer, whole, first)
+            sensitivity = sensitivities(weight, slopes[found.layer][whole], found)
+            if found.layer in held:
+                sensitivity = preferring(sensitivity, held[found.layer][whole])
+            low, high = most_sensitive(sensitivity, found.high.out_shape[0])
+            channels[node.name] = whole[low if node == found.low else high]
+        elif node.op == "concat" or (node.has_weights and node.name not in free):
+            channels[node.name] = _own_channels(node, scores, multiples)
         elif node.op == "flatten":
             area = node.in_shape[1] * node.in_shape[2]
             channels[node.name] = (first[:, None] * area + torch.arange(area)).flatten()
@@ -70,6 +92,13 @@ def kept_channels(
                 raise UsageError(f"{node.name}: found inputs that keep different channels")
             channels[node.name] = first
     return channels
+
+
+def _own_channels(node: Node, scores: Scores, multiples: Mapping[str, int]) -> Tensor:
+    """Return the channels that a layer keeps by itself, whatever it reads."""
+    if node.prune_group:
+        return _most_important(node, scores, multiples)
+    return torch.arange(node.out_shape[0])
 
 
 def _most_important(node: Node, scores: Scores, parts: Mapping[str, int]) -> Tensor:
@@ -92,7 +121,7 @@ def inherit(candidate: Network, parent: Network, scores: Scores | None = None) -
 
     Args:
         candidate: Gets them.
-        parent: The network with all channels.
+        parent: The network with all channels; of layers in parts, their channels together.
         scores: What is kept first; ``importance`` if left out.
 
     Raises:
@@ -100,16 +129,23 @@ def inherit(candidate: Network, parent: Network, scores: Scores | None = None) -
             parameter that is not finite.
     """
     parent.check_finite()
-    kept = kept_channels(parent, candidate.blueprint, scores)
+    # A trained network may have layers in parts itself: what has more bits there has it here.
+    held, parent = channels_of_more_bits(parent), put_together(parent)
+    kept = kept_channels(parent, candidate.blueprint, scores, held)
+    parts = layers_in_parts(candidate.blueprint)
     for node in candidate.blueprint.nodes:
         out, read = kept[node.name], kept[node.inputs[0]]
+        if node.op == "concat":
+            low, high = (kept[name] for name in node.inputs)
+            candidate.module(node.name).get_buffer("order").copy_(order_of(low, high))
         if node.op == "batchnorm":
             source = parent.module(node.name).state_dict()
             picked = {k: v[out] if v.dim() else v for k, v in source.items()}
             candidate.module(node.name).load_state_dict(picked)
         elif node.has_weights:
-            layer, old = candidate.module(node.name), parent.module(node.name)
-            layer.get_parameter("weight").copy_(_kept_weight(parent, node.name, out, read))
+            source_of = parts[node.name].layer if node.name in parts else node.name
+            layer, old = candidate.module(node.name), parent.module(source_of)
+            layer.get_parameter("weight").copy_(_kept_weight(parent, source_of, out, read))
             if node.op == "linear":
                 layer.get_parameter("bias").copy_(old.get_parameter("bias")[out])
 

@@ -13,9 +13,10 @@ from cimsearch.cim import CimLayer, FloatLayer
 from cimsearch.errors import UsageError
 from cimsearch.export.onnx.graph import Graph, batch_of
 from cimsearch.export.onnx.layers import add_float
-from cimsearch.export.onnx.operations import add_norm, add_operation
+from cimsearch.export.onnx.operations import add_join, add_norm, add_operation
 from cimsearch.export.onnx.quant import DOMAIN
 from cimsearch.networks import Network
+from cimsearch.networks.operations import Joined
 from cimsearch.spec.base import canonical_json
 from cimsearch.training.cache import whole_file
 
@@ -93,7 +94,7 @@ def _add_node(
     graph: Graph, network: Network, node: Node, inputs: list[str], add_quantised: AddQuantised
 ) -> None:
     output = _value(node.name)
-    if not node.has_weights and node.op != "batchnorm":
+    if not node.has_weights and node.op not in ("batchnorm", "concat"):
         add_operation(graph, node, inputs, output)
         return
     match network.module(node.name):
@@ -103,6 +104,8 @@ def _add_node(
             add_float(graph, layer, inputs[0], output)
         case nn.BatchNorm2d() as norm:
             add_norm(graph, norm, inputs[0], output)
+        case Joined() as join:
+            add_join(graph, join, inputs, output)
 
 
 def _opsets(graph: Graph) -> list[OperatorSetIdProto]:

@@ -1,4 +1,4 @@
-"""Nodes without stored weights: batch norm, activation, pooling, flattening, adding."""
+"""Nodes without stored weights: batch norm, activation, pooling, flattening, adding, joining."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from cimsearch.blueprint import Node
 from cimsearch.errors import UsageError
 from cimsearch.export.onnx.graph import Graph
 from cimsearch.export.onnx.layers import floats
+from cimsearch.networks.operations import Joined
 
 _ELEMENTWISE = {"relu": "Relu", "add": "Add"}
 _POOLING = {"maxpool": "MaxPool", "avgpool": "AveragePool"}
@@ -43,6 +44,14 @@ def add_operation(graph: Graph, node: Node, inputs: list[str], output: str) -> N
         graph.add("Reshape", [*inputs, graph.constant(f"{output}/shape", shape)], output)
     else:
         raise UsageError(f"{node.name}: found operation {node.op!r}")
+
+
+def add_join(graph: Graph, join: Joined, inputs: list[str], output: str) -> None:
+    """Add the parts of a layer, one after the other and then in the layer's order."""
+    parts = f"{output}/parts"
+    graph.add("Concat", inputs, parts, axis=1)
+    order = graph.constant(f"{output}/order", join.order.numpy())
+    graph.add("Gather", [parts, order], output, axis=1)
 
 
 def add_norm(graph: Graph, norm: nn.BatchNorm2d, x: str, output: str) -> None:

@@ -7,7 +7,7 @@ from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
 from cimsearch.search.pricing import Priced
 from cimsearch.space import AnySpace, Candidate, Gene, space_of
 from cimsearch.space.conditions import Value
-from cimsearch.space.widths import multiples_of, widths_of, with_widths
+from cimsearch.space.widths import least_widths, multiples_of, widths_of, with_widths
 from cimsearch.spec import Study
 
 _CHANNELS_FRAC = 1 / 8
@@ -79,7 +79,10 @@ def _of_genes(
             decoded = space.decode(moved)
             blueprint = decoded.blueprint
             if pruned:
-                own = widths_of(blueprint)
+                own = least_widths(blueprint)
+                if any(width < own.get(group, 0) for group, width in widths.items()):
+                    # What pruning left is too narrow for groups of channels.
+                    continue
                 blueprint = with_widths(blueprint, {g: w for g, w in widths.items() if g in own})
             yield OneGene(
                 gene.name,
@@ -96,11 +99,11 @@ def _between(gene: Gene, before: int, after: int) -> int:
 
 def _of_channels(candidate: Candidate) -> Iterator[OneGene]:
     """Yield the network with fewer channels in each prune group: an eighth, or the fewest."""
-    multiples = multiples_of(candidate.blueprint)
+    multiples, fewest = multiples_of(candidate.blueprint), least_widths(candidate.blueprint)
     for group, width in widths_of(candidate.blueprint).items():
         least = multiples[group]
         gone = max(int(_CHANNELS_FRAC * width) // least * least, least)
-        if gone < width:
+        if width - gone >= fewest[group]:
             blueprint = with_widths(candidate.blueprint, {group: width - gone})
             changed = Candidate(blueprint, candidate.parent, settings=candidate.settings)
             yield OneGene(f"{group}.channels", width, width - gone, 1, changed)

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any, Literal
 
 import cimsearch
-from cimsearch.blueprint import Node
+from cimsearch.blueprint import Node, parent_names
 from cimsearch.cost import COMPONENTS, validated_components
 from cimsearch.evaluate import Score
 from cimsearch.evaluate.distribution import STATISTIC_NAMES
@@ -214,8 +214,9 @@ def _layers(
     candidate: Candidate, cost: Mapping[str, Any], own_adc_bits: int
 ) -> tuple[LayerView, ...]:
     views = []
-    nodes = zip(candidate.blueprint.nodes, candidate.parent.nodes, cost["layers"], strict=True)
-    for node, parent, layer in nodes:
+    parents = parent_names(candidate.blueprint)
+    for node, layer in zip(candidate.blueprint.nodes, cost["layers"], strict=True):
+        parent = candidate.parent.node(parents[node.name])
         on_macro = node.placement == "cim"
         views.append(
             LayerView(

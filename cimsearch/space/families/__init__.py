@@ -13,8 +13,8 @@ from cimsearch.space.families.inverted import inverted_axes, inverted_plan
 from cimsearch.space.families.resnet import resnet_axes, resnet_plan
 from cimsearch.space.families.separable import separable_axes, separable_plan
 from cimsearch.space.families.vgg import vgg_axes, vgg_plan
-from cimsearch.space.layout import Plan
 from cimsearch.space.network_family import network_axes, network_plan
+from cimsearch.space.steps import Plan
 
 __all__ = ["FAMILIES", "Axis", "Family"]
 

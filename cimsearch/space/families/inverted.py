@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from cimsearch.space.axes import Axis
 from cimsearch.space.conditions import Conditions, Unless
 from cimsearch.space.families.layers import (
+    CONVOLUTION,
     PRUNED,
     Place,
     deeper,
@@ -23,7 +24,8 @@ from cimsearch.space.families.separable import (
     stem_axes,
     width_of,
 )
-from cimsearch.space.layout import NUMERIC_FIELDS, Layout, Plan
+from cimsearch.space.layout import Layout
+from cimsearch.space.steps import Plan
 from cimsearch.spec.space import SpaceSpec
 
 
@@ -56,7 +58,7 @@ def _block_axes(spec: SpaceSpec, s: int, b: int) -> Iterator[Axis]:
         yield from layer_axes(spec, PRUNED, place)
     yield from depthwise_axes(spec, Place(f"{block}.depthwise", main, left["depthwise"]))
     place, removable = Place(f"{block}.project", there, left["project"]), spec.removable(s, b)
-    yield from layer_axes(spec, tuple(NUMERIC_FIELDS), place, removable=removable)
+    yield from layer_axes(spec, CONVOLUTION, place, removable=removable)
 
 
 _LAYERS = ("expand", "depthwise", "project")
@@ -71,7 +73,7 @@ def _expands(spec: SpaceSpec, s: int) -> Conditions:
 
 def inverted_plan(spec: SpaceSpec) -> Plan:
     """Return the plan."""
-    layout, before = Layout(spec.input_shape), "stem"
+    layout, before = Layout(spec.input_shape, spec.has_groups), "stem"
     append_stem(layout, spec)
     for s, stage in enumerate(spec.stages):
         for b in range(max(stage.depth)):

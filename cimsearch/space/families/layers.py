@@ -5,11 +5,15 @@ from dataclasses import dataclass, replace
 
 from cimsearch.space.axes import Axis
 from cimsearch.space.conditions import Conditions, Unless, Value
-from cimsearch.space.layout import NUMERIC_FIELDS, OF_ARRAYS
-from cimsearch.spec.space import SpaceSpec
+from cimsearch.space.steps import NUMERIC_FIELDS, OF_ARRAYS
+from cimsearch.spec.channel_groups import GROUP_FIELDS
+from cimsearch.spec.space import LayerGenes, SpaceSpec
 
-PRUNED = ("prune_ratio", *NUMERIC_FIELDS)
-"""The axes of a layer that has a prune ratio of its own."""
+CONVOLUTION = (*NUMERIC_FIELDS, *GROUP_FIELDS)
+"""The axes of a convolution that reads all channels of its input."""
+
+PRUNED = ("prune_ratio", *CONVOLUTION)
+"""Those of one that has a prune ratio of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,25 @@ def layer_axes(
             choices = tuple(bits for bits in choices if bits)
         if choices:
             alive = (Unless(f"{place.name}.weight_bits", (0,)),) if removable else ()
-            yield place.axis(field, choices, () if removes else alive)
+            counts = group_conditions(spec.genes, fields, field, place.name)
+            yield place.axis(field, choices, () if removes else (*alive, *counts))
+
+
+def group_conditions(
+    genes: LayerGenes, fields: tuple[str, ...], field: str, layer: str
+) -> Conditions:
+    """Return where the axis ``field`` of a layer with channel groups counts.
+
+    Args:
+        genes: The choices of every layer.
+        fields: Those that this layer has.
+        field: One of them.
+        layer: What the names of its axes begin with.
+    """
+    without = {"weight_bits": (1.0,), "high_bits": (0.0,)}.get(field)
+    if without is None or not genes.high_share or "high_share" not in fields:
+        return ()
+    return (Unless(f"{layer}.high_share", without),)
 
 
 def depthwise_axes(spec: SpaceSpec, place: Place) -> Iterator[Axis]:

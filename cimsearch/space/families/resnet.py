@@ -7,8 +7,16 @@ block's first. Weight bits of 0 for the second remove both; the shortcut stays.
 from collections.abc import Iterator
 
 from cimsearch.space.axes import Axis
-from cimsearch.space.families.layers import PRUNED, Place, deeper, layer_axes, unremoved
-from cimsearch.space.layout import NUMERIC_FIELDS, Layout, Plan, Width
+from cimsearch.space.families.layers import (
+    CONVOLUTION,
+    PRUNED,
+    Place,
+    deeper,
+    layer_axes,
+    unremoved,
+)
+from cimsearch.space.layout import Layout
+from cimsearch.space.steps import Plan, Width
 from cimsearch.spec.space import SpaceSpec
 
 
@@ -41,7 +49,7 @@ def _block_axes(spec: SpaceSpec, s: int, b: int) -> Iterator[Axis]:
     yield from layer_axes(spec, PRUNED[1:], first)
     second = Place(f"{block}.conv2", there, left_of["conv2"])
     removable = spec.removable(s, b)
-    yield from layer_axes(spec, tuple(NUMERIC_FIELDS), second, removable=removable)
+    yield from layer_axes(spec, CONVOLUTION, second, removable=removable)
 
 
 def _changes_shape(s: int, b: int) -> bool:
@@ -51,7 +59,7 @@ def _changes_shape(s: int, b: int) -> bool:
 
 def resnet_plan(spec: SpaceSpec) -> Plan:
     """Return the plan."""
-    layout = Layout(spec.input_shape)
+    layout = Layout(spec.input_shape, spec.has_groups)
     width = Width("stage0.width", "stage0.prune_ratio")
     kernel = (spec.kernels[0],) * 2
     layout.conv("stem", width, spec.first_layer, group="stage0", kernel=kernel)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from cimsearch.space.axes import Axis
 from cimsearch.space.families.layers import PRUNED, Place, deeper, depthwise_axes, layer_axes
-from cimsearch.space.layout import Layout, Plan, Width
+from cimsearch.space.layout import Layout
+from cimsearch.space.steps import Plan, Width
 from cimsearch.spec.space import SpaceSpec
 
 
@@ -25,7 +26,7 @@ def separable_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
 
 def separable_plan(spec: SpaceSpec) -> Plan:
     """Return the plan."""
-    layout = Layout(spec.input_shape)
+    layout = Layout(spec.input_shape, spec.has_groups)
     append_stem(layout, spec)
     for s, stage in enumerate(spec.stages):
         for b in range(max(stage.depth)):

@@ -2,7 +2,8 @@
 
 from cimsearch.space.axes import Axis
 from cimsearch.space.families.layers import PRUNED, Place, deeper, layer_axes
-from cimsearch.space.layout import Layout, Plan, Width
+from cimsearch.space.layout import Layout
+from cimsearch.space.steps import Plan, Width
 from cimsearch.spec.space import SpaceSpec
 
 
@@ -25,7 +26,7 @@ def vgg_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
 
 def vgg_plan(spec: SpaceSpec) -> Plan:
     """Return the plan."""
-    layout = Layout(spec.input_shape)
+    layout = Layout(spec.input_shape, spec.has_groups)
     for s, stage in enumerate(spec.stages):
         for i in range(max(stage.depth)):
             layer, first = f"stage{s}.layer{i}", s == i == 0

@@ -9,7 +9,7 @@ from torch import Tensor
 from cimsearch.errors import UsageError
 from cimsearch.networks import Network, build
 from cimsearch.space import Candidate
-from cimsearch.space.widths import widths_of, with_widths
+from cimsearch.space.widths import check_whole, widths_of, with_widths
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.study import Statistics
@@ -92,6 +92,8 @@ def prune(
     Raises:
         UsageError: Network and candidate do not fit together, or the network has none of the
             costs that the target weighs.
+        SpaceError: The network is a quantised one with layers in parts: of these the float one is
+            pruned.
         HardwareError: The hardware cannot run the network.
         CimsearchError: Tuning diverged.
     """
@@ -117,6 +119,7 @@ def prune(
 
 
 def _check(network: Network, candidate: Candidate) -> None:
+    check_whole(network.blueprint)
     if network.blueprint not in (candidate.parent, candidate.blueprint):
         raise UsageError(
             "found a network of another blueprint; allowed are those of the candidate",

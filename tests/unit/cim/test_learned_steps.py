@@ -6,12 +6,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from cimsearch.cim import CimLayer, LayerNumerics, Mode
-from cimsearch.cim.learned import LEAST_SHARE
+from cimsearch.cim.learned import LEAST_SHARE, LearnedSteps
 from tests.unit.cim.builders import analog, calibrate, conv_node, generator, layer
+
+
+def x_of(steps: LearnedSteps) -> nn.Parameter:
+    """Return the step of the inputs, which a layer that is not part of another has."""
+    assert steps.x is not None
+    return steps.x
 
 
 def learning(numerics: LayerNumerics, x: Tensor, **changes: Any) -> CimLayer:
@@ -60,7 +66,7 @@ def test_gradients_are_those_of_the_published_quantizer(
     assert built.learned_steps is not None
     steps = built.learned_steps
     with torch.no_grad():
-        steps.x.mul_(clip)
+        x_of(steps).mul_(clip)
         steps.w.mul_(clip)
     x.requires_grad_()
     y = built(x)
@@ -68,7 +74,7 @@ def test_gradients_are_those_of_the_published_quantizer(
     torch.autograd.backward(y, grad)
 
     x_ref, w_ref = x.detach().clone().requires_grad_(), built.weight.detach().clone()
-    x_step, w_step = (p.detach().clone().requires_grad_() for p in (steps.x, steps.w))
+    x_step, w_step = (p.detach().clone().requires_grad_() for p in (x_of(steps), steps.w))
     w_ref.requires_grad_()
     limit = numerics.w_limit
     x_scaled = scaled(x_step, numerics.x_limits[1], x.numel())
@@ -87,7 +93,7 @@ def test_gradients_are_those_of_the_published_quantizer(
     for found, expected in (
         (x.grad, x_ref.grad),
         (built.weight.grad, w_ref.grad),
-        (steps.x.grad, x_step.grad),
+        (x_of(steps).grad, x_step.grad),
         (steps.w.grad, w_step.grad),
     ):
         assert found is not None
@@ -99,7 +105,7 @@ def test_where_all_is_clipped_the_gradient_is_the_slope_of_the_output() -> None:
     x = images() + 1.0
     built = learning(LayerNumerics(4, 2), x)
     assert built.learned_steps is not None
-    step = built.learned_steps.x
+    step = x_of(built.learned_steps)
     with torch.no_grad():
         step.fill_(0.05)
     total = built(x).sum()
@@ -116,8 +122,8 @@ def test_an_input_that_needs_no_gradient_still_moves_its_step() -> None:
     built = learning(analog(), x)
     torch.autograd.backward(built(x).square().sum())
     assert built.learned_steps is not None
-    assert built.learned_steps.x.grad is not None
-    assert float(built.learned_steps.x.grad) != 0.0
+    assert x_of(built.learned_steps).grad is not None
+    assert float(x_of(built.learned_steps).grad) != 0.0
 
 
 def test_bfloat16_has_the_same_gradients() -> None:
@@ -148,9 +154,9 @@ def test_steps_stay_positive() -> None:
     built = learning(analog(), images())
     assert built.learned_steps is not None
     steps = built.learned_steps
-    start_x, start_w = float(steps.x.detach()), steps.w.detach().clone()
+    start_x, start_w = float(x_of(steps).detach()), steps.w.detach().clone()
     with torch.no_grad():
-        steps.x.fill_(-1.0)
+        x_of(steps).fill_(-1.0)
         steps.w[0] = -1.0
     built.settle()
     assert built.x_scale == pytest.approx(LEAST_SHARE * start_x)
@@ -163,7 +169,7 @@ def test_calibrating_again_leaves_learned_steps() -> None:
     built = learning(analog(range_policy="layer", adc_bits=3), x)
     assert built.learned_steps is not None
     with torch.no_grad():
-        built.learned_steps.x.mul_(1.5)
+        x_of(built.learned_steps).mul_(1.5)
         built.learned_steps.w.mul_(0.5)
     wanted = [p.detach().clone() for p in built.learned_steps.parameters()]
     before = built._ranges

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.errors import SpaceError
 from cimsearch.space import Candidate, Space
-from cimsearch.space.layout import kept
+from cimsearch.space.steps import kept
 from cimsearch.spec import load_space_spec
 from cimsearch.spec.space import SpaceSpec
 
