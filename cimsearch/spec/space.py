@@ -217,6 +217,13 @@ class SpaceSpec(FileSpec):
         return first <= block < min(self.stages[stage].depth)
 
     @model_validator(mode="after")
+    def _first_shortcut_fits(self) -> Self:
+        if self.family == "resnet" and self.stages[0].downsample:
+            found = "found true in the first stage, whose shortcut passes its input on as it is"
+            raise FieldError("stages.0.downsample", f"{found}; allowed is false")
+        return self
+
+    @model_validator(mode="after")
     def _image_survives(self) -> Self:
         halvings = sum(stage.downsample for stage in self.stages)
         halvings += max(self.blocks.stem.stride) - 1 if self.blocks else 0

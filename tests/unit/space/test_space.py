@@ -230,6 +230,13 @@ def test_too_many_downsamplings_are_refused() -> None:
         SpaceSpec.model_validate(spec | {"stages": (stage,) * 4})
 
 
+def test_a_resnet_that_halves_in_its_first_stage_is_refused() -> None:
+    spec = SPACES["resnet8"].spec.model_dump(mode="python", by_alias=True)
+    stages = [stage | {"downsample": True} for stage in spec["stages"]]
+    with pytest.raises(ValueError, match="found true in the first stage, whose shortcut"):
+        SpaceSpec.model_validate(spec | {"stages": stages})
+
+
 def test_layer_table_pads_shorter_networks() -> None:
     space = SPACES["vgg_tiny"]
     short, long = space.decode((0,) * 22), space.uniform(weight_bits=8, activation_bits=8)
