@@ -232,7 +232,7 @@ def test_too_many_downsamplings_are_refused() -> None:
 
 def test_a_resnet_that_halves_in_its_first_stage_is_refused() -> None:
     spec = SPACES["resnet8"].spec.model_dump(mode="python", by_alias=True)
-    stages = [stage | {"downsample": True} for stage in spec["stages"]]
+    stages = tuple(stage | {"downsample": True} for stage in spec["stages"])
     with pytest.raises(ValueError, match="found true in the first stage, whose shortcut"):
         SpaceSpec.model_validate(spec | {"stages": stages})
 
