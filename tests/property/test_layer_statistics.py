@@ -18,7 +18,7 @@ from cimsearch.spec.study import Statistics
 from .systems import MACROS, systems
 
 STAGES = (
-    {"width": (8, 14), "depth": (2, 3, 1), "downsample": True},
+    {"width": (8, 14), "depth": (2, 3, 1), "downsample": False},
     {"width": (9, 16), "depth": (1, 2), "downsample": True},
 )
 GENES = {"weight_bits": (2, 4), "activation_bits": (2, 4), "prune_ratio": (0.0, 0.5)}

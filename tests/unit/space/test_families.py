@@ -173,7 +173,8 @@ def test_a_space_with_removed_blocks_counts_and_lists_its_candidates(
     else:
         # The first block is gone or not: 1 + 2 x 2. That of the second stage has a shortcut with
         # the first's converter bits: 2 x (1 + 2). The one behind it is there or not: 1 + 2 x 2.
-        space = small(family, stages=(stage, {**stage, "depth": (1, 2)}), genes=genes)
+        first = {**stage, "downsample": False}
+        space = small(family, stages=(first, {**stage, "depth": (1, 2)}), genes=genes)
     every = every_candidate(space)
     assert len(every) == len(np.unique(every, axis=0)) == space.size == size
     hashes = {space.decode(np.where(row < 0, 0, row)).hash for row in every}
