@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.blueprint import Blueprint, LayerTable
-from cimsearch.errors import SpaceError
+from cimsearch.errors import SpaceError, UsageError
 from cimsearch.space.shapes import Ints, Shapes, shapes_of
 
 USAGE_GOAL = 0.9
@@ -44,10 +44,18 @@ class Grid:
     """The widths allowed: multiples of ``step`` from ``least`` on.
 
     Where a convolution of several groups cuts the channels, also multiples of what that needs.
+
+    Raises:
+        UsageError: One is not positive.
     """
 
     step: int = 1
     least: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.step, self.least) < 1:
+            found = f"found steps of {self.step} from {self.least} on"
+            raise UsageError(f"grid: {found}; allowed are 1 or more")
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,8 @@ def expand(
             it gains the cells that it adds.
 
     Raises:
-        SpaceError: Not even the least widths fit, or nothing of the network is on arrays.
+        SpaceError: Not even the least widths fit, nothing of the network is on arrays, or a group
+            has no importance.
         HardwareError: A node asks what the macro cannot do.
     """
     filling = _filling(blueprint, budget, grid, importance)
@@ -229,5 +238,7 @@ def _filling(
     steps = np.lcm(shapes.multiples, grid.step)
     worth = None
     if importance is not None:
+        if missing := [group for group in shapes.groups if group not in importance]:
+            raise SpaceError(f"importance: missing of {', '.join(missing)}")
         worth = np.array([importance[group] for group in shapes.groups]) * steps
     return _Filling(shapes, budget, steps, -(-grid.least // steps) * steps, worth)

@@ -168,6 +168,18 @@ def test_a_network_without_arrays_is_told() -> None:
         expand(vgg(QUARTER, w_bits=0), budget(100), GRID)
 
 
+@pytest.mark.parametrize(("step", "least"), [(0, 1), (1, 0), (-7, 14)])
+def test_a_grid_of_no_widths_is_told(step: int, least: int) -> None:
+    with pytest.raises(UsageError, match=r"grid: found steps of .*; allowed are 1 or more"):
+        Grid(step, least)
+
+
+def test_a_group_without_an_importance_is_told() -> None:
+    known = dict.fromkeys([*widths_of(vgg(QUARTER))][1:], 1.0)
+    with pytest.raises(SpaceError, match=r"importance: missing of \S+$"):
+        expand(vgg(QUARTER), budget(512), importance=known)
+
+
 def test_no_budget_is_told() -> None:
     with pytest.raises(UsageError, match="budget: found 0 bitlines; allowed is 1 or more"):
         ArrayBudget(0, chip())
