@@ -32,7 +32,8 @@ def working_ns(layers: Layers) -> Array:
     """Return the time of the slowest of the units that work at a node.
 
     Both parts of a layer are at work at once, their arrays side by side and the other units for
-    one after the other: the second part's time is what both take beyond that of the first.
+    one after the other: the second part's time is what both take beyond that of the first. Where
+    there are not macros enough for both, they are filled with one part after the other.
     """
     own = [arrays_ns(layers), *(unit_ns(layers) for unit_ns in SHARED)]
     longest = reduce(layers.xp.maximum, own)
@@ -40,10 +41,22 @@ def working_ns(layers: Layers) -> Array:
         return longest
     first = _first_parts(layers)
     before = [arrays_ns(first), *(unit_ns(first) for unit_ns in SHARED)]
-    both = [layers.xp.maximum(own[0], before[0]), *map(add, own[1:], before[1:])]
+    arrays = _both_arrays_ns(layers, own[0], first, before[0])
+    both = [arrays, *map(add, own[1:], before[1:])]
     more = reduce(layers.xp.maximum, both) - reduce(layers.xp.maximum, before)
     working: Array = layers.xp.where(layers.second, more, longest)
     return working
+
+
+def _both_arrays_ns(layers: Layers, own_ns: Array, first: Layers, first_ns: Array) -> Array:
+    """Return the time of the arrays of both parts of a layer, which take so long alone."""
+    at_once: Array = layers.xp.maximum(own_ns, first_ns)
+    macros = _macros_at_once(layers)
+    if macros is None:
+        return at_once
+    fit = layers.mapping.arrays + first.mapping.arrays <= macros
+    both: Array = layers.xp.where(fit, at_once, own_ns + first_ns)
+    return both
 
 
 def _first_parts(layers: Layers) -> Layers:
@@ -142,12 +155,18 @@ def _tree_delays(layers: Layers) -> Array:
 
 def rounds(layers: Layers) -> Array:
     """Return how often the macros are filled to run a layer: once if it fits into them."""
-    macros = layers.hardware.system.macros
-    if macros == "enough":
+    macros = _macros_at_once(layers)
+    if macros is None:
         return 0.0 * layers.mapping.rows + 1.0
-    if layers.hardware.system.off_chip.ping_pong:
-        macros = max(macros // 2, 1)
     return ceil_div(layers.mapping.arrays, macros)
+
+
+def _macros_at_once(layers: Layers) -> int | None:
+    """Return how many macros a layer may fill at a time; None where there are enough."""
+    system = layers.hardware.system
+    if system.macros == "enough":
+        return None
+    return max(system.macros // 2, 1) if system.off_chip.ping_pong else system.macros
 
 
 def arrays_ns(layers: Layers) -> Array:

@@ -17,7 +17,7 @@ from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.networks.weights import weights_file
 from cimsearch.seeds import Key, torch_seed
 from cimsearch.space import Candidate
-from cimsearch.space.widths import check_whole, least_widths, widths_of, with_widths
+from cimsearch.space.widths import check_whole, widths_of, with_widths
 from cimsearch.spec.adaptation import QUANTISED, Pruning
 from cimsearch.spec.base import canonical_json
 from cimsearch.training.gain.loop import Tuning, prune
@@ -75,7 +75,7 @@ def prune_network(work: PruneJob, on_report: OnReport = unheard) -> PrunedNetwor
             network,
             Candidate(job.blueprint, narrow),
             job.hardware,
-            _target(work.pruning, max(least_widths(job.blueprint).values(), default=1)),
+            _target(work.pruning, _least_channels(job.blueprint)),
             tuning,
             generator=generator,
             statistics=work.statistics,
@@ -107,6 +107,12 @@ def _float_of(
     sample = training.sample(NORM_IMAGES, generator)
     recalibrate_norms(floating, torch.split(sample, NORM_BATCH))
     return floating
+
+
+def _least_channels(blueprint: Blueprint) -> int:
+    """Return how many channels stay of a group: where a layer is in parts, one of each part."""
+    parts = (len(node.inputs) for node in blueprint.nodes if node.op == "concat")
+    return max(parts, default=1)
 
 
 def _target(pruning: Pruning, least_channels: int) -> Target:

@@ -133,10 +133,11 @@ class _Run:
         """Add the scoring of one-gene changes of what is delivered."""
         self.phase = "changes"
         found = self.look(context)
-        wanted = list(self._wanted(context, found))
+        wanted, added = list(self._wanted(context, found)), set(found.rows)
         for each in wanted:
-            if each.job.key not in found.rows:
+            if each.job.key not in added:
                 _add(context, each.candidate, each.label, each.job, "adapted")
+                added.add(each.job.key)
         found = self.look(context)
         self.changes = [each.noted(found.rows[each.job.key].id) for each in wanted]
         self._note(context, found)

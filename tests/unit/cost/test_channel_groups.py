@@ -191,3 +191,15 @@ def test_more_bits_than_the_macro_has_are_refused_by_name() -> None:
         HardwareError, match=r"layer\.high: weight bits: found 9; allowed are 1 to 8"
     ):
         estimate(replace(network, nodes=nodes), hardware(**ON))
+
+
+@pytest.mark.parametrize("macros", [1, 2, 4])
+def test_macros_that_are_too_few_are_filled_with_one_part_after_the_other(macros: int) -> None:
+    whole = load_hardware("macros/yu_cicc_2020")
+    system = whole.system.model_copy(update={"macros": macros})
+    few = whole.model_copy(update={"system": system})
+    low, quarter, half, high = (
+        estimate(with_share(VGG, s, **EIGHT).blueprint, few).latency_ns
+        for s in (0.0, *SHARES, 1.0)
+    )
+    assert low < quarter <= half < high
