@@ -22,10 +22,10 @@ STUDY = "macro_search"
 GOLDEN = f"winners_{STUDY}.json"
 NETWORKS = ("any", "largest")
 SEARCHES: list[tuple[str, SamplerName, int]] = [
-    ("any", "random", 1_000),
-    ("any", "auto", 1_000),
+    ("any", "random", 2_000),
+    ("any", "auto", 2_000),
     ("any", "nsga2", 10_000),
-    ("largest", "random", 500),
+    ("largest", "random", 1_000),
     ("largest", "nsga2", 2_000),
 ]
 LONGEST = {network: n for network, sampler, n in SEARCHES if sampler == "nsga2"}

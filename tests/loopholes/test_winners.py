@@ -32,7 +32,7 @@ SEARCHES = [
 ]
 # Optuna's TPE takes 25 ms and more to propose one candidate. Its Gaussian processes take seconds,
 # and Optuna's own evolutions propose as ours do: they are not among the searches.
-FEWER: dict[SamplerName, int] = {"tpe": 60, "qmc": 2_000}
+FEWER: dict[SamplerName, int] = {"tpe": 150, "qmc": 2_000}
 
 
 @cache
