@@ -121,6 +121,8 @@ class Mapping:
         swept_lines: Lines that converters sweep in one array call of each column tile of a group:
             those of all columns, used or not, unless ``gating`` says so.
         offset: 1 where weights are stored with an offset.
+        input_sums: Additions that form the sum of inputs that such an encoding takes off; the
+            second part of a layer has that of the first.
         scale_multiplies: Multiplications by a converter's range: none for ``full_scale`` (a power
             of two), one an output for ``layer``, one a line and row group for ``column``.
         array_rows: Rows of one array.
@@ -144,6 +146,7 @@ class Mapping:
     diagonal: Array
     swept_lines: Array
     offset: Array
+    input_sums: Array
     scale_multiplies: Array
     array_rows: int
     cells_per_array: int
@@ -198,11 +201,6 @@ class Mapping:
     def tile_adds(self) -> Array:
         """Additions that join the row tiles of an output."""
         return self.results * at_least(self.row_tiles - 1, 0)
-
-    @cached_property
-    def input_sums(self) -> Array:
-        """Additions that form the sum of inputs that offset encoding takes off."""
-        return self.vectors * self.rows * self.groups * self.offset
 
     @cached_property
     def corrections(self) -> Array:
@@ -286,6 +284,7 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         row_groups_ * lines,
         1.0 * (demand.range_policy == LAYER_RANGE),
     )
+    offset = 1.0 * (demand.encoding == OFFSET)
     return Mapping(
         rows=on_arrays(rows),
         outputs=on_arrays(outputs),
@@ -307,7 +306,10 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
             if macro.adc is None or "columns" in array.gating
             else column_tiles * lines_per_adc(demand, macro) * macro.adcs
         ),
-        offset=on_arrays(1.0 * (demand.encoding == OFFSET)),
+        offset=on_arrays(offset),
+        input_sums=on_arrays(
+            vectors * rows * table.groups * offset * (table.beside_channels == 0)
+        ),
         scale_multiplies=on_arrays(vectors * outputs * table.groups * multiplies),
         array_rows=array.rows,
         cells_per_array=array.rows * array.cols,

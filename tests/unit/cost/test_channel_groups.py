@@ -203,3 +203,15 @@ def test_macros_that_are_too_few_are_filled_with_one_part_after_the_other(macros
         for s in (0.0, *SHARES, 1.0)
     )
     assert low < quarter <= half < high
+
+
+def test_both_parts_have_one_sum_of_inputs() -> None:
+    whole = load_hardware("macros/yu_cicc_2020")
+    weights = whole.macro.weights.model_copy(update={"encoding": "offset"})
+    macro = whole.macro.model_copy(update={"weights": weights})
+    machine = whole.model_copy(update={"macro": macro})
+    low, quarter = (
+        estimate_table(layer_table([with_share(VGG, s, **EIGHT).blueprint]), machine).mapping
+        for s in (0.0, 0.25)
+    )
+    assert 0 < quarter.input_sums.sum() == low.input_sums.sum()
