@@ -227,6 +227,8 @@ class LayerTable:
     out_width: Ints
     kernel_height: Ints
     kernel_width: Ints
+    stride_height: Ints
+    stride_width: Ints
     groups: Ints
     fan_in: Ints
     cim: Ints
@@ -250,7 +252,7 @@ class LayerTable:
         return LayerTable(*(function(getattr(self, column.name)) for column in fields(self)))
 
 
-_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def _row(node: Node, beside: Node | None) -> tuple[int, ...]:
@@ -259,6 +261,7 @@ def _row(node: Node, beside: Node | None) -> tuple[int, ...]:
         *node.in_shape,
         *node.out_shape,
         *node.kernel,
+        *node.stride,
         node.groups,
         len(node.inputs),
         int(node.placement == "cim"),

@@ -41,7 +41,7 @@ def written_bits(layers: Layers) -> Term:
         return Term("bits written", 0.0, "bit", how=_OF_FIRST)
     if is_weighted(layers):
         stored: Operand = input_values(layers) * activation_bits(layers)
-    elif is_op(layers, "maxpool", "avgpool"):
+    elif bool(number(1.0 * layers.pooled_from_buffer)):
         stored = input_values(layers) * word_bits(layers.hardware)
     elif is_op(layers, "add"):
         stored = _kept(layers)
@@ -61,7 +61,7 @@ def read_bits(layers: Layers) -> Term:
             refills = applied("ceil", positions(layers) / lanes).named("weight reads")
             read = read + weights(layers) * refills * weight_bits(layers)
         how = "im2col patches" if is_on_arrays(layers) else "im2col patches, and weights"
-    elif is_op(layers, "maxpool", "avgpool"):
+    elif bool(number(1.0 * layers.pooled_from_buffer)):
         read, how = output_values(layers) * window(layers) * word_bits(layers.hardware), "windows"
     elif is_op(layers, "add"):
         read, how = _kept(layers), "every input but the first"

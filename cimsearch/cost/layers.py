@@ -135,6 +135,16 @@ class Layers:
         return self.table.kernel_height * self.table.kernel_width
 
     @cached_property
+    def pooled_from_buffer(self) -> Mask:
+        """Which poolings store what they read: in a stream those do whose windows overlap."""
+        table, pooling = self.table, self.is_op("maxpool", "avgpool")
+        if self.hardware.system.digital.pooling == "stored":
+            return pooling
+        beyond_height = table.kernel_height > table.stride_height
+        beyond_width = table.kernel_width > table.stride_width
+        return pooling & (beyond_height | beyond_width)
+
+    @cached_property
     def patch_values(self) -> Array:
         """Input values read as im2col patches, overlaps read again."""
         positions = self.table.out_height * self.table.out_width
@@ -229,15 +239,15 @@ def _traffic(layers: Layers) -> Traffic:
 
     The reader of a tensor pays for storing it, at its own precision: nodes with windows or weights
     their input, an addition every input but the first. Nodes in a stream (batch norm, activation,
-    flatten, joined parts of a layer) store nothing, and the second part of a layer gets what the
-    first has stored and reads. A weight of the digital unit is read once for as many output
-    positions as the unit has lanes. What finds no room in the buffer is moved off the chip and
-    back.
+    flatten, joined parts of a layer, and pooling if the system does it so) store nothing, and the
+    second part of a layer gets what the first has stored and reads. A weight of the digital unit
+    is read once for as many output positions as the unit has lanes. What finds no room in the
+    buffer is moved off the chip and back.
     """
     table, mapping = layers.table, layers.mapping
     digital = layers.hardware.system.digital
     word = digital.word_bits
-    pooling, adding = layers.is_op("maxpool", "avgpool"), layers.is_op("add")
+    pooling, adding = layers.pooled_from_buffer, layers.is_op("add")
 
     kept = layers.out_values * at_least(table.fan_in - 1, 0) * word
     positions = table.out_height * table.out_width

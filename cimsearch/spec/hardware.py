@@ -30,7 +30,6 @@ from cimsearch.spec.array_call import ArrayCall, SimulatedCall
 from cimsearch.spec.base import (
     Count,
     FileSpec,
-    Fraction,
     NonNegative,
     Positive,
     Spec,
@@ -40,6 +39,7 @@ from cimsearch.spec.base import (
 )
 from cimsearch.spec.basis import Basis, basis_of, numbers
 from cimsearch.spec.condition import AS_STATED, Condition
+from cimsearch.spec.digital_unit import DigitalUnit
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.macro import (
     Calibration,
@@ -163,18 +163,6 @@ class Interconnect(Spec):
     bandwidth_gbps: Positive
     layer_barrier_ns: NonNegative = 0.0
     mesh: Mesh | None = None
-
-
-class DigitalUnit(Spec):
-    """The digital logic beside the macros: ``lanes`` multiply-adders of ``word_bits``.
-
-    ``activity_frac`` is the effective share of its gates that switch, wiring included.
-    """
-
-    lanes: Units
-    clock_mhz: Positive
-    word_bits: Annotated[int, Field(ge=8, le=32)]
-    activity_frac: Fraction
 
 
 class OffChip(Spec):

@@ -47,6 +47,8 @@ def systems(draw: st.DrawFn) -> Hardware:
     bus |= {"mesh": draw(st.sampled_from([None, MESH]))}
     bus |= {"layer_barrier_ns": draw(st.sampled_from([0.0, 10.0]))}
     ping_pong = macros != 1 and draw(st.booleans())
+    unit = on.system.digital.model_dump()
+    unit |= {"pooling": draw(st.sampled_from(["stored", "in_stream"]))}
     memory = on.system.off_chip.model_dump() | {"reload": "allowed", "ping_pong": ping_pong}
     changed = with_system(
         on,
@@ -56,6 +58,7 @@ def systems(draw: st.DrawFn) -> Hardware:
         layers_per_array=draw(st.sampled_from(per_array)),
         buffers=buffers,
         interconnect=bus,
+        digital=unit,
         off_chip=memory,
     )
     return with_zero_skipping(changed, draw(st.sampled_from(["none", "planes"])))

@@ -231,6 +231,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "chip side, owned": {"macros": 64, "interconnect": {"length_mm": "chip_side"}},
     "barrier": {"interconnect": {"layer_barrier_ns": 11.0}},
     "mesh, copies": {"macros": 64, "duplicates": "fill", "interconnect": {"mesh": MESH}},
+    "pooling in the stream": {"digital": {"pooling": "in_stream"}},
     "small buffer": {"buffers": SMALL},
     "small buffer, loaded": {"buffers": SMALL, "macros": 3},
     "small buffer, pipelined": {"buffers": SMALL, "execution": "pipelined"},

@@ -298,3 +298,49 @@ def test_choosing_among_copies_costs_a_selection_for_every_doubling() -> None:
     one, *more = (filled(macros).components["interconnect"] for macros in (3, 6, 9, 12, 18))
     selection = TO_MACROS * 1.5 * 1.0 * 1.0**2 * 0.5 * FJ
     assert [each - one for each in more] == pytest.approx([n * selection for n in (1, 2, 2, 3)])
+
+
+def pooling(op: Op, kernel: tuple[int, int], stride: tuple[int, int], side: int) -> Node:
+    return Node("pool", op, ("input",), (4, 8, 8), (4, side, side), kernel=kernel, stride=stride)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        pooling("maxpool", (2, 2), (2, 2), 4),
+        pooling("avgpool", (8, 8), (8, 8), 1),
+        pooling("maxpool", (2, 2), (3, 3), 3),
+    ],
+)
+@pytest.mark.parametrize("execution", ["layer_by_layer", "pipelined"])
+def test_pooling_in_the_stream_stores_nothing(node: Node, execution: str) -> None:
+    """It compares and adds as much as ever; stored, words are written once and read in windows."""
+    stored, in_stream = (
+        estimate(node, hardware(system={"execution": execution, "digital": {"pooling": how}}))
+        for how in ("stored", "in_stream")
+    )
+    words = 4 * 8 * 8 * 16, 4 * node.out_shape[1] ** 2 * node.kernel[0] ** 2 * 16
+    buffers = (words[0] * 0.5 + words[1]) * 0.02
+    assert stored.components["buffers"] == pytest.approx(buffers)
+    assert stored.components["interconnect"] == pytest.approx(sum(words) * 2 * 50 * FJ)
+    assert in_stream.components["buffers"] == in_stream.components["interconnect"] == 0
+    assert in_stream.components["digital"] == stored.components["digital"] > 0
+    assert in_stream.latency_ns <= stored.latency_ns
+
+
+@pytest.mark.parametrize("op", ["maxpool", "avgpool"])
+def test_windows_that_overlap_are_pooled_from_the_buffer_all_the_same(op: Op) -> None:
+    node = pooling(op, (3, 3), (2, 2), 3)
+    stored, in_stream = (
+        estimate(node, hardware(system={"digital": {"pooling": how}}))
+        for how in ("stored", "in_stream")
+    )
+    assert in_stream == stored
+
+
+def test_the_usual_pooling_leaves_the_hash_as_it_was() -> None:
+    usual = hardware()
+    assert "pooling" not in usual.model_dump()["system"]["digital"]
+    assert hardware(system={"digital": {"pooling": "stored"}}).hash == usual.hash
+    assert hardware(system={"digital": {"pooling": "in_stream"}}).hash != usual.hash
+    assert Hardware.model_validate_json(usual.model_dump_json()) == usual
