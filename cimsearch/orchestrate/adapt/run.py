@@ -8,7 +8,8 @@ from cimsearch.errors import StudyError
 from cimsearch.evaluate import Job
 from cimsearch.evaluate.pruning import PrunedNetwork, PruneJob, is_prune_job
 from cimsearch.orchestrate.adapt.changes import OneGene, one_gene_changes, worth_scoring
-from cimsearch.orchestrate.read.adaptation import Adapting, chosen, first_to_add
+from cimsearch.orchestrate.adapt.choose import chosen
+from cimsearch.orchestrate.read.adaptation import Adapting, first_to_add
 from cimsearch.orchestrate.read.noted import Noted, NotedChange, Phase
 from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.orchestrate.run.context import Context

@@ -234,20 +234,6 @@ class Adapting:
         return Step(label, kind, number, candidate, work, row)
 
 
-def chosen(result: StudyResult, how: Adaptation) -> tuple[int, ...]:
-    """Return the numbers of the trials of the front that go on.
-
-    The cheapest of those that lose little enough against the most accurate baseline, then the
-    most accurate of the others.
-    """
-    best = max((b.objectives["accuracy"] for b in result.baselines), default=0.0)
-    least = best - how.max_accuracy_drop
-    good = [trial for trial in result.front if trial.objectives["accuracy"] >= least]
-    others = [trial for trial in result.front if trial.objectives["accuracy"] < least]
-    others.sort(key=lambda trial: -trial.objectives["accuracy"])
-    return tuple(trial.number for trial in [*good, *others][: how.networks])
-
-
 def read_adaptation(result: StudyResult) -> Adapting | None:
     """Return how far the adaptation of a study is; None if nobody has begun it."""
     noted = result.adaptation

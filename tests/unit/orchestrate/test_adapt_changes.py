@@ -9,9 +9,10 @@ import pytest
 from cimsearch.cli.adapt import facts, show
 from cimsearch.evaluate import Job
 from cimsearch.orchestrate.adapt.adapt import adapt
+from cimsearch.orchestrate.adapt.choose import chosen
 from cimsearch.orchestrate.derive.share import export_study, import_study
 from cimsearch.orchestrate.launch import launch
-from cimsearch.orchestrate.read.adaptation import Adapting, chosen, read_adaptation
+from cimsearch.orchestrate.read.adaptation import Adapting, read_adaptation
 from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.orchestrate.read.status import read_status
 from cimsearch.orchestrate.read.view import study_view
