@@ -10,6 +10,7 @@ import torch
 from step_time import resnet8
 
 from cimsearch.api import estimate
+from cimsearch.errors import UsageError
 from cimsearch.evaluate import Job
 from cimsearch.evaluate.machine import keep_freed_memory, one_thread, training_dtype
 from cimsearch.networks import build
@@ -48,15 +49,25 @@ def space_file(spec: StudySpec, to: Path, weights: Path | None) -> None:
         spec: The study, whose data it is trained with as its recipe says.
         to: ``NAME.yaml``.
         weights: A file of trained weights; None trains them.
+
+    Raises:
+        UsageError: The space is there, with other weights.
     """
-    if to.exists():
+    if to.exists() and weights is None:
         return
     content = weights.read_bytes() if weights else trained(spec)
     network = build(resnet8().parent, None, generator=torch.Generator())
     load_weights(network, content)
     content = weights_file(network)
     digest = sha256(content).hexdigest()
-    write_network(network_spec(resnet8().parent, GENES, HEAD, weights_sha256=digest), content, to)
+    if not to.exists():
+        whole = network_spec(resnet8().parent, GENES, HEAD, weights_sha256=digest)
+        write_network(whole, content, to)
+    elif digest not in to.read_text():
+        raise UsageError(
+            f"--parent: found other weights than those of {to}; allowed are the same",
+            "name another folder with --work, or leave --parent out",
+        )
 
 
 def trained(spec: StudySpec) -> bytes:

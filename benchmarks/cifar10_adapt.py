@@ -19,9 +19,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 from pathlib import Path
-from statistics import fmean, variance
 
 from adapt_networks import (
     in_short,
@@ -30,8 +28,9 @@ from adapt_networks import (
     space_file,
     uniforms,
 )
-from goals import Row, conclude, heading
-from several import interval, spread
+from adapt_rows import Result, rows
+from goals import conclude, heading
+from several import positive, spread
 
 import cimsearch
 from cimsearch.cli.adapt import show
@@ -48,10 +47,6 @@ from cimsearch.training.cache import whole_file
 
 STUDY = Path(__file__).parents[1] / "studies" / "cifar10_adapt.yaml"
 SPACE = "resnet8_float.yaml"
-
-SAVED_AGAINST_8_BIT = 0.75
-SAVED_AGAINST_4_BIT = 0.3
-LOST_AGAINST_8_BIT = 0.01
 
 
 @dataclass(frozen=True)
@@ -163,63 +158,6 @@ def best_uniforms(
     return {bits: candidate for bits, (_, candidate) in best.items()}
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a rival is on test images: the mean over chips at each seed (0..1), and its energy."""
-
-    name: str
-    accuracies: tuple[float, ...]
-    energy_pj: float
-    images: int
-
-    @property
-    def accuracy(self) -> float:
-        """The mean over seeds."""
-        return fmean(self.accuracies)
-
-    @property
-    def error(self) -> float:
-        """The standard error of ``accuracy``: of the seeds, and of the draw of test images."""
-        seeds = variance(self.accuracies) / len(self.accuracies)
-        return sqrt(seeds + self.accuracy * (1 - self.accuracy) / self.images)
-
-
-def rows(results: Sequence[Result]) -> Iterator[Row]:
-    """Yield every network, and the goals."""
-    found, eight, four = results[:3]
-    for each in results:
-        low, mean, high = (100 * value for value in interval(each.accuracies))
-        text = f"{mean:.1f} % ({low:.1f} to {high:.1f}), {each.energy_pj / 1e6:.1f} uJ"
-        yield Row(each.name, text)
-    for other in results[1:]:
-        pairs = zip(found.accuracies, other.accuracies, strict=True)
-        low, mean, high = (100 * value for value in interval([a - b for a, b in pairs]))
-        text = f"{mean:+.1f} points ({low:+.1f} to {high:+.1f})"
-        yield Row(f"found against {other.name}", text)
-    lost = eight.accuracy - found.accuracy
-    yield Row(
-        "lost against 8 bit",
-        f"{100 * lost:.2f} points",
-        f"<= {100 * LOST_AGAINST_8_BIT:g} points",
-        lost <= LOST_AGAINST_8_BIT,
-    )
-    yield saved("energy saved against 8 bit", found, eight, SAVED_AGAINST_8_BIT)
-    lost = four.accuracy - found.accuracy
-    yield Row(
-        "lost against 4 bit",
-        f"{100 * lost:.2f} points",
-        f"<= {100 * four.error:.2f} (1 SE)",
-        lost <= four.error,
-    )
-    yield saved("energy saved against 4 bit", found, four, SAVED_AGAINST_4_BIT)
-
-
-def saved(name: str, found: Result, other: Result, goal: float) -> Row:
-    """Return the row of what is saved of the other's energy."""
-    part = 1 - found.energy_pj / other.energy_pj
-    return Row(name, f"{100 * part:.1f} %", f">= {100 * goal:g} %", part >= goal)
-
-
 def results_of(found: Adapting, work: Path, seeds: int, processes: int) -> Iterator[Result]:
     """Train and score every rival for every seed; yield what it is."""
     compared = list(rivals(found, work, processes))
@@ -238,8 +176,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps all results")
     parser.add_argument("--parent", type=Path, help="safetensors file of the float network")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seeds", type=positive, default=3)
+    parser.add_argument("--processes", type=positive, default=2)
     options = parser.parse_args()
     heading(__doc__.splitlines()[0], "torch")
     options.work.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Runs over several seeds: spread over processes, and told as medians."""
 
+import argparse
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -63,3 +64,11 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
     half *= stdev(values) / sqrt(len(values))
     return mean - half, mean, mean + half
+
+
+def positive(text: str) -> int:
+    """Return a whole number of the command line that is 1 or more: seeds, processes, epochs."""
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"found {text}; allowed is a whole number from 1")
+    return value

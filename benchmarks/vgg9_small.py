@@ -27,7 +27,7 @@ from pathlib import Path
 from cifar10_adapt import scores_of
 from goals import conclude, heading
 from morph import load
-from several import spread
+from several import positive, spread
 from step_time import resnet8
 from vgg9_networks import (
     Floating,
@@ -212,10 +212,11 @@ def asked_for() -> tuple[argparse.Namespace, Plan]:
     """Return the options, and the plan among them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps all results")
-    parser.add_argument("--seeds", type=int, default=1, help="of the training with 4 bits")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seeds", type=positive, default=1, help="of the training with 4 bits")
+    parser.add_argument("--processes", type=positive, default=2)
     for each in fields(Plan):
-        parser.add_argument(f"--{each.name.replace('_', '-')}", type=int, default=each.default)
+        name = f"--{each.name.replace('_', '-')}"
+        parser.add_argument(name, type=positive, default=each.default)
     options = parser.parse_args()
     return options, Plan(**{each.name: getattr(options, each.name) for each in fields(Plan)})
 
@@ -229,6 +230,8 @@ def check_floats(room: Room) -> None:
     own = {name: value for name, value in asdict(room.plan).items() if "epochs" in name}
     own["stages"] = room.plan.stages
     del own["quantised_epochs"]
+    data = load_study("cifar10_resnet8").spec.data
+    own["data"] = data_fingerprint(data, resolve_path(data, None, beside=None))
     note = room.work / "plan.json"
     known = json.loads(note.read_text()) if note.exists() else own
     if known != own:
