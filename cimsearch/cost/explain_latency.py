@@ -161,7 +161,7 @@ def _arrays(layers: Layers) -> Products:
     """Return the array calls in sequence, and the waiting of row tiles for each other."""
     vectors, mesh = _vectors(layers), layers.hardware.system.interconnect.mesh
     serial: Operand = vectors
-    for name in ("planes", "serial_row_groups", "diagonal"):
+    for name in ("planes", "serial_row_groups", "serial_turns"):
         serial = serial * count(layers, name)
     calls = applied("min", serial * _rounds(layers), count(layers, "array_calls"))
     called: Product = (calls.named("calls in sequence"),)

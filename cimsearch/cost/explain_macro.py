@@ -71,7 +71,7 @@ def explain_cells(layers: Layers) -> Equation:
     if "columns" in hardware.macro.array.gating:
         columns: Product = (count(layers, "columns"),)
     else:
-        columns = count(layers, "groups"), count(layers, "column_tiles"), given("macro.array.cols")
+        columns = count(layers, "turns"), count(layers, "column_tiles"), given("macro.array.cols")
     bitlines = (
         *pulsed,
         count(layers, "row_groups"),
@@ -138,7 +138,7 @@ def explain_adc(layers: Layers) -> Equation:
     switched = adc.columns_per_adc > 1 and adc.range_switch_fj is not None
     if ranged_columns and switched:
         products.append((*swept, given("macro.adc.range_switch_fj")))
-    sampled = ("vectors", "row_groups", "swept_lines", "groups")
+    sampled = ("vectors", "row_groups", "swept_lines")
     products.append(
         (
             *(count(layers, name) for name in sampled),

@@ -120,36 +120,69 @@ def _tiles(layers: Layers) -> tuple[Count, ...]:
             "groups that fit on one array's diagonal",
             f"min(max(min({array.rows} // {rows}, {per_array} // {outputs}), 1), {groups})",
         ),
+        *_turns(layers),
+    )
+
+
+def _turns(layers: Layers) -> tuple[Count, ...]:
+    macro = layers.hardware.macro
+    rows, groups, diagonal, abreast, serial = (
+        _value(layers, name) for name in ("rows", "groups", "diagonal", "abreast", "serial_turns")
+    )
+    if macro.cell.kind == "resistive" or macro.array_call is not None:
+        driven = _counted(layers, "abreast", "groups driven at once: one", "1")
+    else:
+        active = macro.array.active_rows
+        how = "groups whose rows may be active at once, of one array's diagonal"
+        driven = _counted(layers, "abreast", how, f"min(max({active} // {rows}, 1), {diagonal})")
+    return (
+        driven,
+        _counted(
+            layers, "serial_turns", "ceil(diagonal / abreast)", f"ceil({diagonal} / {abreast})"
+        ),
+        _counted(
+            layers,
+            "turns",
+            "groups // diagonal x serial_turns + ceil(groups left / abreast)",
+            f"{groups} // {diagonal} * {serial} + ceil({groups % diagonal} / {abreast})",
+        ),
     )
 
 
 def _converted(layers: Layers) -> tuple[Count, ...]:
     macro = layers.hardware.macro
-    outputs, lines, tiles = (
-        _value(layers, name) for name in ("outputs", "lines_per_output", "column_tiles")
+    groups, turns, outputs, lines, tiles = (
+        _value(layers, name)
+        for name in ("groups", "turns", "outputs", "lines_per_output", "column_tiles")
     )
     if macro.adc is None or "columns" in macro.array.gating:
         swept = _counted(
-            layers, "swept_lines", "outputs x lines_per_output", f"{outputs} * {lines}"
+            layers,
+            "swept_lines",
+            "groups x outputs x lines_per_output",
+            f"{groups} * {outputs} * {lines}",
         )
     else:
         sweep = int(number(lines_per_adc(layers.demand, layers.hardware.macro)))
         swept = _counted(
             layers,
             "swept_lines",
-            "column_tiles x lines a converter x converters",
-            f"{tiles} * {sweep} * {macro.adcs}",
+            "turns x column_tiles x lines a converter x converters",
+            f"{turns} * {tiles} * {sweep} * {macro.adcs}",
         )
     return (swept,)
 
 
 _TOTALS = {
     "columns": ("outputs", "columns_per_output", "groups"),
-    "passes": ("vectors", "planes", "row_groups", "groups"),
+    "passes": ("vectors", "planes", "row_groups", "turns"),
     "array_calls": ("passes", "column_tiles"),
-    "conversions": ("passes", "outputs", "lines_per_output"),
-    "swept_conversions": ("passes", "swept_lines"),
-    "serial_calls": ("vectors", "planes", "serial_row_groups", "diagonal"),
+    "conversions": (
+        *("vectors", "planes", "row_groups"),
+        *("groups", "outputs", "lines_per_output"),
+    ),
+    "swept_conversions": ("vectors", "planes", "row_groups", "swept_lines"),
+    "serial_calls": ("vectors", "planes", "serial_row_groups", "serial_turns"),
     "used_cells": ("rows", "columns"),
     "results": ("vectors", "outputs", "groups"),
 }

@@ -47,7 +47,7 @@ def cells_fj(layers: Layers) -> Array:
     if "columns" in macro.array.gating:
         columns = mapping.columns
     else:
-        columns = mapping.groups * mapping.column_tiles * macro.array.cols
+        columns = mapping.turns * mapping.column_tiles * macro.array.cols
     bitline_cells = driven * columns * macro.array.rows
     bitline_fj = macro.array.bitline_cap_ff_per_cell * swing_v**2
     return pulses * mapping.used_cells * per_cell + bitline_cells * bitline_fj
@@ -100,7 +100,7 @@ def adc_fj(layers: Layers) -> Array:
     )
     if macro.adc.columns_per_adc > 1:
         conversion = conversion + (policy == COLUMN_RANGE) * (macro.adc.range_switch_fj or 0.0)
-    samples = mapping.vectors * layers.pulses * mapping.row_groups * mapping.groups
+    samples = mapping.vectors * layers.pulses * mapping.row_groups
     sampled = samples * mapping.swept_lines * (macro.adc.sample_cap_ff * macro.energy_v2)
     return layers.executed * (mapping.swept_conversions * conversion + sampled)
 

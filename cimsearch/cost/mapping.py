@@ -8,10 +8,11 @@ With ``packing: whole_kernel`` a tile holds as many whole kernels (channels) as 
 The second part of a layer whose groups of channels have different weight bits gets the same
 activations at the same time: its columns begin in the last array of the first part.
 Activations are applied in planes of ``dac_bits``. Groups of a convolution lie on the diagonal of
-an array and are driven one after the other, as their rows must not mix.
+an array. As many are driven at once as rows may be active, where a cell that stores nothing adds
+nothing to its bitline; resistive cells leak, and groups on them are driven one after the other.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES, LayerTable
@@ -118,8 +119,9 @@ class Mapping:
         row_groups: Row ranges of a group that are converted separately.
         serial_row_groups: Row groups in the fullest tile: what one array does in sequence.
         diagonal: Groups that share an array.
-        swept_lines: Lines that converters sweep in one array call of each column tile of a group:
-            those of all columns, used or not, unless ``gating`` says so.
+        abreast: Groups of an array that are driven at once.
+        swept_lines: Lines that converters sweep while every group gets one plane of one row
+            group: those of all columns, used or not, unless ``gating`` says so.
         offset: 1 where weights are stored with an offset.
         input_sums: Additions that form the sum of inputs that such an encoding takes off; the
             second part of a layer has that of the first.
@@ -144,6 +146,7 @@ class Mapping:
     row_groups: Array
     serial_row_groups: Array
     diagonal: Array
+    abreast: Array
     swept_lines: Array
     offset: Array
     input_sums: Array
@@ -163,9 +166,22 @@ class Mapping:
         return blocks * self.row_tiles * self.column_tiles
 
     @cached_property
+    def serial_turns(self) -> Array:
+        """Turns that the groups of a full array take."""
+        return ceil_div(self.diagonal, at_least(self.abreast, 1))
+
+    @cached_property
+    def turns(self) -> Array:
+        """Turns that all groups take, one array after another."""
+        diagonal = at_least(self.diagonal, 1)
+        full = floor_div(self.groups, diagonal)
+        left = self.groups - full * diagonal
+        return full * self.serial_turns + ceil_div(left, at_least(self.abreast, 1))
+
+    @cached_property
     def passes(self) -> Array:
-        """Planes of row groups, over all vectors and groups."""
-        return self.vectors * self.planes * self.row_groups * self.groups
+        """Planes of row groups, over all vectors and turns of groups."""
+        return self.vectors * self.planes * self.row_groups * self.turns
 
     @cached_property
     def array_calls(self) -> Array:
@@ -180,12 +196,13 @@ class Mapping:
     @cached_property
     def conversions(self) -> Array:
         """Lines turned into a code, by a converter or, in a digital macro, an adder tree."""
-        return self.passes * self.outputs * self.lines_per_output
+        per_group = self.vectors * self.planes * self.row_groups
+        return per_group * self.groups * self.outputs * self.lines_per_output
 
     @cached_property
     def swept_conversions(self) -> Array:
         """Conversions with those of idle lines."""
-        return self.passes * self.swept_lines
+        return self.vectors * self.planes * self.row_groups * self.swept_lines
 
     @cached_property
     def shift_adds(self) -> Array:
@@ -210,7 +227,7 @@ class Mapping:
     @cached_property
     def serial_calls(self) -> Array:
         """Array calls that follow each other when all arrays of a layer work in parallel."""
-        return self.vectors * self.planes * self.serial_row_groups * self.diagonal
+        return self.vectors * self.planes * self.serial_row_groups * self.serial_turns
 
     @cached_property
     def used_cells(self) -> Array:
@@ -285,7 +302,7 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         1.0 * (demand.range_policy == LAYER_RANGE),
     )
     offset = 1.0 * (demand.encoding == OFFSET)
-    return Mapping(
+    counted = Mapping(
         rows=on_arrays(rows),
         outputs=on_arrays(outputs),
         groups=on_arrays(table.groups),
@@ -301,11 +318,8 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         row_groups=on_arrays(row_groups_),
         serial_row_groups=on_arrays(ceil_div(xp.minimum(rows, tile), array.active_rows)),
         diagonal=on_arrays(xp.where(table.groups > 1, diagonal, 1.0)),
-        swept_lines=on_arrays(
-            outputs * lines
-            if macro.adc is None or "columns" in array.gating
-            else column_tiles * lines_per_adc(demand, macro) * macro.adcs
-        ),
+        abreast=on_arrays(_abreast(rows, diagonal, macro)),
+        swept_lines=0.0 * rows,
         offset=on_arrays(offset),
         input_sums=on_arrays(
             vectors * rows * table.groups * offset * (table.beside_channels == 0)
@@ -314,6 +328,26 @@ def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
         array_rows=array.rows,
         cells_per_array=array.rows * array.cols,
     )
+    return replace(counted, swept_lines=_swept_lines(counted, demand, macro))
+
+
+def _abreast(rows: Array, diagonal: Array, macro: Macro) -> Array:
+    """Return how many of ``diagonal`` groups of so many ``rows`` an array drives at once.
+
+    What a table of array calls tells is for rows of one group.
+    """
+    leaks = macro.cell.kind == "resistive"
+    if leaks or macro.array_call is not None:
+        return 0.0 * rows + 1
+    together = at_least(floor(macro.array.active_rows / rows), 1)
+    fewer: Array = namespace_of(rows).minimum(together, diagonal)
+    return fewer
+
+
+def _swept_lines(mapping: Mapping, demand: Demand, macro: Macro) -> Array:
+    if macro.adc is None or "columns" in macro.array.gating:
+        return mapping.groups * mapping.outputs * mapping.lines_per_output
+    return mapping.turns * mapping.column_tiles * lines_per_adc(demand, macro) * macro.adcs
 
 
 def unmapped(nothing: Array) -> Mapping:

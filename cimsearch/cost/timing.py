@@ -177,7 +177,7 @@ def arrays_ns(layers: Layers) -> Array:
     """
     mapping, mesh = layers.mapping, layers.hardware.system.interconnect.mesh
     vectors = ceil_div(mapping.vectors, layers.copies)
-    serial = vectors * mapping.planes * mapping.serial_row_groups * mapping.diagonal
+    serial = vectors * mapping.planes * mapping.serial_row_groups * mapping.serial_turns
     calls = layers.xp.minimum(serial * rounds(layers), mapping.array_calls)
     if layers.hardware.macro.input.zero_skipping == "planes":
         same_rows = mapping.arrays == mapping.column_tiles

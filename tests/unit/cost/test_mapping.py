@@ -156,6 +156,55 @@ def test_depthwise_lies_on_the_diagonal() -> None:
     assert found.utilization[0, 0] == 72 / (2 * 18 * 8)
 
 
+DEPTHWISE: dict[str, Any] = {"in_shape": (7, 4, 4), "out_shape": (7, 4, 4), "groups": 7}
+TURNS = ("diagonal", "abreast", "serial_turns", "turns", "array_calls", "conversions")
+RESISTIVE: dict[str, Any] = {
+    "device": "rram",
+    "compute_model": "resistive",
+    "cell": {
+        "kind": "resistive",
+        "g_on_us": 10.0,
+        "on_off_ratio": 20.0,
+        "v_read_v": 0.2,
+        "t_read_ns": 2.0,
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("active_rows", "changes", "expected"),
+    [
+        (36, {}, (4, 4, 1, 2)),
+        (35, {}, (4, 3, 2, 3)),
+        (18, {}, (4, 2, 2, 4)),
+        (17, {}, (4, 1, 4, 7)),
+        (36, RESISTIVE, (4, 1, 4, 7)),
+    ],
+)
+def test_groups_are_driven_together_where_nothing_leaks(
+    active_rows: int, changes: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    """7 groups of nine rows and two columns: 4 in an array of 36 x 8, and 3 in another."""
+    on = hardware(array={"rows": 36, "active_rows": active_rows}, **changes)
+    found = integers(mapped(conv(**DEPTHWISE), on), *TURNS)
+    calls = {"array_calls": 16 * 2 * expected[-1], "conversions": 16 * 2 * 7 * 2}
+    assert found == dict(zip(TURNS, expected, strict=False)) | calls
+
+
+def test_groups_that_are_driven_together_are_swept_together() -> None:
+    """4 columns a call in one sweep of 4 converters that have 2 columns each."""
+    on = hardware(array={"rows": 36, "active_rows": 36})
+    found = mapped(conv(**DEPTHWISE), on)
+    assert integers(found, "swept_lines", "swept_conversions") == {
+        "swept_lines": 2 * 8,
+        "swept_conversions": 16 * 2 * 2 * 8,
+    }
+    gated = hardware(array={"rows": 36, "active_rows": 36, "gating": ["columns"]})
+    assert integers(mapped(conv(**DEPTHWISE), gated), "swept_conversions") == {
+        "swept_conversions": 16 * 2 * 7 * 2
+    }
+
+
 def test_bits_round_up_to_a_setting_of_the_chip() -> None:
     found = mapped(conv(w_bits=5, x_bits=5), hardware())
     assert integers(found, "slices", "planes") == {"slices": 6, "planes": 6}
