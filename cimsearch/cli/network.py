@@ -9,6 +9,7 @@ import click
 from cimsearch.cli.cost import candidate_of, cost
 from cimsearch.cli.fill import fill
 from cimsearch.cli.genes import genes_option
+from cimsearch.cli.morph import morph
 from cimsearch.cli.output import json_option, percent, print_json, print_table, print_wrapped
 from cimsearch.errors import UsageError
 
@@ -24,6 +25,7 @@ def network() -> None:
 
 
 network.add_command(fill)
+network.add_command(morph)
 
 
 @network.command("import")

@@ -155,15 +155,13 @@ class _Filling:
 
     def largest_ratio(self) -> tuple[float, Ints]:
         """Return the largest ratio that fits, and its widths; units never fall with a width."""
+        if not self.shapes.groups:
+            raise _no_widths()
         low, high = 0.0, 1.0
         while self.fits(self.rounded(high)):
             low, high = high, 2 * high
             if high > _MOST_RATIO:
-                raise SpaceError(
-                    "budget: found a network without prune groups on arrays; allowed is one "
-                    "whose widths take arrays",
-                    "give its layers the placement cim",
-                )
+                raise _no_widths()
         if not low and not self.fits(self.least):
             units, _ = self.measure(self.least[None])
             raise SpaceError(
@@ -229,6 +227,14 @@ class _Filling:
         units, cells = self.measure(widths[None])
         usage_frac = int(cells[0]) / self.budget.cells
         return Filled(self.shapes.network(widths), ratio, int(units[0]), usage_frac)
+
+
+def _no_widths() -> SpaceError:
+    return SpaceError(
+        "budget: found a network without prune groups on arrays; allowed is one whose widths take "
+        "arrays",
+        "give its layers the placement cim",
+    )
 
 
 def _filling(

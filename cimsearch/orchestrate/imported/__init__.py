@@ -1,1 +1,1 @@
-"""Networks from outside: brought in as a space, and looked at before any search."""
+"""Networks as spaces of their own: brought in from outside and looked at, filled and morphed."""

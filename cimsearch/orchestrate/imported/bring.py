@@ -1,6 +1,7 @@
 """Bringing a model in: the file of a space of one network, and the file of its weights."""
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 from cimsearch.blueprint import Shape
@@ -96,6 +97,8 @@ def write_network(
 ) -> None:
     """Write the file of a space of one network, and its weights, if it has some, beside it.
 
+    Neither appears before both are written down.
+
     Args:
         spec: The space; it names ``weights`` by their SHA-256.
         weights: What ``networks.weights.weights_file`` returns.
@@ -107,10 +110,10 @@ def write_network(
     """
     check_free(to, force=force)
     try:
-        if weights is not None:
-            with whole_file(to.with_suffix(SUFFIX)) as temporary:
-                temporary.write_bytes(weights)
-        with whole_file(to) as temporary:
-            temporary.write_text(network_text(spec), encoding="utf-8")
+        with ExitStack() as stack:
+            # What was entered last appears first: a space never without its weights.
+            stack.enter_context(whole_file(to)).write_text(network_text(spec), encoding="utf-8")
+            if weights is not None:
+                stack.enter_context(whole_file(to.with_suffix(SUFFIX))).write_bytes(weights)
     except OSError as error:
         raise UsageError(f"--to: {to} cannot be written: {error.strerror or error}") from error

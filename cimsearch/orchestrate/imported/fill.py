@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cimsearch.blueprint import Blueprint
 from cimsearch.cost.budget import ArrayBudget
 from cimsearch.orchestrate.imported.bring import check_name, write_network
+from cimsearch.orchestrate.imported.resized import resized_spec
 from cimsearch.space import Candidate
 from cimsearch.space.fill import Filled, Grid, expand, scaled
-from cimsearch.space.network_family import network_spec
 from cimsearch.space.widths import widths_of
-from cimsearch.spec.network import AnySpaceSpec, DigitalLayers, NetworkSpec
-from cimsearch.spec.space import LayerGenes
+from cimsearch.spec.network import AnySpaceSpec, NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -69,26 +67,7 @@ def write_filled(found: Fitted, of: AnySpaceSpec, to: Path, *, force: bool) -> N
         UsageError: It cannot be written, or is there.
     """
     check_name(to)
-    budget = found.budget
-    head = {
-        "name": to.stem,
-        "summary": f"{of.name} with the widths that fill {budget} of {budget.hardware.name}",
-        "source": of.source,
-    }
-    blueprint = found.filled.blueprint
-    spec = network_spec(blueprint, _genes(of.genes), head, weights_sha256="")
-    spec = spec.model_copy(update={"digital": _digital(blueprint)})
+    summary = f"{of.name} with the widths that fill {found.budget} of {found.budget.hardware.name}"
+    spec = resized_spec(found.filled.blueprint, of, to, summary)
     write_network(spec, None, to, force=force)
     return spec
-
-
-def _genes(genes: LayerGenes) -> LayerGenes:
-    """Return the choices of bits alone; a network has no block that 0 bits would remove."""
-    bits = tuple(bits for bits in genes.weight_bits if bits)
-    return genes.model_copy(update={"weight_bits": bits, "prune_ratio": (0.0,)})
-
-
-def _digital(blueprint: Blueprint) -> DigitalLayers:
-    nodes = [node for node in blueprint.nodes if node.placement == "digital" and node.has_weights]
-    bits = max((node.w_bits for node in nodes), default=8)
-    return DigitalLayers(layers=tuple(node.name for node in nodes), bits=bits)

@@ -1,6 +1,6 @@
 """Morphing a float network into a budget: shrink, expand, inherit, tune, and again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,7 +18,7 @@ from cimsearch.spec.recipe import Recipe
 from cimsearch.training.accuracy import accuracy
 from cimsearch.training.data import Images
 from cimsearch.training.gain.taylor import taylor
-from cimsearch.training.morph.gains import alive_channels, gains
+from cimsearch.training.morph.gains import alive_channels, check_gains, gains
 from cimsearch.training.morph.price import channel_prices
 from cimsearch.training.morph.shrink import found_strength, normalised, shrink
 from cimsearch.training.morph.widen import widen
@@ -79,6 +79,13 @@ class Stage:
     strength: float = 0.0
 
 
+OnStage = Callable[[Stage], None]
+
+
+def untold(_stage: Stage) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Morphed:
     """A network that fits a budget.
@@ -119,7 +126,9 @@ class Bench:
         return max(1, round(epochs * self.training.steps(self.recipe.batch)))
 
 
-def morph(network: Network, blueprint: Blueprint, bench: Bench) -> Morphed:
+def morph(
+    network: Network, blueprint: Blueprint, bench: Bench, on_stage: OnStage = untold
+) -> Morphed:
     """Return a network with other widths that fills the budget, trained.
 
     Args:
@@ -127,6 +136,7 @@ def morph(network: Network, blueprint: Blueprint, bench: Bench) -> Morphed:
             Training is in its ``dtype``.
         blueprint: The same with the bits that it is priced at.
         bench: How.
+        on_stage: Hears of each stage as soon as it is scored.
 
     Raises:
         UsageError: The blueprint is not that of the network, or there is no gain to shrink by.
@@ -136,21 +146,23 @@ def morph(network: Network, blueprint: Blueprint, bench: Bench) -> Morphed:
     """
     if widths_of(network.blueprint) != widths_of(blueprint):
         raise UsageError("morph: found a network of other widths than the blueprint's")
-    if not gains(network):
-        raise UsageError(
-            "morph: found no batch norm after a convolution of a prune group; needed is one to "
-            "shrink by"
-        )
-    history = [_stage(0, "start", network, blueprint, bench)]
+    check_gains(network.blueprint)
+    history: list[Stage] = []
+
+    def tell(stage: Stage) -> None:
+        history.append(stage)
+        on_stage(stage)
+
+    tell(_stage(0, "start", network, blueprint, bench))
     current = deepcopy(network)
     for number in range(1, bench.plan.rounds + 1):
         strength = _shrunk(current, blueprint, bench)
         narrow, priced = _alive_part(current, blueprint, bench)
-        history.append(_stage(number, "shrunk", narrow, priced, bench, strength))
+        tell(_stage(number, "shrunk", narrow, priced, bench, strength))
         current, blueprint = _expanded(narrow, priced, bench)
-        history.append(_stage(number, "expanded", current, blueprint, bench))
+        tell(_stage(number, "expanded", current, blueprint, bench))
         _tune(current, bench)
-        history.append(_stage(number, "tuned", current, blueprint, bench))
+        tell(_stage(number, "tuned", current, blueprint, bench))
     return Morphed(current, blueprint, tuple(history))
 
 

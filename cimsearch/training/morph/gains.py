@@ -1,16 +1,31 @@
 """The gains of batch norms, by prune group: which channels a network still uses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import sqrt
 
 import torch
 from torch import Tensor
 
+from cimsearch.blueprint import Blueprint
+from cimsearch.errors import UsageError
 from cimsearch.networks import Network
 from cimsearch.space.widths import multiples_of
 
 DEAD_FRAC = 0.01
 """Of the largest gain of its group: a channel below is dropped."""
+
+
+def check_gains(blueprint: Blueprint) -> None:
+    """Check that a network has gains to shrink by.
+
+    Raises:
+        UsageError: No convolution of a prune group has a batch norm behind it.
+    """
+    if not any(_norms(blueprint)):
+        raise UsageError(
+            "morph: found no batch norm after a convolution of a prune group; needed is one to "
+            "shrink by"
+        )
 
 
 def gains(network: Network) -> dict[str, Tensor]:
@@ -69,10 +84,15 @@ def _alive(gain: Tensor, least: int) -> int:
 def _gains(network: Network) -> dict[str, list[Tensor]]:
     """Return the gains (channels,) of the batch norms behind the convolutions of each group."""
     found: dict[str, list[Tensor]] = {}
-    convs = {node.name: node for node in network.blueprint.nodes if node.op == "conv"}
-    for node in network.blueprint.nodes:
+    for group, norm in _norms(network.blueprint):
+        found.setdefault(group, []).append(network.module(norm).get_parameter("weight"))
+    return found
+
+
+def _norms(blueprint: Blueprint) -> Iterator[tuple[str, str]]:
+    """Yield each prune group with the name of a batch norm behind one of its convolutions."""
+    convs = {node.name: node for node in blueprint.nodes if node.op == "conv"}
+    for node in blueprint.nodes:
         conv = convs.get(node.inputs[0])
         if node.op == "batchnorm" and conv is not None and conv.prune_group:
-            gain = network.module(node.name).get_parameter("weight")
-            found.setdefault(conv.prune_group, []).append(gain)
-    return found
+            yield conv.prune_group, node.name

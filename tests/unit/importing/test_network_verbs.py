@@ -1,5 +1,6 @@
 """The verbs on one's own network, typed as a user types them."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import torch
 
 from cimsearch.errors import UsageError
 from cimsearch.orchestrate.imported.bring import import_network
+from cimsearch.spec import load_space_spec
+from cimsearch.spec.network import NetworkSpec
 from tests.commands import cimsearch
 from tests.unit.importing.own import Net
 
@@ -50,6 +53,30 @@ def test_assess_takes_the_data_of_a_study_and_refuses_other_images(there: Path) 
         "network", "assess", "vgg_tiny", *macro, "--data", "digits", cwd=there, expect=2
     ).stderr
     assert "vgg_tiny: has no trained weights" in failed
+
+
+def test_an_imported_network_is_morphed_from_its_own_weights(there: Path) -> None:
+    macro = ("--hardware", "macros/chih_isscc_2021")
+    assessed = json.loads(
+        cimsearch(
+            "network", "assess", "./mine.yaml", *macro, "--data", "own.yaml", "--chips", "1",
+            "--json", cwd=there,
+        ).stdout
+    )  # fmt: skip
+    ran = cimsearch(
+        "network", "morph", "own.yaml", "--budget", "2600", "--unit", "cells", "--rounds", "1",
+        "--shrink-epochs", "0.5", "--tune-epochs", "0.5", "--to", "small.yaml", "--json",
+        cwd=there,
+    )  # fmt: skip
+    assert "parent" not in ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["parent"]["accuracy"] == assessed["accuracy"]["float"]
+    assert found["parent"]["units"] > 2600 >= found["morphed"]["units"]
+    small = load_space_spec(str(there / "small.yaml"))
+    assert isinstance(small, NetworkSpec)
+    assert small.digital_layers == {"conv1", "fc"}
+    weights = (there / "small.safetensors").read_bytes()
+    assert small.weights_sha256 == hashlib.sha256(weights).hexdigest()
 
 
 def test_import_says_what_it_made_and_writes_over_nothing(there: Path) -> None:
