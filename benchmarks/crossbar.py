@@ -19,7 +19,7 @@ from cimsearch.cim.bitserial import Inputs, Packed, convolve, pack
 from cimsearch.cim.epilogue import Epilogue, compiled, compiles, eager
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.slicing import weight_slice_values
-from cimsearch.cost.mapping import full_scale, row_groups
+from cimsearch.cost.layer_integers import full_scale, row_groups
 from cimsearch.evaluate.machine import fingerprint, keep_freed_memory, one_thread
 
 CHANNELS, SIZE, BITS, ROWS, ADC_BITS = 64, 16, 8, 256, 5

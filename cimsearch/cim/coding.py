@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from cimsearch.cost.mapping import input_planes, weight_slices
+from cimsearch.cost.layer_integers import input_planes, weight_slices
 from cimsearch.spec.hardware import Encoding
 
 

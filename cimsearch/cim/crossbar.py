@@ -11,7 +11,7 @@ from cimsearch.cim.accumulator import Register
 from cimsearch.cim.bitserial import Inputs, multiply, pack
 from cimsearch.cim.coding import plane_weights, slice_weights, stored_offset
 from cimsearch.cim.slicing import weight_slice_values
-from cimsearch.cost.mapping import row_groups
+from cimsearch.cost.layer_integers import row_groups
 from cimsearch.errors import HardwareError, UsageError
 from cimsearch.spec.hardware import Accumulator, Encoding
 

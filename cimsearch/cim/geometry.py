@@ -6,7 +6,7 @@ from math import prod
 
 from cimsearch.blueprint import Node
 from cimsearch.cim.numerics import LayerNumerics
-from cimsearch.cost.mapping import row_groups, tile_rows
+from cimsearch.cost.layer_integers import row_groups, tile_rows
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 from cimsearch.blueprint import Node
 from cimsearch.cim import engine
-from cimsearch.cim.accumulator import Register, register_of
+from cimsearch.cim.accumulator import Register
 from cimsearch.cim.calibrate import measure_ranges
-from cimsearch.cim.converter import Ranges, conversion_of
+from cimsearch.cim.converter import Ranges
 from cimsearch.cim.engine import Equivalent
 from cimsearch.cim.equivalent import Sample, closed_form_holds, fitted_equivalents
 from cimsearch.cim.float_layer import FloatLayer
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.learned import Conversions, LearnedRanges, LearnedSteps, measured_clip
 from cimsearch.cim.level2 import level2
+from cimsearch.cim.lower_levels import at_level0, at_level1, converted_at
 from cimsearch.cim.mode import Mode
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cim.on_chip import OnChip, Stored
@@ -227,17 +228,11 @@ class CimLayer(FloatLayer):
 
         What L0 and L1 were fitted to stays until a calibration fits it again.
         """
-        numerics = self.numerics
         self._ranges = ranges
         self._on_chip.forget()
-        conversion = conversion_of(numerics, ranges, len(self.geometry.row_groups))
-        row_groups = engine.prepare(conversion, self.geometry, self.weight.shape)
-        register = register_of(numerics.accumulator, ranges.lsb)
-        self._converters = engine.Converters(
-            row_groups, numerics.offset, numerics.correction, register
-        )
-        if not self._fitted:
-            self._equivalent = Equivalent(torch.from_numpy(conversion.l0_sigma).float())
+        shape = self.weight.shape
+        self._converters, own = converted_at(ranges, self.numerics, self.geometry, shape)
+        self._equivalent = self._equivalent if self._fitted else own
 
     def converted(self, product: engine.Product) -> tuple[Tensor, Conversions | None]:
         """Return the output for codes, at the layer's mode and chip, with the noise of training.
@@ -287,17 +282,8 @@ class CimLayer(FloatLayer):
             product = product.plus(on_chip.errors(self._stored(product.w)))
         product = product.plus(added)
         if mode.level == "L1":
-            beyond = self._beyond if mode.noise_scale > 0 else None
-            scale = 0.0 if beyond else mode.noise_scale
-            y = engine.level1(product, self._converters, noise=noise, noise_scale=scale)
-            if beyond is not None:
-                y = engine.beyond_level1(y, product, beyond.scaled(mode.noise_scale), noise)
-            return y, Conversions(product, self._converters, noise, scale)
-        if numerics.leakage:
-            product = replace(product, w=product.w - (numerics.correction - numerics.offset))
-        if mode.noise_scale == 0:
-            return engine.exact(product), None
-        return engine.level0(product, self._equivalent.scaled(mode.noise_scale), noise), None
+            return at_level1(product, mode, self._converters, self._beyond, noise)
+        return at_level0(product, mode, numerics, self._equivalent, noise), None
 
     def _stored(self, codes: Tensor) -> Stored:
         return Stored(codes, self.numerics, self.mode)

@@ -12,11 +12,12 @@ from typing import cast
 
 from cimsearch.blueprint import Node
 from cimsearch.cim.coding import plane_weights, slice_weights, stored_offset
-from cimsearch.cost.mapping import full_scale
+from cimsearch.cost.layer_integers import full_scale
 from cimsearch.errors import HardwareError
 from cimsearch.spec.hardware import (
     Accumulator,
     ChargeCell,
+    Drive,
     Encoding,
     Macro,
     Packing,
@@ -51,6 +52,7 @@ class LayerNumerics:
         cols: Bitlines of an array.
         columns_per_adc: Bitlines that share a converter.
         accumulator: The register of the sums; None if it is wide enough.
+        drive: How planes of several bits are applied: as levels, or as one pulse a bit.
         macro: Where the macro's noise has more than these two: the macro, with all its effects.
     """
 
@@ -71,6 +73,7 @@ class LayerNumerics:
     cols: int = 1
     columns_per_adc: int = 1
     accumulator: Accumulator | None = None
+    drive: Drive = "levels"
     macro: Macro | None = None
 
     def __post_init__(self) -> None:
@@ -111,6 +114,12 @@ class LayerNumerics:
     def plane_weights(self) -> tuple[int, ...]:
         """``cb`` of each input plane, from the least significant."""
         return plane_weights(self.x_bits, self.dac_bits, signed=self.x_signed)
+
+    @property
+    def pulses(self) -> int:
+        """Times that a wordline is pulsed for one activation, as the cost model counts them."""
+        by_bit = self.drive == "pulses" or not self.analog
+        return self.x_bits if by_bit else len(self.plane_weights)
 
     @cached_property
     def slice_weights(self) -> tuple[int, ...]:
@@ -269,5 +278,6 @@ def _on_macro(node: Node, macro: Macro) -> LayerNumerics:
         cols=macro.array.cols,
         columns_per_adc=macro.adc.columns_per_adc if macro.adc else 1,
         accumulator=macro.accumulator,
+        drive=macro.input.drive,
         macro=macro if macro.noise.has_effects else None,
     )

@@ -90,6 +90,7 @@ def _step_facts(found: "Adapting", step: "Step") -> dict[str, Any]:
     score, test, cost = step.score, found.test_score(step), step.cost
     return {
         "label": step.label,
+        "evaluation": step.row.id if step.row else None,
         "kind": step.kind,
         "round": step.round,
         "accuracy": score.accuracy_by(found.statistic) if score else None,
@@ -139,8 +140,8 @@ def show(found: "Adapting") -> None:
 def _print_chain(found: "Adapting", chain: "Chain") -> None:
     """Print what was done with a network: a row for each time it was trained."""
     best = found.delivered().get(chain.name)
-    header = ["", "accuracy", "test", "energy", "of first", "latency", "area", "utilization"]
-    header.append("weights")
+    header = ["", "number", "accuracy", "test", "energy", "of first"]
+    header += ["latency", "area", "utilization", "weights"]
     rows: list[list[str]] = []
     first = chain.steps[0].cost["energy_pj"]
     for step in chain.trained:
@@ -149,6 +150,7 @@ def _print_chain(found: "Adapting", chain: "Chain") -> None:
         rows.append(
             [
                 step.label + mark,
+                f"#{step.row.id}" if step.row else "-",
                 percent(score.accuracy_by(found.statistic) if score else None),
                 percent(test.accuracy_by(found.statistic) if test else None),
                 with_unit("energy_pj", cost["energy_pj"]),

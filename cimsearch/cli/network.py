@@ -77,7 +77,7 @@ def import_network(
     spec, blueprint = found.spec, found.network.blueprint
     groups = {node.prune_group for node in blueprint.nodes} - {""}
     click.echo(
-        f"{spec.name}: {len(spec.layer_names)} layers, {blueprint.weights:,} weights, "
+        f"{spec.name}: {len(spec.whole_layers)} layers, {blueprint.weights:,} weights, "
         f"{blueprint.macs:,} multiply-accumulates, {spec.classes} classes"
     )
     print_wrapped(
@@ -215,7 +215,7 @@ def _facts(found: "Imported", to: Path) -> dict[str, Any]:
         "classes": spec.classes,
         "weights": blueprint.weights,
         "macs": blueprint.macs,
-        "layers": list(spec.layer_names),
+        "layers": list(spec.whole_layers),
         "digital": sorted(spec.digital_layers),
         "prune_groups": groups,
         "furthest_logit_frac": found.furthest,

@@ -16,7 +16,8 @@ from cimsearch.blueprint import (
     second_parts,
 )
 from cimsearch.cost.demand import demand_of
-from cimsearch.cost.mapping import columns_of_output, map_table
+from cimsearch.cost.layer_integers import columns_of_output
+from cimsearch.cost.mapping import map_table
 from cimsearch.spec.hardware import Encoding, Hardware
 
 Kind = Literal["width", "weight_bits", "activation_bits", "adc_bits"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from cimsearch.blueprint import LayerTable
 from cimsearch.cost.demand import DIFFERENTIAL, DIFFERENTIAL_DIGITAL, Demand
-from cimsearch.cost.mapping import Mapping, full_scale
+from cimsearch.cost.layer_integers import full_scale
+from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.namespace import Array, at_least, at_most, ceil_div, namespace_of, pow2
 from cimsearch.spec.hardware import Macro
 

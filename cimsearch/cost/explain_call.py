@@ -20,8 +20,8 @@ from cimsearch.cost.explain_terms import (
     number,
     why_nothing,
 )
+from cimsearch.cost.layer_integers import row_groups
 from cimsearch.cost.layers import Layers
-from cimsearch.cost.mapping import row_groups
 from cimsearch.spec.array_call import AXES, ArrayCall, place_of
 
 Quantity = Literal["energy_pj", "delay_ns"]

@@ -9,7 +9,7 @@ from cimsearch.cost.explain_terms import Count, number
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.model import CostArrays
 from cimsearch.cost.namespace import Array, node_sum
-from cimsearch.cost.schedule import Parts, through_ns
+from cimsearch.cost.schedule import Parts, stage_ns, through_ns
 from cimsearch.cost.sharing import shelves_of
 from cimsearch.cost.timing import SHARED, buffer_ns, bus_ns, digital_ns, off_chip_ns
 
@@ -50,8 +50,9 @@ def network_terms(parts: Parts, costs: CostArrays, names: Sequence[str]) -> Netw
         why = f"the network needs {needed:.0f} macros and the chip has {owned:.0f}"
         each = f", each for a batch of {layers.batch}" if layers.batch > 1 else ""
         return NetworkTerms(all_layers, note=f"{why}, so its layers run one after another{each}")
-    slowest = names[int(times[0].argmax())]
-    longest = Term("longest layer", float(times.max()), "ns", how=slowest)
+    stages = stage_ns(parts, times)
+    slowest = names[int(stages[0].argmax())]
+    longest = Term("longest layer", float(stages.max()), "ns", how=slowest)
     busy = [_busy(parts, unit_ns) for unit_ns in SHARED]
     interval = applied("max", longest, *busy).named("interval", "ns")
     through = Term("last layer's end", float(through_ns(parts, times)[0]), "ns", how=_THROUGH)
@@ -75,7 +76,8 @@ def _busy(parts: Parts, unit_ns: Callable[[Layers], Array]) -> Term:
 
 _THROUGH = (
     "in order, start = start + min(kernel height / input height, 1) x (end - start) of the layer "
-    "before, end = max(start + latency, end of the layer before)"
+    "before, end = max(start + latency, end of the layer before); the second part of a layer "
+    "starts with the first, and its latency is that of both"
 )
 
 

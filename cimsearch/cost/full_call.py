@@ -1,7 +1,7 @@
 """One array call with every active row and every column in use: what a measurement is taken of."""
 
 from cimsearch.blueprint import Blueprint, Node
-from cimsearch.cost.mapping import columns_of_output
+from cimsearch.cost.layer_integers import columns_of_output
 from cimsearch.spec.hardware import Macro
 
 

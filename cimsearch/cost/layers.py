@@ -96,8 +96,13 @@ class Layers:
 
     @cached_property
     def second(self) -> Mask:
-        """Which nodes are the second part of a layer, at work with the first on the same input."""
+        """Which nodes are the second part of a layer, whose columns begin beside the first's."""
         return self.weighted & (self.table.beside_channels > 0)
+
+    @cached_property
+    def with_first(self) -> Mask:
+        """Which nodes are the second part of a layer, in columns beside the first's or not."""
+        return self.weighted & (self.table.beside_bits > 0)
 
     @cached_property
     def own_inputs(self) -> Array:

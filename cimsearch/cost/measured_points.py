@@ -7,7 +7,7 @@ the columns hold, in as many array calls as apply all bits of an activation.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cimsearch.cost.mapping import columns_of_output, input_planes
+from cimsearch.cost.layer_integers import columns_of_output, input_planes
 from cimsearch.cost.measured_table import MeasuredRow, MeasuredTable
 from cimsearch.errors import SpecError
 from cimsearch.spec.hardware import CalibrationPoint, ConfigurableField, Macro

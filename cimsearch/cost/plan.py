@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsearch.blueprint import Blueprint, Node, layer_table, second_parts
-from cimsearch.cost.mapping import Mapping, row_groups, tile_rows
+from cimsearch.cost.layer_integers import row_groups, tile_rows
+from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.model import CostArrays, estimate_table
 from cimsearch.cost.namespace import node_sum, whole
 from cimsearch.cost.parts import parts_share_arrays

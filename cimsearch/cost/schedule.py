@@ -4,7 +4,8 @@ Layer by layer, the times of nodes add up. Pipelined, every node works at anothe
 next inference follows after the longest node, or after the unit that all share is done with all of
 them. Of one inference, a node starts when the node before it has made what its first window needs,
 and is done no sooner than that one: the pipeline of ISAAC (A. Shafiee et al., ISCA 2016) with the
-waiting told by the height of each window. Branches are counted as if in line.
+waiting told by the height of each window. Branches are counted as if in line, but for the parts of
+a layer: both start on the same input, and what joins them follows when both have begun.
 """
 
 from collections.abc import Callable
@@ -74,19 +75,37 @@ def network_times(parts: Parts, node_ns: Array) -> NetworkTimes:
     whole_batch = xp.where(fits, total, total * float(layers.batch))
     if layers.hardware.system.execution == "layer_by_layer":
         return NetworkTimes(whole_batch, total)
-    interval = xp.maximum(xp.max(node_ns, axis=1), _shared_ns(parts))
+    interval = xp.maximum(xp.max(stage_ns(parts, node_ns), axis=1), _shared_ns(parts))
     latency = xp.maximum(through_ns(parts, node_ns), interval)
     return NetworkTimes(xp.where(fits, latency, whole_batch), xp.where(fits, interval, total))
 
 
+def stage_ns(parts: Parts, node_ns: Array) -> Array:
+    """Return how long every node is at work on an inference (n, nodes).
+
+    Nodes take ``node_ns`` (n, nodes), but for the second part of a layer: where it shares arrays
+    with the first, that is the time beyond the first part's, and it is at work for both.
+    """
+    before = namespace_of(node_ns).concat([0.0 * node_ns[:, :1], node_ns[:, :-1]], axis=1)
+    stages: Array = node_ns + joined(parts, _is_second) * before
+    return stages
+
+
 def through_ns(parts: Parts, node_ns: Array) -> Array:
-    """Return when the last node is done with an inference (n,), nodes taking ``node_ns``."""
-    share = joined(parts, first_share)
+    """Return when the last node is done with an inference (n,), nodes taking ``node_ns``.
+
+    The second part of a layer starts with the first, which is the node before it.
+    """
+    share, stages = joined(parts, first_share), stage_ns(parts, node_ns)
     start = end = 0.0 * node_ns[:, 0]
     for node in range(node_ns.shape[1]):
         start = start + share[:, node] * (end - start)
-        end = namespace_of(end).maximum(start + node_ns[:, node], end)
+        end = namespace_of(end).maximum(start + stages[:, node], end)
     return end
+
+
+def _is_second(layers: Layers) -> Array:
+    return 1.0 * layers.second
 
 
 def _shared_ns(parts: Parts) -> Array:

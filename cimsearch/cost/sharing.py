@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.cost.mapping import Mapping, columns_of_output
+from cimsearch.cost.layer_integers import columns_of_output
+from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.namespace import (
     Array,
     at_least,

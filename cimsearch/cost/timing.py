@@ -33,7 +33,8 @@ def working_ns(layers: Layers) -> Array:
 
     Both parts of a layer are at work at once, their arrays side by side and the other units for
     one after the other: the second part's time is what both take beyond that of the first. Where
-    there are not macros enough for both, they are filled with one part after the other.
+    there are not macros enough for both, they are filled with one part after the other. A call of
+    the array that both are in takes as long as the slower part's.
     """
     own = [arrays_ns(layers), *(unit_ns(layers) for unit_ns in SHARED)]
     longest = reduce(layers.xp.maximum, own)
@@ -50,6 +51,7 @@ def working_ns(layers: Layers) -> Array:
 
 def _both_arrays_ns(layers: Layers, own_ns: Array, first: Layers, first_ns: Array) -> Array:
     """Return the time of the arrays of both parts of a layer, which take so long alone."""
+    first_ns = first_ns + _waited_in_shared_ns(layers, first)
     at_once: Array = layers.xp.maximum(own_ns, first_ns)
     macros = _macros_at_once(layers)
     if macros is None:
@@ -57,6 +59,13 @@ def _both_arrays_ns(layers: Layers, own_ns: Array, first: Layers, first_ns: Arra
     fit = layers.mapping.arrays + first.mapping.arrays <= macros
     both: Array = layers.xp.where(fit, at_once, own_ns + first_ns)
     return both
+
+
+def _waited_in_shared_ns(layers: Layers, first: Layers) -> Array:
+    """Return how much longer the arrays that both parts are in take than for the first alone."""
+    mapping = replace(layers.mapping, column_tiles=layers.mapping.shared_tiles)
+    calls = _calls_in_sequence(replace(layers, mapping=mapping))
+    return calls * at_least(call_ns(layers) - call_ns(first), 0.0)
 
 
 def _first_parts(layers: Layers) -> Layers:
@@ -108,9 +117,10 @@ def first_share(layers: Layers) -> Array:
     """Return the share of its input that a node needs before it starts, in a pipeline.
 
     A window over all of the input's height needs all of it, one over a row of it only that row.
+    The second part of a layer does not wait for the first: it starts with it, on the same input.
     """
     share = at_most(layers.table.kernel_height / layers.table.in_height, 1.0)
-    return layers.real * share
+    return (layers.real & ~layers.with_first) * share
 
 
 def call_ns(layers: Layers) -> Array:
@@ -172,21 +182,30 @@ def _macros_at_once(layers: Layers) -> int | None:
 def arrays_ns(layers: Layers) -> Array:
     """Return the time of a layer's array calls: never longer than one after another.
 
+    Row tiles in arrays of several tiles of the mesh wait for each other.
+    """
+    mapping, mesh = layers.mapping, layers.hardware.system.interconnect.mesh
+    busy = _calls_in_sequence(layers) * call_ns(layers)
+    if mesh is None or not mesh.tile_barrier_ns:
+        return busy
+    joined = (mapping.row_tiles > 1) & (mapping.arrays > mesh.macros_per_tile)
+    return busy + joined * ceil_div(mapping.vectors, layers.copies) * mesh.tile_barrier_ns
+
+
+def _calls_in_sequence(layers: Layers) -> Array:
+    """Return how many array calls of a layer follow each other.
+
     The copies of a layer share its input vectors. Zero planes save time where all arrays of a
     layer get the same rows; row tiles and groups in other arrays wait for each other.
     """
-    mapping, mesh = layers.mapping, layers.hardware.system.interconnect.mesh
+    mapping = layers.mapping
     vectors = ceil_div(mapping.vectors, layers.copies)
     serial = vectors * mapping.planes * mapping.serial_row_groups * mapping.serial_turns
     calls = layers.xp.minimum(serial * rounds(layers), mapping.array_calls)
     if layers.hardware.macro.input.zero_skipping == "planes":
         same_rows = mapping.arrays == mapping.column_tiles
         calls = calls * layers.xp.where(same_rows, layers.executed, 1.0)
-    busy = calls * call_ns(layers)
-    if mesh is None or not mesh.tile_barrier_ns:
-        return busy
-    joined = (mapping.row_tiles > 1) & (mapping.arrays > mesh.macros_per_tile)
-    return busy + joined * vectors * mesh.tile_barrier_ns
+    return calls
 
 
 def _waiting_ns(layers: Layers) -> Array | float:

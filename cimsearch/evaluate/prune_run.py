@@ -79,6 +79,7 @@ def prune_network(work: PruneJob, on_report: OnReport = unheard) -> PrunedNetwor
             tuning,
             generator=generator,
             statistics=work.statistics,
+            shares=dict(work.shares),
         )
         return PrunedNetwork(
             replace(pruned.candidate, genes=()),

@@ -27,11 +27,14 @@ class PruneJob:
         job: The candidate as it is trained and scored; its validation images measure accuracy.
         pruning: How it is pruned.
         statistics: Declared data statistics that price it.
+        shares: Of layers in parts, what share of channels was asked to have more bits, by the
+            layer; of others it is that of the job's network.
     """
 
     job: Job
     pruning: Pruning
     statistics: Statistics
+    shares: tuple[tuple[str, float], ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -41,7 +44,8 @@ class PruneJob:
 
     @property
     def _plain(self) -> dict[str, Any]:
-        return {
+        asked = {"shares": [list(pair) for pair in self.shares]} if self.shares else {}
+        return asked | {
             "schema": PRUNE_SCHEMA,
             "pruning": self.pruning.model_dump(mode="json"),
             "statistics": self.statistics.model_dump(mode="json"),
@@ -65,6 +69,7 @@ class PruneJob:
             Job.from_json(json.dumps(raw["job"])),
             Pruning.model_validate_json(json.dumps(raw["pruning"])),
             Statistics.model_validate_json(json.dumps(raw["statistics"])),
+            tuple((layer, share) for layer, share in raw.get("shares", ())),
         )
 
 

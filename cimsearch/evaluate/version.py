@@ -10,6 +10,7 @@ _ROOMS = (
     "networks",
     "training",
     "evaluate",
+    "cost/layer_integers.py",
     "cost/mapping.py",
     "cost/demand.py",
     "space/widths.py",

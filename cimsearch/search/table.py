@@ -182,7 +182,10 @@ def every_candidate(space: AnySpace) -> Genes:
         first = np.repeat(np.cumsum(times) - times, times)
         found = np.repeat(found, times, axis=0)
         found[:, index] = np.arange(len(found)) - first
-    return space.canonical(found)
+    rows = space.canonical(found)
+    # Choices that mean the same are told once.
+    firsts = np.unique(rows, axis=0, return_index=True)[1]
+    return np.asarray(rows[np.sort(firsts)])
 
 
 def save_table(table: Table, path: Path) -> None:

@@ -17,9 +17,12 @@ class Axis:
         choices: What it may be.
         conditions: Whether it exists in a network.
         neighbour: The same axis one layer to the left, or empty.
+        matters: What needs to hold for its choices, but for 0, to be different ones; nothing: they
+            always are.
     """
 
     name: str
     choices: tuple[Value, ...]
     conditions: Conditions = ()
     neighbour: str = ""
+    matters: Conditions = ()

@@ -23,6 +23,21 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """Choices of a gene are one, the first of them, where another gene has one of ``at``.
+
+    Attributes:
+        choices: Which.
+        gene: Index of the other gene, which needs the one whose choices they are.
+        at: Choices of that gene.
+    """
+
+    choices: tuple[int, ...]
+    gene: int
+    at: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gene:
     """One axis of a space.
 
@@ -33,6 +48,7 @@ class Gene:
         needs: What it is active by, all of it; nothing: always. Of a gene that is not always
             active, whose needs these are too.
         neighbour: Index of the same gene one layer to the left, or -1.
+        alike: Which choices may mean the same; None: no two ever do.
     """
 
     name: str
@@ -40,6 +56,7 @@ class Gene:
     ordered: bool = True
     needs: tuple[Needs, ...] = ()
     neighbour: int = -1
+    alike: Alike | None = None
 
 
 def most_of(choices: tuple[int | float | str, ...]) -> int | float | str:
@@ -60,27 +77,46 @@ def active_mask(genes_of: Sequence[Gene], genes: Genes) -> NDArray[np.bool_]:
 
 def distinct(genes_of: Sequence[Gene]) -> int:
     """Return how many canonical forms there are."""
-    return _distinct(genes_of, {index: gene.needs for index, gene in enumerate(genes_of)})
+    return _distinct(genes_of, {index: gene.needs for index, gene in enumerate(genes_of)}, {})
 
 
-def _distinct(genes_of: Sequence[Gene], undecided: Mapping[int, tuple[Needs, ...]]) -> int:
-    """Return the same of the active genes by index, with those of their needs not yet decided."""
+def _distinct(
+    genes_of: Sequence[Gene],
+    undecided: Mapping[int, tuple[Needs, ...]],
+    barred: Mapping[int, tuple[int, ...]],
+) -> int:
+    """Return the same of the active genes by index, with those of their needs not yet decided.
+
+    Choices that are ``barred`` of a gene do not count.
+    """
     total = 1
     for part in _apart(undecided):
         decider = min(index for index in part if not undecided[index])
         others = {index: undecided[index] for index in part if index != decider}
         left = Counter(
-            tuple(i for i, needs in others.items() if not _is_off(needs, decider, choice))
+            (
+                tuple(i for i, needs in others.items() if not _is_off(needs, decider, choice)),
+                _bars(genes_of[decider], choice),
+            )
             for choice in range(len(genes_of[decider].choices))
+            if choice not in barred.get(decider, ())
         )
         total *= sum(
             times
             * _distinct(
-                genes_of, {i: tuple(n for n in others[i] if n.gene != decider) for i in active}
+                genes_of,
+                {i: tuple(n for n in others[i] if n.gene != decider) for i in active},
+                {**barred, **dict(bars)},
             )
-            for active, times in left.items()
+            for (active, bars), times in left.items()
         )
     return total
+
+
+def _bars(gene: Gene, choice: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Return the choices, by gene, with which a choice of ``gene`` is another one of it."""
+    alike = gene.alike
+    return ((alike.gene, alike.at),) if alike and choice in alike.choices[1:] else ()
 
 
 def _is_off(needs: tuple[Needs, ...], decider: int, choice: int) -> bool:
@@ -143,8 +179,17 @@ def _wrong_shape(genes_of: Sequence[Gene], found: str) -> SpaceError:
 
 
 def canonical(genes_of: Sequence[Gene], genes: Genes) -> Genes:
-    """Return ``genes`` (n, g) with every inactive gene set to ``INACTIVE``."""
-    return np.where(active_mask(genes_of, genes), genes, INACTIVE)
+    """Return ``genes`` (n, g) with every inactive gene set to ``INACTIVE``.
+
+    Of choices that mean the same it is the first.
+    """
+    found = np.where(active_mask(genes_of, genes), genes, INACTIVE)
+    for index, gene in enumerate(genes_of):
+        if gene.alike is not None:
+            at = np.isin(found[:, gene.alike.gene], gene.alike.at)
+            same = at & np.isin(found[:, index], gene.alike.choices)
+            found[same, index] = gene.alike.choices[0]
+    return found
 
 
 def repair(genes_of: Sequence[Gene], genes: NDArray[np.generic]) -> Genes:

@@ -18,6 +18,7 @@ def moved(gene: Gene, workload: str, by: int) -> Gene:
         name=named(workload, gene.name),
         needs=tuple(replace(needs, gene=needs.gene + by) for needs in gene.needs),
         neighbour=gene.neighbour + by if gene.neighbour >= 0 else -1,
+        alike=replace(gene.alike, gene=gene.alike.gene + by) if gene.alike else None,
     )
 
 

@@ -7,7 +7,6 @@ from typing import cast
 from cimsearch.blueprint import Blueprint, Node
 from cimsearch.space.axes import Axis
 from cimsearch.space.conditions import Conditions, Unless
-from cimsearch.space.coupling import prune_groups
 from cimsearch.space.families.layers import CONVOLUTION, group_conditions
 from cimsearch.space.steps import (
     NUMERIC_FIELDS,
@@ -104,7 +103,7 @@ def _joined(layers: Iterable[tuple[Step, ...]]) -> tuple[Step, ...]:
 
 def _template(spec: NetworkSpec) -> Blueprint:
     """Return the network with all its channels; searched layers have no bits yet."""
-    shapes, groups = spec.shapes(), prune_groups(spec)
+    shapes, groups = spec.shapes(), spec.prune_groups()
 
     def made(node: NodeSpec, inputs: tuple[str, ...]) -> Node:
         digital = node.name in spec.digital_layers

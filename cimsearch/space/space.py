@@ -12,9 +12,10 @@ from cimsearch.blueprint import LayerTable
 from cimsearch.seeds import stream
 from cimsearch.space.axes import UNORDERED, Axis
 from cimsearch.space.candidate import Candidate
-from cimsearch.space.conditions import Value
+from cimsearch.space.conditions import Value, hold
 from cimsearch.space.families import FAMILIES
 from cimsearch.space.genes import (
+    Alike,
     Gene,
     Genes,
     Needs,
@@ -105,10 +106,25 @@ class Space:
             SpaceError: The vector has the wrong length, or a value is no index in range.
         """
         vector = as_indices(self.genes, [np.asarray(genes)])
-        chosen = zip(self.genes, vector[0], strict=True)
+        return self._candidate(self._values(vector[0]), tuple(int(index) for index in vector[0]))
+
+    def shares(self, genes: Genes | Sequence[float]) -> dict[str, float]:
+        """Return what share of channels was asked to have more bits, by the layer in parts.
+
+        Raises:
+            SpaceError: The vector has the wrong length, or a value is no index in range.
+        """
+        values = self._values(as_indices(self.genes, [np.asarray(genes)])[0])
+        steps = [step for step in self._plan.steps if hold(step.conditions, values)]
+        low = [step for step in steps if step.part == "low"]
+        asked = {step.node.name: float(values[step.high_share]) for step in low}
+        return {layer: share for layer, share in asked.items() if 0 < share < 1}
+
+    def _values(self, vector: Genes) -> dict[str, Value]:
+        """Return the values of all axes by name, given one gene vector (g,)."""
+        chosen = zip(self.genes, vector, strict=True)
         searched = {gene.name: gene.choices[index] for gene, index in chosen}
-        values = {axis.name: axis.choices[0] for axis in self._axes} | searched
-        return self._candidate(values, tuple(int(index) for index in vector[0]))
+        return {axis.name: axis.choices[0] for axis in self._axes} | searched
 
     def by_machine(self, genes: Genes) -> Iterator[tuple[Settings, NDArray[np.intp]]]:
         """Yield the settings of the hardware that ``genes`` (n, g) ask for: none, for all rows."""
@@ -149,9 +165,9 @@ class Space:
 
     def choices(self, genes: tuple[int, ...]) -> dict[str, Value]:
         """Return what the active genes of one vector (g,) mean, by gene name."""
-        mask = self.active(np.array([genes], dtype=np.int64))[0]
-        chosen = zip(self.genes, genes, mask, strict=True)
-        return {gene.name: gene.choices[index] for gene, index, active in chosen if active}
+        vector = self.canonical(np.array([genes], dtype=np.int64))[0]
+        chosen = zip(self.genes, vector.tolist(), strict=True)
+        return {gene.name: gene.choices[index] for gene, index in chosen if index >= 0}
 
     def encode(self, values: Values) -> Genes:
         """Return the gene vector (g,) with the given choices by gene name.
@@ -223,7 +239,19 @@ def _gene(axis: Axis, every: Mapping[str, Axis], index: Mapping[str, int]) -> Ge
         needs=tuple(needs),
         # An index means the same to both only if they have the same choices.
         neighbour=index.get(axis.neighbour, -1) if left and left.choices == axis.choices else -1,
+        alike=_alike(axis, every, index),
     )
+
+
+def _alike(axis: Axis, every: Mapping[str, Axis], index: Mapping[str, int]) -> Alike | None:
+    """Return which choices of an axis may mean the same."""
+    for needed in axis.matters:
+        choices = every[needed.axis].choices
+        at = tuple(i for i, choice in enumerate(choices) if choice in needed.values)
+        if at and needed.axis in index:
+            own = tuple(i for i, choice in enumerate(axis.choices) if choice != 0)
+            return Alike(own, index[needed.axis], at)
+    return None
 
 
 def _never(axis: Axis, every: Mapping[str, Axis]) -> bool:

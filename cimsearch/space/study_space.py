@@ -119,6 +119,19 @@ class StudySpace:
         settings = self.machines.settings(vector[self._networks :]) if self.machines else ()
         return self._joined(members, tuple(given[0].tolist()), settings)
 
+    def shares(self, genes: Genes | Sequence[float]) -> dict[str, float]:
+        """Return what share of channels was asked to have more bits, by the layer in parts.
+
+        Raises:
+            SpaceError: The vector has the wrong length, or a value is no index in range.
+        """
+        vector = as_indices(self.genes, [np.asarray(genes)])[0]
+        return {
+            named(name, layer): share
+            for (name, space), part in self._slices()
+            for layer, share in space.shares(vector[part]).items()
+        }
+
     def by_machine(self, genes: Genes) -> Iterator[tuple[Settings, NDArray[np.intp]]]:
         """Yield each setting of the hardware that ``genes`` (n, g) ask for, with its rows."""
         vectors = self._together(as_indices(self.genes, genes))

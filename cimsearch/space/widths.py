@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from math import lcm
+from types import MappingProxyType
 
-from cimsearch.blueprint import NETWORK_INPUT, Blueprint
+from cimsearch.blueprint import NETWORK_INPUT, Blueprint, parent_names
 from cimsearch.errors import SpaceError
 from cimsearch.space.steps import high_channels
+
+Shares = Mapping[str, float]
+"""The share of channels with more bits, by the name of the first part of a layer in parts."""
+
+AS_THEY_ARE: Shares = MappingProxyType({})
+"""No share is asked: each is that of the channels there are."""
 
 
 def depthwise(blueprint: Blueprint) -> frozenset[str]:
@@ -55,21 +62,25 @@ def _groups_read(blueprint: Blueprint) -> dict[str, str]:
     return read
 
 
-def with_widths(blueprint: Blueprint, widths: Mapping[str, int]) -> Blueprint:
+def with_widths(
+    blueprint: Blueprint, widths: Mapping[str, int], shares: Shares = AS_THEY_ARE
+) -> Blueprint:
     """Return the network with other numbers of channels, and otherwise the same.
 
-    Of a layer in parts the part of more bits keeps its share, rounded by ``high_channels``.
+    Of a layer in parts the part of more bits has its share, rounded by ``high_channels``.
 
     Args:
         blueprint: What to change.
         widths: Output channels by prune group; groups that are left out stay as they are.
+        shares: What was asked of layers in parts. Of one that is left out it is the share of
+            channels that it has, which was rounded before.
 
     Raises:
         SpaceError: There is no such group, it would have no channels, it cannot be cut into the
             groups of a convolution or into the parts of a layer.
     """
     _check(blueprint, widths)
-    free, of_parts = depthwise(blueprint), _widths_of_parts(blueprint, widths)
+    free, of_parts = depthwise(blueprint), _widths_of_parts(blueprint, widths, shares)
     channels = {NETWORK_INPUT: blueprint.input_shape[0]}
     nodes = []
     for node in blueprint.nodes:
@@ -92,15 +103,17 @@ def with_widths(blueprint: Blueprint, widths: Mapping[str, int]) -> Blueprint:
     return replace(blueprint, nodes=tuple(nodes))
 
 
-def _widths_of_parts(blueprint: Blueprint, widths: Mapping[str, int]) -> dict[str, int]:
+def _widths_of_parts(
+    blueprint: Blueprint, widths: Mapping[str, int], shares: Shares
+) -> dict[str, int]:
     """Return the output channels of the parts of layers, by the name of the part."""
     found = {}
     for node in blueprint.nodes:
         if node.op == "concat":
             low, high = node.inputs
             out = widths.get(node.prune_group, node.out_shape[0])
-            share = blueprint.node(high).out_shape[0] / node.out_shape[0]
-            found[high] = high_channels(out, share)
+            own = blueprint.node(high).out_shape[0] / node.out_shape[0]
+            found[high] = high_channels(out, shares.get(low, own))
             found[low] = out - found[high]
     return found
 
@@ -113,6 +126,24 @@ def least_widths(blueprint: Blueprint) -> dict[str, int]:
             unit = least[node.prune_group]
             least[node.prune_group] = unit * -(-len(node.inputs) // unit)
     return least
+
+
+def with_whole_layers(blueprint: Blueprint) -> Blueprint:
+    """Return the float network of the same layers, those in parts put together again."""
+    names = parent_names(blueprint)
+    joins = {node.inputs[0]: node for node in blueprint.nodes if node.op == "concat"}
+    nodes = []
+    for node in blueprint.nodes:
+        if names[node.name] != node.name:
+            continue
+        made = replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
+        if join := joins.get(node.name):
+            made = replace(made, out_shape=join.out_shape, prune_group=join.prune_group)
+        if node.has_weights:
+            made = replace(made, placement="digital", w_bits=0, x_bits=0, adc_bits=0)
+            made = replace(made, encoding="", range_policy="")
+        nodes.append(made)
+    return replace(blueprint, nodes=tuple(nodes))
 
 
 def check_whole(blueprint: Blueprint) -> None:

@@ -8,6 +8,7 @@ from cimsearch.spec.base import Bits, Fraction, Lines, NonNegative, Positive, Sp
 from cimsearch.spec.document import FieldError
 
 Gating = Literal["rows", "columns"]
+Drive = Literal["levels", "pulses"]
 
 
 class Technology(Spec):
@@ -105,7 +106,7 @@ class Input(Spec):
     """
 
     dac_bits: Annotated[int, Field(ge=1, le=8)]
-    drive: Literal["levels", "pulses"] = "levels"
+    drive: Drive = "levels"
     max_bits: Bits
     wordline_cap_ff_per_cell: Positive
     wordline_v: Volts

@@ -31,6 +31,7 @@ def check_fit(
     errors += without_effect(document, spec.rungs, hardware.macro, hardware.name)
     errors += _side_by_side_faults(document, workloads, hardware)
     errors += _training_faults(document, spec, workloads, hardware)
+    errors += _adapting_faults(document, spec)
     for workload in workloads:
         errors += _data_faults(document, workload)
         errors += _gene_faults(document, spec, workload, hardware)
@@ -125,6 +126,26 @@ def _family_faults(document: Document, spec: StudySpec, workload: Workload) -> I
     for field, text in faults:
         loc = ("genes", field) if getattr(spec.genes, field) else (*workload.loc, "space")
         yield document.error(loc, text)
+
+
+def _adapting_faults(document: Document, spec: StudySpec) -> Iterator[SpecError]:
+    """Yield what of a file's ``adapt`` would change nothing.
+
+    Studies that were stored before this was checked are read without it.
+    """
+    how = spec.adapt
+    if how is None and "adapt" in document.data:
+        yield document.error(
+            ("adapt",),
+            "found nothing below it; needed is training, such as training: {epochs: 8, "
+            "train_level: L0, score_level: L2, chips: 4}, or leave adapt out",
+        )
+    if how is not None and how.pruning is None and "rounds" in how.model_fields_set and how.rounds:
+        yield document.error(
+            ("adapt", "rounds"),
+            f"found {how.rounds} beside pruning: null, where nothing is pruned in rounds; allowed "
+            "is 0: leave rounds out, or say how to prune",
+        )
 
 
 def _end_faults(document: Document, workload: Workload, hardware: Hardware) -> list[SpecError]:

@@ -15,6 +15,7 @@ from pydantic import (
 
 from cimsearch.spec.base import Count, FileSpec, Spec, WeightBits
 from cimsearch.spec.channel_groups import HIGH, JOINED
+from cimsearch.spec.coupling import prune_groups
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.node import NodeShape, NodeSpec, reads_of, shapes_of
 from cimsearch.spec.space import EndLayers, LayerGenes, SpaceSpec, refuse_repeats
@@ -81,7 +82,7 @@ class NetworkSpec(FileSpec):
     @model_validator(mode="after")
     def _layers_fit(self) -> Self:
         refuse_repeats({"depthwise": self.depthwise})
-        layers, own = self.layer_names, self.digital.layers or ()
+        layers, own = self.whole_layers, self.digital.layers or ()
         if not layers:
             raise FieldError("nodes", "found no conv or linear; allowed is one or more")
         for index, name in enumerate(own):
@@ -100,11 +101,12 @@ class NetworkSpec(FileSpec):
 
     def group_faults(self) -> Iterator[tuple[str, str]]:
         """Yield the fields of ``genes`` with channel groups that no layer can have, and why."""
-        widths = [n.channels for n in self.nodes if n.channels and n.op == "conv"]
+        divisible = self._divisible()
+        widths = [n.channels for n in self.nodes if n.channels and n.name in divisible]
         left = min(widths, default=2) * (1 - max(self.genes.prune_ratio))
         yield from self.genes.group_faults(max(1, int(left + 0.5)))
         names = {node.name for node in self.nodes}
-        taken = sorted(names & {name + end for name in names for end in (HIGH, JOINED)})
+        taken = sorted(names & {name + end for name in divisible for end in (HIGH, JOINED)})
         if self.genes.high_share and taken:
             yield "high_share", f"found nodes called {', '.join(taken)}; parts are called so"
 
@@ -120,27 +122,50 @@ class NetworkSpec(FileSpec):
         """
         return shapes_of(self.input_shape, self.nodes)
 
+    def prune_groups(self) -> dict[str, str]:
+        """Return the prune group of each convolution by name; empty where all channels stay."""
+        return prune_groups(self.nodes, self.reads(), self.shapes())
+
+    def _divisible(self) -> frozenset[str]:
+        """Return the layers whose channels may be in groups of different weight bits."""
+        convs = (node for node in self.nodes if node.op == "conv" and node.groups == 1)
+        searched = (node.name for node in convs if node.name not in self.digital_layers)
+        groups = self.prune_groups()
+        return frozenset(name for name in searched if groups[name])
+
     @property
-    def layer_names(self) -> tuple[str, ...]:
+    def whole_layers(self) -> tuple[str, ...]:
         """The names of all layers with weights, in order of execution."""
         return tuple(node.name for node in self.nodes if node.has_weights)
 
     @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The same; behind a layer that may have channel groups, its second part is named."""
+        if not self.genes.high_share:
+            return self.whole_layers
+        parts = self._divisible()
+        return tuple(
+            name
+            for layer in self.whole_layers
+            for name in ((layer, layer + HIGH) if layer in parts else (layer,))
+        )
+
+    @property
     def digital_layers(self) -> frozenset[str]:
         """The names of the layers that run in the digital unit."""
-        names = self.layer_names
+        names = self.whole_layers
         ends = (names[0], names[-1]) if len(names) > _ENDS else ()
         return frozenset(ends if self.digital.layers is None else self.digital.layers)
 
     @property
     def first_layer(self) -> EndLayers:
         """Where the first layer runs, with its bits: the largest there are if it is searched."""
-        return self._end(self.layer_names[0])
+        return self._end(self.whole_layers[0])
 
     @property
     def classifier(self) -> EndLayers:
         """The same of the last layer."""
-        return self._end(self.layer_names[-1])
+        return self._end(self.whole_layers[-1])
 
     def _end(self, name: str) -> EndLayers:
         if name in self.digital_layers:

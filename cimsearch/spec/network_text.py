@@ -28,7 +28,7 @@ def _lines(spec: NetworkSpec) -> Iterator[str]:
             yield f"  {name}: {_flow(choices)}"
     if "depthwise" in plain:
         yield f"depthwise: {_flow(plain['depthwise'])}"
-    layers = [name for name in spec.layer_names if name in spec.digital_layers]
+    layers = [name for name in spec.whole_layers if name in spec.digital_layers]
     yield f"digital: {_flow({'layers': layers, 'bits': spec.digital.bits})}"
     yield "nodes:"
     above = "input"

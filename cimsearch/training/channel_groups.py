@@ -11,14 +11,15 @@ al., arXiv 1911.03852) for single channels, with the batch norm's slope in the p
 of the Hessian; it takes the trained float weights and no data.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cimsearch.blueprint import Blueprint, Node, parent_names
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cim.quantise import SCALE_SHARES, weight_codes, weight_scale
 from cimsearch.networks import Network, build
+from cimsearch.space.widths import with_whole_layers
 
 _EPS = 1e-5
 """What batch norms add to a variance."""
@@ -53,7 +54,7 @@ def put_together(network: Network) -> Network:
     parts = layers_in_parts(network.blueprint)
     if not parts:
         return network
-    whole = build(_whole(network.blueprint), None, generator=torch.Generator())
+    whole = build(with_whole_layers(network.blueprint), None, generator=torch.Generator())
     with torch.no_grad():
         for node in whole.blueprint.nodes:
             if node.op == "batchnorm":
@@ -73,24 +74,6 @@ def _weight_of(network: Network, name: str, parts: Parts | None) -> Tensor:
         return network.module(name).get_parameter("weight")
     both = [network.module(n.name).get_parameter("weight") for n in (parts.low, parts.high)]
     return torch.cat((both[0], both[1]))[network.module(parts.joined.name).get_buffer("order")]
-
-
-def _whole(blueprint: Blueprint) -> Blueprint:
-    """Return the float network of the same layers, all of them whole."""
-    names = parent_names(blueprint)
-    joins = {node.inputs[0]: node for node in blueprint.nodes if node.op == "concat"}
-    nodes = []
-    for node in blueprint.nodes:
-        if names[node.name] != node.name:
-            continue
-        made = replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
-        if join := joins.get(node.name):
-            made = replace(made, out_shape=join.out_shape, prune_group=join.prune_group)
-        if node.has_weights:
-            made = replace(made, placement="digital", w_bits=0, x_bits=0, adc_bits=0)
-            made = replace(made, encoding="", range_policy="")
-        nodes.append(made)
-    return replace(blueprint, nodes=tuple(nodes))
 
 
 def channels_of_more_bits(network: Network) -> dict[str, Tensor]:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost import Totals, estimate, estimate_table, estimate_totals
 from cimsearch.cost.demand import demand_of
-from cimsearch.cost.mapping import (
+from cimsearch.cost.layer_integers import (
     columns_of_output,
     input_planes,
-    map_table,
     row_groups,
     weight_slices,
 )
+from cimsearch.cost.mapping import map_table
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.hardware import Encoding, Hardware

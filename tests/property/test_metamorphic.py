@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost import CostReport, estimate, estimate_table
-from cimsearch.cost.mapping import tile_rows
+from cimsearch.cost.layer_integers import tile_rows
 from cimsearch.errors import HardwareError
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec

@@ -7,7 +7,7 @@ from math import ceil, floor, log2
 import numpy as np
 
 from cimsearch.cost.chip.tables import ChipTable, Floats
-from cimsearch.cost.mapping import full_scale
+from cimsearch.cost.layer_integers import full_scale
 from cimsearch.spec.hardware import Macro
 
 

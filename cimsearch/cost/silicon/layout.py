@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil, floor
 
-from cimsearch.cost.mapping import columns_of_output
+from cimsearch.cost.layer_integers import columns_of_output
 from cimsearch.cost.silicon.quantities import products
 from cimsearch.cost.silicon.table import Chip
 from cimsearch.spec.hardware import Encoding

@@ -17,7 +17,7 @@ from cimsearch.networks.network import Network, build
 from cimsearch.networks.weights import weights_file
 from cimsearch.seeds import torch_seed
 from cimsearch.space import Space
-from cimsearch.space.coupling import is_depthwise
+from cimsearch.spec.coupling import is_depthwise
 from cimsearch.spec.network import Depthwise, NetworkSpec
 from cimsearch.spec.node import NodeSpec, reads_of, shapes_of
 from cimsearch.spec.space import LayerGenes

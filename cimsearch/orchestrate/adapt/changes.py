@@ -7,7 +7,14 @@ from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
 from cimsearch.search.pricing import Priced
 from cimsearch.space import AnySpace, Candidate, Gene, space_of
 from cimsearch.space.conditions import Value
-from cimsearch.space.widths import least_widths, multiples_of, widths_of, with_widths
+from cimsearch.space.widths import (
+    Shares,
+    least_widths,
+    multiples_of,
+    widths_of,
+    with_whole_layers,
+    with_widths,
+)
 from cimsearch.spec import Study
 
 _CHANNELS_FRAC = 1 / 8
@@ -48,7 +55,7 @@ def one_gene_changes(study: Study, genes: tuple[int, ...], candidate: Candidate)
     pruned = space.decode(genes).blueprint != candidate.blueprint
     found = [*_of_genes(space, genes, candidate, pruned=pruned)]
     if pruned:
-        found += _of_channels(candidate)
+        found += _of_channels(candidate, space.shares(genes))
     seen, allowed = {candidate.hash}, []
     for change in found:
         if change.candidate.hash not in seen and allows(
@@ -83,7 +90,8 @@ def _of_genes(
                 if any(width < own.get(group, 0) for group, width in widths.items()):
                     # What pruning left is too narrow for groups of channels.
                     continue
-                blueprint = with_widths(blueprint, {g: w for g, w in widths.items() if g in own})
+                own_widths = {g: w for g, w in widths.items() if g in own}
+                blueprint = with_widths(blueprint, own_widths, space.shares(moved))
             yield OneGene(
                 gene.name,
                 was[gene.name],
@@ -97,14 +105,14 @@ def _between(gene: Gene, before: int, after: int) -> int:
     return abs(after - before) if gene.ordered else 1
 
 
-def _of_channels(candidate: Candidate) -> Iterator[OneGene]:
+def _of_channels(candidate: Candidate, shares: Shares) -> Iterator[OneGene]:
     """Yield the network with fewer channels in each prune group: an eighth, or the fewest."""
     multiples, fewest = multiples_of(candidate.blueprint), least_widths(candidate.blueprint)
     for group, width in widths_of(candidate.blueprint).items():
         least = multiples[group]
         gone = max(int(_CHANNELS_FRAC * width) // least * least, least)
         if width - gone >= fewest[group]:
-            blueprint = with_widths(candidate.blueprint, {group: width - gone})
+            blueprint = with_widths(candidate.blueprint, {group: width - gone}, shares)
             changed = Candidate(blueprint, candidate.parent, settings=candidate.settings)
             yield OneGene(f"{group}.channels", width, width - gone, 1, changed)
 
@@ -113,8 +121,10 @@ def allows(trained: Blueprint, changed: Blueprint) -> bool:
     """Return whether a changed network can have the weights of the trained one.
 
     Each of its layers has to be there, with the same windows, at least as many channels, and
-    inputs whose channels are kept together with those of the changed one's inputs.
+    inputs whose channels are kept together with those of the changed one's inputs. Which of a
+    layer's channels have more bits does not matter: their weights are float ones.
     """
+    trained, changed = with_whole_layers(trained), with_whole_layers(changed)
     known = {node.name: node for node in trained.nodes}
     read, now = _groups_read(trained), _groups_read(changed)
     return all(

@@ -18,7 +18,7 @@ from cimsearch.orchestrate.read.noted import Noted, NotedChange, Phase
 from cimsearch.orchestrate.read.results import StudyResult, TrialResult
 from cimsearch.orchestrate.run.plan import TEST_FIRST_CHIP, Plan
 from cimsearch.search.pricing import price
-from cimsearch.space import Candidate
+from cimsearch.space import AnySpace, Candidate, space_of
 from cimsearch.spec.adaptation import Adaptation, Pruning
 from cimsearch.spec.study import AccuracyStatistic
 from cimsearch.store import records as db
@@ -184,7 +184,7 @@ class Adapting:
             end = self._end_after(steps[-1])
             if end is not None:
                 return Chain(name, tuple(steps), end)
-            work = PruneJob(job, self._pruning, self.plan.study.spec.statistics)
+            work = self._pruning_of(trial, job)
             label = f"{name}, round {number}"
             steps.append(self._step(f"{label}: pruned", "pruned", number, candidate, work))
             pruned = steps[-1].pruned
@@ -200,6 +200,10 @@ class Adapting:
         end = self._end_after(steps[-1])
         return Chain(name, tuple(steps), "all rounds are done" if end is None else end)
 
+    @cached_property
+    def _space(self) -> AnySpace:
+        return space_of(self.plan.study)
+
     @property
     def _rounds(self) -> int:
         return self.how.rounds if self.how.pruning else 0
@@ -207,6 +211,12 @@ class Adapting:
     @property
     def _pruning(self) -> Pruning:
         return self.how.pruning or Pruning()
+
+    def _pruning_of(self, trial: TrialResult, job: Job) -> PruneJob:
+        """Return what prunes the network of a job, which a trial has become."""
+        shares = self._space.shares(trial.candidate.genes)
+        statistics = self.plan.study.spec.statistics
+        return PruneJob(job, self._pruning, statistics, tuple(shares.items()))
 
     def _end_after(self, step: Step) -> str | None:
         """Return why nothing follows a network that is trained: empty while it is not known.

@@ -66,7 +66,25 @@ def layer_axes(
         if choices:
             alive = (Unless(f"{place.name}.weight_bits", (0,)),) if removable else ()
             counts = group_conditions(spec.genes, fields, field, place.name)
-            yield place.axis(field, choices, () if removes else (*alive, *counts))
+            if removes:
+                yield _removing_axis(spec, place.axis(field, choices), counts)
+            else:
+                yield place.axis(field, choices, (*alive, *counts))
+
+
+def _removing_axis(spec: SpaceSpec, axis: Axis, counts: Conditions) -> Axis:
+    """Return the axis of weight bits of which 0 removes the layer, and the others may not count.
+
+    Args:
+        spec: The space.
+        axis: As it is without channel groups.
+        counts: Where the others count.
+    """
+    if counts and set(spec.genes.high_share) <= set(counts[0].values):
+        # No channel ever has them: one other choice than 0 says that the layer is there.
+        there = next(bits for bits in axis.choices if bits)
+        return replace(axis, choices=tuple(b for b in axis.choices if b in (0, there)))
+    return replace(axis, matters=counts)
 
 
 def group_conditions(

@@ -9,7 +9,7 @@ from torch import Tensor
 from cimsearch.errors import UsageError
 from cimsearch.networks import Network, build
 from cimsearch.space import Candidate
-from cimsearch.space.widths import check_whole, widths_of, with_widths
+from cimsearch.space.widths import AS_THEY_ARE, Shares, check_whole, widths_of, with_widths
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.study import Statistics
@@ -71,6 +71,7 @@ def prune(
     *,
     generator: torch.Generator,
     statistics: Statistics | None = None,
+    shares: Shares = AS_THEY_ARE,
     after_round: AfterRound = _nothing,
 ) -> Pruned:
     """Return a network with fewer channels, by the least importance per unit of cost saved.
@@ -86,6 +87,7 @@ def prune(
         generator: Draws images, their order and augmentation, and noise: equal ones give equal
             results; of a quantised network also its own stream of noise has to be equal.
         statistics: Of the data that is priced; the defaults if left out.
+        shares: What was asked of the candidate's layers in parts; see ``with_widths``.
         after_round: Hears of the network as it is given, and as it is after every round: it may
             measure the network, not change it.
 
@@ -98,7 +100,7 @@ def prune(
         CimsearchError: Tuning diverged.
     """
     _check(network, candidate)
-    pricing = Pricing(candidate.blueprint, hardware, statistics)
+    pricing = Pricing(candidate.blueprint, hardware, statistics, shares)
     start = pricing.of([widths_of(candidate.blueprint)])
     if not start.share(start, target)[0] > 0:
         raise UsageError(
@@ -192,7 +194,7 @@ class _Run:
             network = floats
         widths = self.channels.widths
         narrow = Candidate(
-            with_widths(self.maker.candidate.blueprint, widths),
+            self.chooser.pricing.at(widths),
             with_widths(self.maker.candidate.parent, widths),
             settings=self.maker.candidate.settings,
         )

@@ -1,7 +1,7 @@
 """What a network costs at many widths, priced in one batch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from cimsearch.blueprint import Blueprint, layer_table
 from cimsearch.cost.model import estimate_table
 from cimsearch.cost.parts import named_statistics
 from cimsearch.errors import HardwareError
-from cimsearch.space.widths import with_widths
+from cimsearch.space.widths import Shares, with_widths
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 from cimsearch.training.gain.target import Target
@@ -79,11 +79,17 @@ class Pricing:
         blueprint: With bits and placements.
         hardware: What it runs on.
         statistics: Of the data; the defaults if left out.
+        shares: What was asked of layers in parts; see ``with_widths``.
     """
 
     blueprint: Blueprint
     hardware: Hardware
     statistics: Statistics | None = None
+    shares: Shares = field(default_factory=dict)
+
+    def at(self, widths: Widths) -> Blueprint:
+        """Return the network with other widths; groups left out stay as they are."""
+        return with_widths(self.blueprint, widths, self.shares)
 
     def of(self, options: Sequence[Widths]) -> Prices:
         """Return the prices of the network with other widths, in the order of ``options``.
@@ -94,7 +100,7 @@ class Pricing:
         Raises:
             HardwareError: The hardware runs none of them.
         """
-        blueprints = [with_widths(self.blueprint, widths) for widths in options]
+        blueprints = [self.at(widths) for widths in options]
         try:
             return self._batch(blueprints)
         except HardwareError:

@@ -80,13 +80,9 @@ def cell_energy(layer: CimLayer, network: Network) -> float:
     node = next(node for node in network.blueprint.nodes if node.name == layer.name)
     positions = node.out_shape[1] * node.out_shape[2]
     cells = layer.weight.numel() * _cells(layer.numerics)
-    return positions * cells * _pulses(layer.numerics) * layer.activity_frac
+    return positions * cells * layer.numerics.pulses * layer.activity_frac
 
 
 def _cells(numerics: LayerNumerics) -> int:
     pair = 2 if numerics.encoding.startswith("differential") else 1
     return pair * len(numerics.slice_weights)
-
-
-def _pulses(numerics: LayerNumerics) -> int:
-    return len(numerics.plane_weights) if numerics.analog else numerics.x_bits

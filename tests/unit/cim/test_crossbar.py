@@ -16,7 +16,7 @@ from cimsearch.cim.epilogue import Epilogue, compiled, compiles, eager, faster
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.noise import NoiseStream
 from cimsearch.cim.slicing import weight_slice_values
-from cimsearch.cost.mapping import row_groups
+from cimsearch.cost.layer_integers import row_groups
 from cimsearch.errors import HardwareError, UsageError
 from tests.reference.crossbar_oracle import Floats, Ints, crossbar
 from tests.unit.cim.builders import ENCODINGS, generator

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost import CostArrays, estimate_table
 from cimsearch.cost.csv_cells import CsvFile
-from cimsearch.cost.mapping import columns_of_output
+from cimsearch.cost.layer_integers import columns_of_output
 from cimsearch.cost.measured import fit
 from cimsearch.cost.measured_table import MeasuredTable
 from cimsearch.errors import HardwareError, SpecError

@@ -14,6 +14,7 @@ from cimsearch.cost.changes import priced_changes
 from cimsearch.cost.model import estimate_totals
 from cimsearch.errors import HardwareError
 from cimsearch.spec import load_hardware
+from cimsearch.spec.hardware import Hardware
 from tests.unit.space.grouped import RESNET, VGG, with_share
 
 from .explaining import check_arithmetic, explained_layers
@@ -215,3 +216,64 @@ def test_both_parts_have_one_sum_of_inputs() -> None:
         for s in (0.0, 0.25)
     )
     assert 0 < quarter.input_sums.sum() == low.input_sums.sum()
+
+
+FAST_UNIT = {"lanes": 4096, "clock_mhz": 1000.0}
+
+
+@pytest.mark.parametrize("skipping", [{}, {"input": {"zero_skipping": "planes"}}])
+def test_a_call_of_the_array_that_both_parts_are_in_takes_as_long_as_the_slower_one(
+    skipping: Any,
+) -> None:
+    """Adder trees of 8 weight bits take longer than those of 2, in the same array too."""
+    network = in_parts(2, 2)
+    on = hardware(**DIGITAL, **skipping, array={"cols": 32}, system={"digital": FAST_UNIT})
+    assert estimate_table(layer_table([network]), on).mapping.arrays[0].tolist() == [3, 0, 0]
+    low, high, _ = estimate(network, on).layers
+    slower = estimate(Blueprint((2, 4, 4), 2, network.nodes[1:2]), on)
+    assert low.latency_ns < low.latency_ns + high.latency_ns == pytest.approx(slower.latency_ns)
+
+
+def test_macros_that_are_filled_again_and_again_hold_a_part_of_both_each_time() -> None:
+    """With one macro the three row tiles, which both parts are in, follow each other."""
+    network = in_parts(2, 2)
+    one = hardware(**DIGITAL, array={"cols": 32}, system={"digital": FAST_UNIT, "macros": 1})
+    costs = estimate_table(layer_table([network]), one)
+    # 16 vectors x 2 planes x 5 row groups, each longer by the carries of 6 bits.
+    alone = estimate_table(layer_table([in_parts(2, 2)]), hardware(**DIGITAL, array={"cols": 32}))
+    calls = alone.mapping.passes[0, 0]
+    assert calls == 160
+    low_ns, high_ns = costs.nodes.call_ns[0, :2]
+    loading_ns = network.nodes[1].weights * 8 / one.system.off_chip.bandwidth_gbps
+    assert costs.nodes.latency_ns[0, 1] == pytest.approx(loading_ns + calls * (high_ns - low_ns))
+
+
+def pipelined(network: Blueprint, on: Hardware) -> tuple[float, float, list[float]]:
+    """Return latency, interval and the times of nodes."""
+    costs = estimate_table(layer_table([network]), on)
+    return costs.latency_ns[0], costs.interval_ns[0], costs.nodes.latency_ns[0].tolist()
+
+
+PIPELINED = {"digital": FAST_UNIT, "execution": "pipelined"}
+
+
+@pytest.mark.parametrize("high", [2, 5, 24])
+@pytest.mark.parametrize("macro", [ON, {**DIGITAL, "array": {"cols": 16}}], ids=["adc", "trees"])
+def test_pipelined_both_parts_start_on_the_same_input(high: int, macro: Any) -> None:
+    latency, interval, (low, more, join) = pipelined(
+        in_parts(10, high), hardware(**macro, system=PIPELINED)
+    )
+    # What joins them waits for one row of four, and the next input for both parts.
+    assert latency == pytest.approx(max(low + more, (low + more) / 4 + join))
+    assert interval == pytest.approx(max(low + more, join))
+    assert more > 0 or macro is ON
+
+
+def test_pipelined_parts_in_arrays_of_their_own_start_together_too() -> None:
+    copies = PIPELINED | {"duplicates": "fill", "macros": 64}
+    latency, interval, (low, high, join) = pipelined(
+        in_parts(10, 5), hardware(**ON, system=copies)
+    )
+    slower = max(low, high)
+    assert latency == pytest.approx(max(slower, slower / 4 + join))
+    assert interval == pytest.approx(max(slower, join))

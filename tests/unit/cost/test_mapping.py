@@ -6,15 +6,14 @@ import pytest
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost.demand import demand_of
-from cimsearch.cost.mapping import (
-    Mapping,
+from cimsearch.cost.layer_integers import (
     columns_of_output,
     full_scale,
     input_planes,
-    map_table,
     row_groups,
     weight_slices,
 )
+from cimsearch.cost.mapping import Mapping, map_table
 from cimsearch.spec.hardware import Hardware
 
 from .tiny import DIGITAL, conv, hardware

@@ -8,8 +8,8 @@ import pytest
 
 from cimsearch.blueprint import Blueprint, Node, layer_table
 from cimsearch.cost import CostArrays, estimate_table
+from cimsearch.cost.layer_integers import row_groups
 from cimsearch.cost.logic import CARRY_DELAYS
-from cimsearch.cost.mapping import row_groups
 from cimsearch.cost.zigzag import ZIGZAG_28NM, ZigZagArray, cycle_pj, zigzag_costs
 from cimsearch.cost.zigzag_macro import zigzag_macro
 from cimsearch.errors import HardwareError

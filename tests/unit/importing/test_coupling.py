@@ -13,7 +13,6 @@ from cimsearch.blueprint import layer_table
 from cimsearch.networks import Network, build
 from cimsearch.networks.importing.assemble import Imported
 from cimsearch.space import Space
-from cimsearch.space.coupling import prune_groups
 from cimsearch.space.widths import multiples_of, widths_of, with_widths
 from cimsearch.spec.network import NetworkSpec
 from cimsearch.spec.node import NodeSpec
@@ -63,14 +62,14 @@ END = (
 
 def test_convolutions_in_a_row_are_groups_of_their_own() -> None:
     spec = network(conv("a", 8), relu("r"), conv("b", 6), *END)
-    assert prune_groups(spec) == {"a": "a", "b": "b"}
+    assert spec.prune_groups() == {"a": "a", "b": "b"}
 
 
 def test_a_residual_add_couples_what_it_adds() -> None:
     spec = network(
         conv("stem", 8), conv("a", 6), relu("r"), conv("b", 8), add("s", "b", "stem"), *END
     )
-    assert prune_groups(spec) == {"stem": "stem", "a": "a", "b": "stem"}
+    assert spec.prune_groups() == {"stem": "stem", "a": "a", "b": "stem"}
 
 
 def test_adds_one_after_another_couple_all_of_them() -> None:
@@ -85,7 +84,7 @@ def test_adds_one_after_another_couple_all_of_them() -> None:
         add("u", "c", "wide"),
         *END,
     )
-    groups = prune_groups(spec)
+    groups = spec.prune_groups()
     assert {groups[name] for name in ("stem", "a", "b")} == {"stem"}
     assert groups["wide"] == groups["c"] == "wide"
 
@@ -100,7 +99,7 @@ def test_nested_residuals_couple_outer_and_inner() -> None:
         add("outer", "inner", "stem"),
         *END,
     )
-    groups = prune_groups(spec)
+    groups = spec.prune_groups()
     assert {groups[name] for name in ("stem", "outer1", "inner2")} == {"stem"}
     assert groups["inner1"] == "inner1"
 
@@ -116,7 +115,7 @@ def test_two_groups_that_meet_late_become_one_called_by_the_first() -> None:
         add("all", "bd", "ac"),
         *END,
     )
-    assert set(prune_groups(spec).values()) == {"a"}
+    assert set(spec.prune_groups().values()) == {"a"}
 
 
 def test_a_depthwise_convolution_is_in_the_group_of_its_input() -> None:
@@ -127,22 +126,22 @@ def test_a_depthwise_convolution_is_in_the_group_of_its_input() -> None:
         add("s", "point", "deep"),
         *END,
     )
-    assert set(prune_groups(spec).values()) == {"stem"}
+    assert set(spec.prune_groups().values()) == {"stem"}
     # Of stated groups, or with two outputs a channel, it has channels of its own.
     spec = network(conv("stem", 8), conv("pair", 16, groups=8), conv("four", 8, groups=4), *END)
-    assert prune_groups(spec) == {"stem": "stem", "pair": "pair", "four": "four"}
+    assert spec.prune_groups() == {"stem": "stem", "pair": "pair", "four": "four"}
 
 
 def test_what_meets_the_input_or_the_logits_keeps_all_its_channels() -> None:
     spec = network(
         conv("deep", 4, groups=4), conv("a", 4), add("s", "a", "input"), conv("b", 8), *END
     )
-    assert prune_groups(spec) == {"deep": "", "a": "", "b": "b"}
+    assert spec.prune_groups() == {"deep": "", "a": "", "b": "b"}
     last = network(
         conv("a", 8), conv("b", 10), conv("c", 10), add("s", "c", "b"),
         NodeSpec(name="pool", op="avgpool", kernel=(8, 8)),
     )  # fmt: skip
-    assert prune_groups(last) == {"a": "a", "b": "", "c": ""}
+    assert last.prune_groups() == {"a": "a", "b": "", "c": ""}
 
 
 def test_a_flatten_leaves_what_is_in_front_of_it_prunable() -> None:

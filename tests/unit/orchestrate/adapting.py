@@ -5,7 +5,10 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from cimsearch.evaluate.report import OnReport, unheard
+from cimsearch.orchestrate.adapt.adapt import adapt
 from cimsearch.orchestrate.read.adaptation import Adapting
 from cimsearch.orchestrate.read.adapted_steps import accuracy_of
 from cimsearch.spec import Study, load_study
@@ -47,6 +50,13 @@ def run_once(payload: bytes, on_report: OnReport) -> bytes:
     Pruned weights are in the cache of the first time: it is run once in each cache.
     """
     return _result_of(payload, os.environ["CIMSEARCH_CACHE"])
+
+
+def adapted_in(folder: Path, study: Study) -> Adapting:
+    """Return a study's adaptation, with the folder's database and cache: for shared fixtures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
+        return adapt(study, storage=storage_in(folder), executor=InlineExecutor(run_once))
 
 
 class Counting(InlineExecutor):

@@ -24,26 +24,23 @@ from cimsearch.spec.settings import with_settings
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import InlineExecutor
-from tests.unit.orchestrate.adapting import HOW, Counting, plain, run_once, storage_in, study_in
+from tests.unit.orchestrate.adapting import (
+    HOW,
+    Counting,
+    adapted_in,
+    plain,
+    run_once,
+    storage_in,
+    study_in,
+)
 from tests.unit.orchestrate.test_macro_search import OPENED
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("adapted")
-
-
-@pytest.fixture(autouse=True)
-def _one_cache(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
+pytestmark = pytest.mark.usefixtures("one_cache")
 
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Adapting:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
-        study = study_in(folder)
-        return adapt(study, storage=storage_in(folder), executor=InlineExecutor(run_once))
+    return adapted_in(folder, study_in(folder))
 
 
 def test_baselines_are_trained_as_the_networks_are(found: Adapting) -> None:
@@ -192,6 +189,7 @@ def test_a_study_adapted_twice_is_read_as_it_was_last(folder: Path, tmp_path: Pa
     other = short.pruning.model_copy(update={"cost_frac": 0.8}) if short.pruning else None
     studies = [study_in(folder, short.model_copy(update={"pruning": p}))
                for p in (short.pruning, other, short.pruning)]  # fmt: skip
+    numbers: list[dict[str, int]] = []
     for study in studies:
         made = adapt(study, storage=storage, executor=InlineExecutor(run_once))
         with closing(open_storage(storage)) as database:
@@ -200,6 +198,15 @@ def test_a_study_adapted_twice_is_read_as_it_was_last(folder: Path, tmp_path: Pa
         assert read is not None
         assert plain(read) == plain(made)
         assert read.how == made.how
+        numbers.append(
+            {s["label"]: s["evaluation"] for n in facts(read)["networks"] for s in n["steps"]}
+        )
+    # Both adaptations call their steps the same: the numbers tell them apart.
+    assert numbers[0].keys() == numbers[1].keys()
+    assert {label for label in numbers[0] if numbers[0][label] != numbers[1][label]} == {
+        label for label in numbers[0] if "round" in label
+    }
+    assert numbers[2] == numbers[0]
 
 
 def test_the_search_is_the_same_study_with_and_without(folder: Path, tmp_path: Path) -> None:
@@ -249,6 +256,11 @@ def test_the_report_and_the_verb_tell_what_was_done(
     printed = capsys.readouterr().out
     assert f"accurate enough is {100 * (found.least_accuracy or 0):.1f} %" in printed
     assert all(f"{step.label} *" in printed for step in found.delivered().values() if step.round)
+    trained = [step.row for chain in found.chains for step in chain.trained]
+    assert all(f"#{row.id} " in printed for row in trained if row)
+    ids = [step["evaluation"] for network in told["networks"] for step in network["steps"]]
+    chains = (*found.baselines, *found.chains)
+    assert ids == [s.row.id for chain in chains for s in chain.steps if s.row]
 
 
 def test_a_pruned_network_stays_on_its_machine(folder: Path, tmp_path: Path) -> None:

@@ -20,28 +20,26 @@ from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import InlineExecutor
 from tests.commands import cimsearch
-from tests.unit.orchestrate.adapting import HOW, Counting, plain, run_once, storage_in, study_in
+from tests.unit.orchestrate.adapting import (
+    HOW,
+    Counting,
+    adapted_in,
+    plain,
+    run_once,
+    storage_in,
+    study_in,
+)
 
 TOLD = 2
 SMALL = HOW.model_copy(update={"networks": 1, "rounds": 1, "test": None, "changes": TOLD})
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("changed")
-
-
-@pytest.fixture(autouse=True)
-def _one_cache(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
+pytestmark = pytest.mark.usefixtures("one_cache")
 
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Adapting:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
-        study = study_in(folder, SMALL)
-        return adapt(study, storage=storage_in(folder), executor=InlineExecutor(run_once))
+    return adapted_in(folder, study_in(folder, SMALL))
 
 
 def result_in(folder: Path) -> StudyResult:

@@ -15,19 +15,27 @@ from cimsearch.blueprint import LayerTable, layer_table, parent_names
 from cimsearch.errors import SpaceError
 from cimsearch.search.domain import domain_of
 from cimsearch.search.operators import Parents, children_of
+from cimsearch.search.table import every_candidate
 from cimsearch.space import Space
 from cimsearch.space.network_family import network_spec
 from cimsearch.space.shapes import shapes_of
 from cimsearch.space.steps import high_channels
-from cimsearch.space.widths import widths_of, with_widths
+from cimsearch.space.widths import multiples_of, widths_of, with_widths
 from cimsearch.spec import load_space_spec
 from cimsearch.spec.space import SpaceSpec
 
-from .families import SPACES, varied
+from .families import REMOVABLE, SPACES, varied
 from .grouped import GROUPED, RESNET, VGG, grouped, parts_of, with_share
 
 seeds = st.integers(0, 2**32 - 1)
 named = st.sampled_from(sorted(GROUPED))
+FIXED_BITS: dict[str, Any] = {
+    "activation_bits": (4,),
+    "prune_ratio": (0.0,),
+    "adc_bits": (),
+    "encoding": (),
+    "range_policy": (),
+}
 HEAD = {"name": "one", "summary": "one network", "source": "tests"}
 
 
@@ -138,6 +146,32 @@ def test_size_counts_canonical_forms() -> None:
     assert space.size == len({tuple(row) for row in space.canonical(np.array(list(every)))})
 
 
+@pytest.mark.parametrize("family", ["resnet8", "mobilenet_v2"])
+@pytest.mark.parametrize("shares", [(0.25, 1.0), (0.25, 0.5), (1.0,), (0.0, 1.0)])
+def test_a_network_has_one_name_where_blocks_may_be_removed(
+    family: str, shares: tuple[float, ...]
+) -> None:
+    """Where all channels have more bits, the fewer ones only say that the block is there."""
+    stage = {"width": (8,), "depth": (2,), "downsample": False}
+    blocks = {"stem": {"width": (8,)}, "depthwise": ("digital",), "expansion": (1,)}
+    plain = varied(
+        family,
+        stages=(stage,),
+        genes=REMOVABLE | FIXED_BITS | {"weight_bits": (0, 2, 4)},
+        **({"blocks": blocks} if family == "mobilenet_v2" else {}),
+    )
+    space = grouped(plain, high_share=shares, high_bits=(8,))
+    every = np.array([*itertools.product(*(range(len(g.choices)) for g in space.genes))])
+    rows = [tuple(row) for row in space.canonical(every).tolist()]
+    hashes = [space.decode(row).hash for row in every]
+    assert len(set(rows)) == len(set(hashes)) == len(set(zip(rows, hashes, strict=True)))
+    assert space.size == len(set(rows))
+    assert sorted(map(tuple, every_candidate(space).tolist())) == sorted(set(rows))
+    for row, of in zip(every, rows, strict=True):
+        chosen = {g.name: g.choices[i] for g, i in zip(space.genes, of, strict=True) if i >= 0}
+        assert space.choices(tuple(row)) == chosen
+
+
 def test_children_have_all_shares_and_valid_genes() -> None:
     domain, rng = domain_of(VGG), np.random.default_rng(0)
     vectors = domain.sample(8, rng)
@@ -207,6 +241,28 @@ def test_parts_keep_their_share_at_other_widths(space: Space, share: float) -> N
         assert parts == found.node(joined).out_shape[0]
 
 
+@pytest.mark.parametrize("name", sorted(GROUPED))
+@given(seed=seeds)
+@settings(max_examples=10, deadline=None)
+def test_the_share_that_was_asked_holds_however_often_widths_are_changed(
+    name: str, seed: int
+) -> None:
+    space = GROUPED[name]
+    narrow = space.sample(seed)
+    chosen = {g.name: g.choices[i] for g, i in zip(space.genes, narrow.genes, strict=True)}
+    unpruned = {g: 0.0 for g in chosen if g.endswith("prune_ratio")}
+    wide = space.decode(space.encode(chosen | unpruned))
+    shares = space.shares(wide.genes)
+    assert set(shares) == {low for low, _, _ in parts_of(wide.blueprint)}
+    between = {g: (w + widths_of(wide.blueprint)[g]) // 2
+               for g, w in widths_of(narrow.blueprint).items()}  # fmt: skip
+    multiples = multiples_of(wide.blueprint)
+    between = {g: max(w // multiples[g], 1) * multiples[g] for g, w in between.items()}
+    found = with_widths(wide.blueprint, between, shares)
+    found = with_widths(found, widths_of(narrow.blueprint), shares)
+    assert found == narrow.blueprint
+
+
 def test_a_layer_in_parts_keeps_two_channels() -> None:
     blueprint = with_share(VGG, 0.25).blueprint
     assert (
@@ -224,17 +280,3 @@ def test_what_holds_whole_layers_refuses_parts() -> None:
     ):
         with pytest.raises(SpaceError, match=r"groups of channels with different weight bits"):
             change()
-
-
-@pytest.mark.parametrize("name", ["vgg_tiny", "resnet8"])
-def test_a_network_of_its_own_has_groups_too(name: str) -> None:
-    plain = varied(name).uniform(weight_bits=4, activation_bits=4).parent
-    genes = VGG.spec.genes.model_copy(update={"adc_bits": (), "encoding": ()})
-    space = Space(network_spec(plain, genes, HEAD, weights_sha256=""))
-    table = space.layer_table(space.sample_genes(20, 3))
-    expected = layer_table([space.decode(r).blueprint for r in space.sample_genes(20, 3)])
-    for column in fields(LayerTable):
-        np.testing.assert_array_equal(getattr(table, column.name), getattr(expected, column.name))
-    quarter = with_share(space, 0.25).blueprint
-    assert len(parts_of(quarter)) == sum(gene.name.endswith("high_share") for gene in space.genes)
-    assert parts_of(quarter)

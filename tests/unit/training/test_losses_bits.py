@@ -1,5 +1,6 @@
 """Stored bits counted softly: the exact count at the limit, and the energy that cells take."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cimsearch.blueprint import Blueprint
 from cimsearch.cim import LayerNumerics
 from cimsearch.cim.slicing import stored_ones_share
 from cimsearch.cost.report import estimate, node_statistics
@@ -106,17 +108,27 @@ def test_descent_stores_fewer_ones(encoding: Encoding) -> None:
 
 
 SPACE = Space(load_space_spec("vgg_tiny"))
-HARDWARE = {name: load_hardware(f"macros/{name}") for name in ("yu_cicc_2020", "chih_isscc_2021")}
+NAMES = ("yu_cicc_2020", "chih_isscc_2021", "wan_nature_2022")
+HARDWARE = {name: load_hardware(f"macros/{name}") for name in NAMES}
+"""One applies a bit at a time, one is digital, one applies eight bits, a pulse each."""
 
 
 def candidate() -> Candidate:
     return SPACE.uniform(weight_bits=4, activation_bits=4)
 
 
+def mixed() -> Blueprint:
+    """Return a network whose last layer on the macro has inputs of fewer bits."""
+    blueprint = candidate().blueprint
+    last = [node.name for node in blueprint.nodes if node.placement == "cim"][-1]
+    nodes = [replace(n, x_bits=2) if n.name == last else n for n in blueprint.nodes]
+    return replace(blueprint, nodes=tuple(nodes))
+
+
 @lru_cache
 def network(name: str) -> Network:
     macro = HARDWARE[name].macro
-    built = build(candidate().blueprint, macro, generator=torch.Generator().manual_seed(0))
+    built = build(mixed(), macro, generator=torch.Generator().manual_seed(0))
     images = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     built.calibrate(images)
     return built
@@ -139,7 +151,9 @@ def test_layers_of_the_digital_unit_have_no_cells() -> None:
 @pytest.mark.parametrize("name", HARDWARE)
 def test_layers_count_as_the_cost_model_prices_their_ones(name: str) -> None:
     """By energy at all ones less energy at all zeros; cells alone, as trees have no cells."""
-    built, blueprint, hardware = network(name), candidate().blueprint, HARDWARE[name]
+    built, hardware = network(name), HARDWARE[name]
+    blueprint = built.blueprint
+    assert len({layer.numerics.x_bits for layer in on_macro(built)}) == 2
     activity, _ = built.statistics()
     empty, full = (
         estimate(

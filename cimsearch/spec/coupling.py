@@ -8,9 +8,9 @@ that are those of the network's input are not dropped, and neither is what is ad
 flatten passes on all places of each channel: what is in front of it can be narrower.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cimsearch.spec.network import NetworkSpec
 from cimsearch.spec.node import INPUT, NodeShape, NodeSpec
 
 _WHOLE = ""
@@ -43,14 +43,23 @@ class _Sets:
         return first
 
 
-def prune_groups(spec: NetworkSpec) -> dict[str, str]:
+def prune_groups(
+    nodes: Sequence[NodeSpec],
+    reads: Sequence[Sequence[str]],
+    shapes: Mapping[str, NodeShape],
+) -> dict[str, str]:
     """Return the prune group of each convolution of a network by name.
 
     A group is called by its first convolution; it is empty where channels are not dropped.
+
+    Args:
+        nodes: The network's, in an order of execution.
+        reads: What each of them reads.
+        shapes: Of the input and of what each node puts out, by name.
     """
-    shapes, sets = spec.shapes(), _Sets()
+    sets = _Sets()
     channels = {INPUT: _WHOLE}
-    for node, inputs in zip(spec.nodes, spec.reads(), strict=True):
+    for node, inputs in zip(nodes, reads, strict=True):
         given = [channels[name] for name in inputs]
         if node.op == "linear":
             channels[node.name] = _WHOLE
@@ -60,8 +69,8 @@ def prune_groups(spec: NetworkSpec) -> dict[str, str]:
             channels[node.name] = sets.join(*given)
         else:
             channels[node.name] = given[0]
-    sets.join(channels[spec.nodes[-1].name], _WHOLE)
-    return {n.name: sets.of(channels[n.name]) for n in spec.nodes if n.op == "conv"}
+    sets.join(channels[nodes[-1].name], _WHOLE)
+    return {n.name: sets.of(channels[n.name]) for n in nodes if n.op == "conv"}
 
 
 def is_depthwise(node: NodeSpec, given: NodeShape) -> bool:
