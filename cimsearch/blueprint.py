@@ -56,8 +56,9 @@ class Node:
         placement: ``cim`` runs on the macro's arrays, ``digital`` in the digital unit; empty for
             operations without weights, which are always digital.
         w_bits: Weight bits; 0 is float.
-        x_bits: Bits of the input activations; 0 is float.
-        x_signed: Whether the input may be negative.
+        x_bits: Bits of the input activations; 0 is float. Of an addition, bits that what waits
+            for it is kept in, all inputs but the first; 0 keeps it in words of the digital unit.
+        x_signed: Whether the input, of an addition what waits, may be negative.
         adc_bits: Converter bits; 0 is the macro's own setting.
         encoding: How signed weights are stored; empty is the macro's own.
         range_policy: How the converter's range is chosen; empty is the macro's own.

@@ -8,6 +8,7 @@ from cimsearch.cim.layer import CimLayer
 from cimsearch.cim.mode import Mode
 from cimsearch.cim.noise import chip_generator
 from cimsearch.cim.numerics import LayerNumerics, numerics_of
+from cimsearch.cim.operand import QuantisedOperand
 
 __all__ = [
     "CimLayer",
@@ -17,6 +18,7 @@ __all__ = [
     "LayerBits",
     "LayerNumerics",
     "Mode",
+    "QuantisedOperand",
     "chip_generator",
     "convert",
     "crossbar_matmul",

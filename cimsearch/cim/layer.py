@@ -22,6 +22,7 @@ from cimsearch.cim.mode import Mode
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cim.on_chip import OnChip, Stored
 from cimsearch.cim.quantise import (
+    STEP_SAMPLE,
     activation_codes,
     fit_steps,
     ones_share,
@@ -33,8 +34,6 @@ from cimsearch.cim.straight_through import StraightThrough
 from cimsearch.cim.training_noise import TrainingNoise
 from cimsearch.errors import UsageError
 
-# About how many input values the steps are fitted to.
-STEP_SAMPLE = 1 << 17
 # Chips that the equivalents of L0 and L1 are fitted to.
 EQUIVALENT_CHIPS = 8
 

@@ -30,6 +30,23 @@ BOLTZMANN_J_PER_K = 1.380649e-23
 ABSOLUTE_ZERO_C = -273.15
 
 
+def code_limits(bits: int, *, signed: bool) -> tuple[int, int]:
+    """Return the smallest and largest code of ``bits``, in two's complement if ``signed``."""
+    if signed:
+        half = int(2 ** (bits - 1))
+        return -half, half - 1
+    return 0, int(2**bits) - 1
+
+
+def check_input_bits(bits: int, *, signed: bool) -> None:
+    """Check that values can be quantised to ``bits``.
+
+    Raises:
+        HardwareError: The bits are out of range.
+    """
+    _within("x_bits", bits, 2 if signed else 1)
+
+
 @dataclass(frozen=True)
 class LayerNumerics:
     """Resolved numerics of one quantised layer.
@@ -78,7 +95,7 @@ class LayerNumerics:
 
     def __post_init__(self) -> None:
         _within("w_bits", self.w_bits, 2)
-        _within("x_bits", self.x_bits, 2 if self.x_signed else 1)
+        check_input_bits(self.x_bits, signed=self.x_signed)
         if self.analog:
             _within("adc_bits", self.adc_bits, 1)
             if self.x_signed and self.dac_bits > 1:
@@ -95,10 +112,7 @@ class LayerNumerics:
     @property
     def x_limits(self) -> tuple[int, int]:
         """Smallest and largest input code."""
-        if self.x_signed:
-            half = int(2 ** (self.x_bits - 1))
-            return -half, half - 1
-        return 0, int(2**self.x_bits) - 1
+        return code_limits(self.x_bits, signed=self.x_signed)
 
     @property
     def w_limit(self) -> int:

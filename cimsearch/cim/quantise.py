@@ -11,6 +11,9 @@ from cimsearch.cim.numerics import LayerNumerics
 
 SCALE_SHARES = tuple(share / 20 for share in range(20, 0, -1))
 
+STEP_SAMPLE = 1 << 17
+"""About how many input values steps are fitted to."""
+
 
 def activation_codes(x: Tensor, scale: float, limits: tuple[int, int]) -> Tensor:
     """Return ``clip(rint(x / scale))`` within ``limits``, a new tensor of the shape of ``x``."""
@@ -77,6 +80,12 @@ def fit_steps(
             if error < least:
                 best, least = (x_step, share), error
     return best
+
+
+def fit_step(values: Tensor, limits: tuple[int, int]) -> float:
+    """Return the step of codes within ``limits`` that gives ``values`` (n,) the least error."""
+    steps, errors = _input_errors(values, limits, None)
+    return steps[errors.index(min(errors))]
 
 
 def _input_errors(

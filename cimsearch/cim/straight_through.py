@@ -71,7 +71,7 @@ class StraightThrough(torch.autograd.Function):
         if needs_x_step:
             weight, w_codes, w_step, error = step_parts
             of_error = (grad * error).sum(dim=(0, 2, 3), dtype=torch.float32).view(-1, 1, 1, 1)
-            slope = _dot(grad_x, codes) - (_dot(kept, x) - of_error.sum()) / scale
+            slope = dot(grad_x, codes) - (dot(kept, x) - of_error.sum()) / scale
             grad_x_step = slope / sqrt(x.numel() * highest)
             slopes = (w_codes - (weight / w_step).mul_(inside)).mul_(grad_w)
             of_step = slopes.sum(dim=(1, 2, 3), keepdim=True) + of_error / w_step
@@ -82,7 +82,7 @@ class StraightThrough(torch.autograd.Function):
         return grad_x, grad_w.mul_(inside), None, grad_x_step, grad_w_step, grad_factor
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
+def dot(a: Tensor, b: Tensor) -> Tensor:
     """Return the sum of products of two tensors of equal shape, in float32."""
     flat = [part.permute(0, 2, 3, 1).reshape(-1) for part in (a, b)]
     if a.dtype == torch.float32:

@@ -37,6 +37,8 @@ from cimsearch.cost.explain_traffic import (
     is_second,
     is_weighted,
     off_chip_bits,
+    waiting_values,
+    waits_quantised,
 )
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import CARRY_DELAYS, XOR_DELAYS
@@ -134,6 +136,8 @@ def _operations(layers: Layers) -> Term:
         count_ = count_ + macs(layers)
     if is_op(layers, "maxpool", "avgpool"):
         count_ = count_ + output_values(layers) * window(layers)
+    if waits_quantised(layers):
+        count_ = count_ + waiting_values(layers)
     return count_.expression.named("operations", how="of the lanes")
 
 

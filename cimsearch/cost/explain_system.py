@@ -44,6 +44,7 @@ from cimsearch.cost.explain_traffic import (
     is_weighted,
     off_chip_bits,
     read_bits,
+    waits_quantised,
     written_bits,
 )
 from cimsearch.cost.layers import Layers
@@ -155,12 +156,14 @@ def _per_value(layers: Layers, word: Term) -> Expression:
     add, register = adder(word).named("addition", "NAND"), word * REGISTER
     multiply = multiplier(word, word).named("multiplication", "NAND")
     others, others_added = window(layers) - 1, shape(layers, "fan_in") - 1
+    # What waits in few bits is quantised before it is added.
+    added = others_added * 2 if waits_quantised(layers) else others_added
     per_value: dict[str, Operand] = {
         "batchnorm": multiply + add,
         "relu": word + register,
         "maxpool": others * add + register,
         "avgpool": others * add + multiply + register,
-        "add": others_added * add + register,
+        "add": added * add + register,
         "flatten": register,
         "concat": register,
     }

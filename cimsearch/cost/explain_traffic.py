@@ -75,8 +75,21 @@ def _patches(layers: Layers) -> Term:
     return (values * activation_bits(layers)).named("patch bits", "bit")
 
 
+def waiting_values(layers: Layers) -> Expression:
+    """Return the values that wait for an addition."""
+    return output_values(layers) * (shape(layers, "fan_in") - 1)
+
+
+def waits_quantised(layers: Layers) -> bool:
+    """Return whether the one layer is an addition that keeps what waits in few bits."""
+    return bool(number(1.0 * layers.waiting_quantised))
+
+
 def _kept(layers: Layers) -> Operand:
-    return output_values(layers) * (shape(layers, "fan_in") - 1) * word_bits(layers.hardware)
+    bits = word_bits(layers.hardware)
+    if waits_quantised(layers):
+        bits = Term("residual bits", number(layers.waiting_bits), how="that what waits is kept in")
+    return waiting_values(layers) * bits
 
 
 def bits_of_macros(layers: Layers) -> Term:

@@ -135,6 +135,23 @@ class Layers:
         return self.table.out_channels * self.table.out_height * self.table.out_width
 
     @cached_property
+    def waiting_values(self) -> Array:
+        """Values that wait for an addition: every input but the first."""
+        waiting: Array = self.is_op("add") * (self.out_values * at_least(self.table.fan_in - 1, 0))
+        return waiting
+
+    @cached_property
+    def waiting_quantised(self) -> Mask:
+        """Which nodes are additions that keep what waits in few bits."""
+        return self.is_op("add") & (self.table.x_bits > 0)
+
+    @cached_property
+    def waiting_bits(self) -> Array:
+        """Bits of a value that waits for an addition: as asked, or a word of the digital unit."""
+        word = self.hardware.system.digital.word_bits
+        return self.table.x_bits * self.waiting_quantised + word * ~self.waiting_quantised
+
+    @cached_property
     def window(self) -> Array:
         """Positions in the window of a convolution or pooling."""
         return self.table.kernel_height * self.table.kernel_width
@@ -252,18 +269,17 @@ def _traffic(layers: Layers) -> Traffic:
     table, mapping = layers.table, layers.mapping
     digital = layers.hardware.system.digital
     word = digital.word_bits
-    pooling, adding = layers.pooled_from_buffer, layers.is_op("add")
-
-    kept = layers.out_values * at_least(table.fan_in - 1, 0) * word
+    pooling = layers.pooled_from_buffer
+    waiting = layers.waiting_values * layers.waiting_bits
     positions = table.out_height * table.out_width
     refills = ceil_div(positions, digital.lanes)
     digital_weights = layers.digital_weighted * (layers.weights * refills)
     patches = layers.patch_values * layers.x_bits
     written = layers.own_inputs * layers.x_bits
-    written = written + pooling * (layers.in_values * word) + adding * kept
+    written = written + pooling * (layers.in_values * word) + waiting
     read = (layers.weighted & ~layers.second) * patches + digital_weights * layers.w_bits
     window_reads = layers.out_values * layers.window * word
-    read = read + pooling * window_reads + adding * kept
+    read = read + pooling * window_reads + waiting
     sums = mapping.results * mapping.row_tiles * layers.accumulator_bits
     to_macros = layers.demand.cim * (patches * mapping.column_tiles + sums)
     bus = layers.xp.where(layers.demand.cim, to_macros, written + read)

@@ -89,15 +89,17 @@ def hops(layers: Layers) -> Array:
 def digital_fj(layers: Layers) -> Array:
     """Return the energy of the digital unit: its layers, and the operations without weights.
 
-    Every layer with weights requantises its inputs and adds a bias to its outputs. Batch norm is
-    a multiply-add, an average pooling sums and multiplies, a maximum pooling compares. Values that
-    are only passed on in another order take a register each.
+    Every layer with weights requantises its inputs and adds a bias to its outputs; an addition
+    that keeps what waits in few bits requantises that. Batch norm is a multiply-add, an average
+    pooling sums and multiplies, a maximum pooling compares. Values that are only passed on in
+    another order take a register each.
     """
     word = layers.hardware.system.digital.word_bits
     register = word * REGISTER_CAPS
     add, multiply = adder_caps(word), multiplier_caps(word, word)
     others = layers.window - 1
     mac = multiplier_caps(layers.w_bits, layers.x_bits) + add
+    added = (layers.table.fan_in - 1) * (1.0 + layers.waiting_quantised)
     caps = layers.digital_weighted * (layers.macs * mac)
     for mask, values, per_value in (
         (layers.weighted, layers.own_inputs + layers.out_values, add),
@@ -105,7 +107,7 @@ def digital_fj(layers: Layers) -> Array:
         (layers.is_op("relu"), layers.out_values, word + register),
         (layers.is_op("maxpool"), layers.out_values, others * add + register),
         (layers.is_op("avgpool"), layers.out_values, others * add + multiply + register),
-        (layers.is_op("add"), layers.out_values, (layers.table.fan_in - 1) * add + register),
+        (layers.is_op("add"), layers.out_values, added * add + register),
         (layers.is_op("flatten", "concat"), layers.out_values, register),
     ):
         caps = caps + mask * (values * per_value)
@@ -119,6 +121,7 @@ def lane_operations(layers: Layers) -> Array:
     extra = extra + mapping.corrections + mapping.scale_multiplies
     count = layers.out_values + layers.weighted * extra
     count = count + layers.digital_weighted * layers.macs
+    count = count + layers.waiting_quantised * layers.waiting_values
     pooled = layers.out_values * layers.window
     count = count + layers.is_op("maxpool", "avgpool") * pooled
     return layers.real * count

@@ -242,13 +242,13 @@ def _kept(keep: Keep, kind: Kind, key: str) -> State | None:
 
 
 def _steps(network: Network) -> str:
-    """Return the steps of quantised layers as JSON: what codes stand for, beside the weights."""
-    return json.dumps(
-        {
-            layer.name: {"x_scale": layer.x_scale, "w_share": layer.w_share}
-            for layer in network.cim_layers()
-        }
-    )
+    """Return the steps of all that is quantised as JSON: what codes stand for, beside weights."""
+    steps = {
+        layer.name: {"x_scale": layer.x_scale, "w_share": layer.w_share}
+        for layer in network.cim_layers()
+    }
+    waiting = {operand.name: {"x_scale": operand.x_scale} for operand in network.operands()}
+    return json.dumps(steps | waiting)
 
 
 def _generator(*path: Key) -> torch.Generator:

@@ -6,7 +6,7 @@ from statistics import fmean
 from cimsearch.cost.credibility import NOMINAL_COVERAGE
 from cimsearch.evaluate import Job, Score
 from cimsearch.evaluate.distribution import TOLERANCE_CHIPS, Distribution, distribution
-from cimsearch.export.card_tables import layer_rows, table
+from cimsearch.export.card_tables import layer_rows, residual_rows, table
 from cimsearch.export.origin import origin_rows, parent_epochs
 from cimsearch.export.scores import SCORES, Scores
 from cimsearch.export.scoring import chips_of, conditions_of
@@ -32,6 +32,7 @@ _LEVELS = {
     "L1": "a converter at the sum of each row group",
     "L2": "every conversion, bit-serial and bit-sliced",
 }
+_RESIDUAL_HEAD = ("addition", "what waits for it", "bits it is kept in", "signed")
 _COSTS = ("energy_pj", "latency_ns", "interval_ns", "area_um2")
 
 
@@ -199,12 +200,14 @@ def _network(subject: Subject) -> str:
         ("hardware", f"{hardware.name} in {hardware.system_name}", "catalogue"),
         ("hardware's content", f"`{hardware.hash}`", "SHA-256"),
     ]
+    residuals = residual_rows(job)
     return "\n\n".join(
         (
             "## Network and hardware",
             f"{hardware.summary}. Source: {hardware.source}.",
             table(("fact", "value", "source"), facts + _choices("field", subject.settings)),
             table(head, layer_rows(job, subject.cost)),
+            *((table(_RESIDUAL_HEAD, residuals),) if residuals else ()),
         )
     )
 

@@ -41,5 +41,14 @@ def layer_rows(job: Job, cost: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+def residual_rows(job: Job) -> list[Row]:
+    """Return a row for each addition that keeps what waits for it in few bits."""
+    return [
+        (node.name, node.inputs[1], str(node.x_bits), "yes" if node.x_signed else "no")
+        for node in job.blueprint.nodes
+        if node.op == "add" and node.x_bits
+    ]
+
+
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")

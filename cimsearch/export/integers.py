@@ -13,7 +13,8 @@ Tensors are named after layers. Of each quantised layer::
     LAYER/l1/PART      fitted, and l1 where L1 was too
 
 Where groups of channels of a layer have different bits, ``JOINED/order`` says which channel of its
-parts, one after the other, each channel of the layer is: (channels,), int64.
+parts, one after the other, each channel of the layer is: (channels,), int64. Where what waits for
+an addition is kept in few bits, ``ADDITION/x_step`` is what a code of it stands for, (), float32.
 
 Sides are two where a weight is the difference of two cells, positive and negative. Everything
 else that the network computes with (batch norms, biases, float layers) is ``digital/NAME``, and
@@ -27,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from cimsearch.blueprint import Blueprint, Node
-from cimsearch.cim import CimLayer, FloatLayer, numerics_of
+from cimsearch.cim import CimLayer, FloatLayer, QuantisedOperand, numerics_of
 from cimsearch.cim.converter import Ranges
 from cimsearch.cim.engine import Equivalent
 from cimsearch.cim.geometry import Geometry
@@ -55,6 +56,7 @@ def network_tensors(network: Network) -> dict[str, Tensor]:
         if isinstance(layer, CimLayer):
             named = _layer_tensors(layer, in_cells=node.placement == "cim")
             tensors |= {f"{node.name}/{name}": values for name, values in named.items()}
+    tensors |= {f"{o.name}/x_step": torch.tensor(o.x_scale) for o in network.operands()}
     tensors |= {name: order.clone() for name, order in _orders(network).items()}
     rest = _digital(network)
     return tensors | {f"digital/{name}": values.clone() for name, values in rest.items()}
@@ -81,6 +83,8 @@ def rebuilt(blueprint: Blueprint, macro: Macro, tensors: Tensors) -> Network:
         for layer in network.cim_layers():
             if isinstance(layer, _StoredLayer):
                 layer.take(tensors)
+        for operand in network.operands():
+            operand.x_scale = float(tensor(tensors, f"{operand.name}/x_step", ()))
         for name, values in _digital(network).items():
             values.copy_(tensor(tensors, f"digital/{name}", values.shape))
         for name, order in _orders(network).items():
@@ -153,8 +157,9 @@ def _fitted_tensors(layer: CimLayer) -> dict[str, Tensor]:
 
 def _digital(network: Network) -> dict[str, Tensor]:
     """Return parameters and statistics that are not of quantised weights, by name."""
-    layers = [name for name, module in network.named_modules() if isinstance(module, CimLayer)]
-    quantised = tuple(f"{name}.{part}" for name in layers for part in ("weight", "learned_"))
+    quantisers = (CimLayer, QuantisedOperand)
+    found = [name for name, module in network.named_modules() if isinstance(module, quantisers)]
+    quantised = tuple(f"{name}.{part}" for name in found for part in ("weight", "learned_"))
     return {
         name: values
         for name, values in network.state_dict().items()

@@ -35,6 +35,7 @@ def mapping(
             "columns_per_adc": adc.columns_per_adc if adc else 0,
         },
         "layers": [_layer(layer, tensors) for layer in layers.values()],
+        **_waiting(blueprint, tensors),
         "tiles": [
             {"tile": tile, "golden": first, **asdict(place)}
             for tile, (place, first) in enumerate(zip(plan, first_copies(plan), strict=True))
@@ -51,6 +52,22 @@ def first_copies(plan: Sequence[Placement]) -> list[int]:
 def _what(place: Placement) -> tuple[Any, ...]:
     """Return which weights a tile holds."""
     return place.layer, place.group, place.weight_rows, place.outputs
+
+
+def _waiting(blueprint: Blueprint, tensors: Tensors) -> dict[str, Any]:
+    """Return how what waits for additions is kept, where it is in few bits; else nothing."""
+    found = [
+        {
+            "addition": node.name,
+            "waits": node.inputs[1],
+            "bits": node.x_bits,
+            "signed": node.x_signed,
+            "step": float(tensors[f"{node.name}/x_step"]),
+        }
+        for node in blueprint.nodes
+        if node.op == "add" and node.x_bits
+    ]
+    return {"residuals": found} if found else {}
 
 
 def _layer(layer: Layer, tensors: Tensors) -> dict[str, Any]:

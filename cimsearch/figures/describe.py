@@ -22,15 +22,20 @@ def weighted(layers: tuple[LayerView, ...]) -> tuple[LayerView, ...]:
 
 
 def bits_summary(layers: tuple[LayerView, ...]) -> dict[str, str]:
-    """Return bits and pruning layer by layer, in order of execution."""
+    """Return bits and pruning layer by layer, in order of execution.
+
+    Residual bits of additions are told where there are any; 0 is a word.
+    """
     nodes = weighted(layers)
     converted = [layer.adc_bits for layer in nodes if layer.adc_bits]
     pruned = [100 * layer.prune_ratio for layer in nodes if layer.prune_ratio is not None]
+    waiting = [layer.x_bits for layer in layers if layer.op == "add"]
     return {
         "weight bits": sequence([layer.w_bits for layer in nodes]),
         "activation bits": sequence([layer.x_bits for layer in nodes]),
         "ADC bits": sequence(converted),
         "pruned [%]": sequence(pruned),
+        **({"residual bits": sequence(waiting)} if any(waiting) else {}),
     }
 
 

@@ -23,7 +23,8 @@ class LayerView:
         kernel: Height and width of its window.
         channels: Output channels kept after pruning.
         w_bits: Weight bits; 0 for a node without weights.
-        x_bits: Input activation bits; 0 for a node without weights.
+        x_bits: Input activation bits; of an addition, those that what waits for it is kept in.
+            0 for other nodes without weights, and where words wait.
         adc_bits: Converter bits in effect; 0 where there is no converter.
         prune_ratio: Share of the parent's filters removed (0..1); None where none may be.
         utilization: Used cells / cells of the arrays touched; 0 off the arrays.

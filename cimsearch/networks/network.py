@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Shape
-from cimsearch.cim import CimLayer, FloatLayer, Mode, numerics_of
+from cimsearch.cim import CimLayer, FloatLayer, Mode, QuantisedOperand, numerics_of
 from cimsearch.cim.geometry import Geometry
 from cimsearch.errors import UsageError
-from cimsearch.networks.operations import Joined, Operation, plain_operation
+from cimsearch.networks.operations import Added, Joined, Operation, plain_operation
 from cimsearch.spec.hardware import AS_STATED, Condition, Macro
 from cimsearch.spec.study import Level
 
@@ -51,6 +51,8 @@ class Network(nn.Module):
             elif node.op == "concat":
                 self.operations[_key(node.name)] = Joined(node.out_shape[0])
                 self._share_inputs(node)
+            elif node.op == "add" and node.x_bits:
+                self.operations[_key(node.name)] = Added(node)
             else:
                 alone = all(
                     name != NETWORK_INPUT and readers.count(name) == 1 for name in node.inputs
@@ -70,14 +72,32 @@ class Network(nn.Module):
             second.share_inputs(first)
 
     def module(self, name: str) -> nn.Module:
-        """Return the module of the node ``name``: a layer with weights, a batch norm, a join."""
+        """Return the module of a node: a layer with weights, a batch norm, a join.
+
+        Of an addition only where what waits for it is kept in few bits.
+        """
         return self.operations[_key(name)]
+
+    def has_module(self, name: str) -> bool:
+        """Return whether the node ``name`` has a module."""
+        return _key(name) in self.operations
 
     def cim_layers(self) -> Iterator[CimLayer]:
         """Yield the quantised layers in order of execution."""
         for module in self.operations.values():
             if isinstance(module, CimLayer):
                 yield module
+
+    def operands(self) -> Iterator[QuantisedOperand]:
+        """Yield what waits for additions in few bits, in order of execution."""
+        for module in self.operations.values():
+            if isinstance(module, Added):
+                yield module.operand
+
+    def quantisers(self) -> Iterator[CimLayer | QuantisedOperand]:
+        """Yield all that has steps: quantised layers, then what waits for additions."""
+        yield from self.cim_layers()
+        yield from self.operands()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (n, classes).
@@ -141,16 +161,16 @@ class Network(nn.Module):
             UsageError: A weight is not a finite number.
         """
         self.check_finite()
-        layers = list(self.cim_layers())
+        quantisers = list(self.quantisers())
         training = self.training
         self.train()
-        for layer in layers:
-            layer.calibrating = True
+        for each in quantisers:
+            each.calibrating = True
         try:
             self(images)
         finally:
-            for layer in layers:
-                layer.calibrating = False
+            for each in quantisers:
+                each.calibrating = False
             self.train(training)
 
     def check_finite(self) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cimsearch.blueprint import Node
+from cimsearch.cim import QuantisedOperand
 from cimsearch.errors import UsageError
 
 Operation = Callable[..., Tensor]
@@ -31,6 +32,26 @@ class Joined(nn.Module):
         """Return the channels of all parts in the layer's order."""
         joined = torch.cat(parts, dim=1).index_select(1, self.order)
         return joined.contiguous(memory_format=torch.channels_last)
+
+
+class Added(nn.Module):
+    """Adds two values (n, c, h, w), of which the second waits for the first in few bits.
+
+    Args:
+        node: The addition, with the bits that the second is kept in.
+
+    Raises:
+        HardwareError: The bits are out of range.
+    """
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self.operand = QuantisedOperand(node)
+
+    def forward(self, first: Tensor, waiting: Tensor) -> Tensor:
+        """Return the sum."""
+        read: Tensor = self.operand(waiting)
+        return first + read
 
 
 def plain_operation(node: Node, *, may_overwrite: bool) -> Operation:

@@ -9,6 +9,7 @@ from cimsearch.space.genes import most_of
 from cimsearch.space.study_space import HARDWARE
 from cimsearch.spec import Hardware, Study
 from cimsearch.spec.hardware import RangePolicy
+from cimsearch.spec.optional_genes import RESIDUAL, WORD
 from cimsearch.spec.settings import setting_of
 
 
@@ -80,6 +81,7 @@ def uniform_genes(study: Study) -> list[tuple[int, ...]]:
             "encoding": "",
             "prune_ratio": 0.0,
             "high_share": 0.0,
+            RESIDUAL: WORD,
         }
         found.append(tuple(_index(gene, fixed | own) for gene in space.genes))
     return found
@@ -90,5 +92,7 @@ def _index(gene: Gene, fixed: Mapping[str, int | float | str]) -> int:
     wanted = fixed[kind] if kind in fixed else most_of(gene.choices)
     if wanted in gene.choices:
         return gene.choices.index(wanted)
+    if kind == RESIDUAL:
+        return gene.choices.index(most_of(gene.choices))
     # Weight bits of 0 remove a block, which a baseline has.
     return int(kind == "weight_bits" and gene.choices[0] == 0)

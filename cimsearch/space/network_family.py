@@ -19,12 +19,13 @@ from cimsearch.space.steps import (
 )
 from cimsearch.space.widths import check_whole, depthwise, multiples_of, widths_of
 from cimsearch.spec.network import NetworkSpec
-from cimsearch.spec.node import NodeOp, NodeSpec
+from cimsearch.spec.node import INPUT, NodeOp, NodeSpec
+from cimsearch.spec.optional_genes import RESIDUAL
 from cimsearch.spec.space import LayerGenes
 
 
 def network_axes(spec: NetworkSpec) -> tuple[Axis, ...]:
-    """Return the axes: one prune ratio for each prune group, and those of each searched layer."""
+    """Return the axes: a prune ratio of each prune group, those of searched layers, additions."""
     template = _template(spec)
     widths, multiples, free = widths_of(template), multiples_of(template), depthwise(template)
     axes: dict[str, Axis] = {}
@@ -39,6 +40,9 @@ def network_axes(spec: NetworkSpec) -> tuple[Axis, ...]:
         if node.placement == "cim":
             layer = _layer_axes(spec, node, depthwise=node.name in free)
             axes |= {axis.name: axis for axis in layer}
+        if node.op == "add" and spec.genes.residual_bits:
+            kept = f"{node.name}.{RESIDUAL}"
+            axes[kept] = Axis(kept, spec.genes.residual_bits)
     return tuple(axes.values())
 
 
@@ -125,8 +129,23 @@ def _template(spec: NetworkSpec) -> Blueprint:
             limit=node.limit,
         )
 
-    nodes = tuple(map(made, spec.nodes, spec.reads()))
+    reads = _waiting_last(spec) if spec.genes.residual_bits else spec.reads()
+    nodes = tuple(map(made, spec.nodes, reads))
     return Blueprint(spec.input_shape, spec.classes, nodes)
+
+
+def _waiting_last(spec: NetworkSpec) -> tuple[tuple[str, ...], ...]:
+    """Return what each node reads, of an addition last what waits: it may be kept in few bits.
+
+    Where one input is computed from the other, that other waits; else it is the second.
+    """
+    before: dict[str, frozenset[str]] = {INPUT: frozenset()}
+    found = []
+    for node, inputs in zip(spec.nodes, spec.reads(), strict=True):
+        before[node.name] = frozenset(inputs).union(*(before[name] for name in inputs))
+        needed = node.op == "add" and inputs[0] in before[inputs[1]]
+        found.append(inputs[::-1] if needed else inputs)
+    return tuple(found)
 
 
 def network_spec(

@@ -4,32 +4,31 @@ Layers carry the kept widths: what is priced is what is built.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import lru_cache
-from itertools import product
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cimsearch.blueprint import (
-    ENCODINGS,
     NETWORK_INPUT,
-    RANGE_POLICIES,
     Blueprint,
     LayerTable,
     Node,
     Op,
     layer_table,
 )
-from cimsearch.space.conditions import Conditions, Value, hold
-from cimsearch.space.steps import OF_ARRAYS, Plan, Step, Width
+from cimsearch.space.conditions import Value, hold
+from cimsearch.space.picks import Picks
+from cimsearch.space.steps import OF_ARRAYS, Plan, Step
 from cimsearch.spec.blocks import GROUPS
 
 Values = Mapping[str, Value]
 Ints = NDArray[np.int64]
 
-_WORDS = {"encoding": ENCODINGS, "range_policy": RANGE_POLICIES}
+_Flows = tuple[Ints, NDArray[np.bool_]]
+"""Of what a node puts out in each network: its channels, and whether it has a sign; (n,) or ()."""
+
 _FLOAT = {"placement": "digital", "w_bits": 0, "x_bits": 0}
 
 
@@ -85,6 +84,8 @@ def _node(step: Step, read: Sequence[_Flow], values: Values, *, parent: bool) ->
     if node.has_weights:
         changed["x_signed"] = read[0].signed
         changed |= _FLOAT if parent else _numerics(step, values)
+    elif not parent:
+        changed |= _kept_bits(step, read, values)
     if step.part == "low" and 0 < float(values[step.high_share]) < 1:
         changed["prune_group"] = ""
     if step.kernel:
@@ -94,6 +95,12 @@ def _node(step: Step, read: Sequence[_Flow], values: Values, *, parent: bool) ->
     if step.execution:
         changed |= _executed(str(values[step.execution]), out, parent=parent)
     return Node(**changed)
+
+
+def _kept_bits(step: Step, read: Sequence[_Flow], values: Values) -> dict[str, Any]:
+    """Return the fields of an addition whose waiting operand is kept in few bits; else nothing."""
+    found = _numerics(step, values)
+    return found | {"x_signed": read[1].signed} if found.get("x_bits") else {}
 
 
 def _unpruned(step: Step, given: Any) -> Any:
@@ -128,50 +135,6 @@ def _executed(how: str, channels: int, *, parent: bool) -> dict[str, Any]:
     return groups | {"placement": "digital", "adc_bits": 0, "encoding": "", "range_policy": ""}
 
 
-@dataclass(frozen=True)
-class Picks:
-    """Choices of many candidates.
-
-    Attributes:
-        choices: What each axis may be, by name.
-        picked: The index (n,) into them that each candidate picked; an axis without one has its
-            first choice.
-    """
-
-    choices: Mapping[str, tuple[Value, ...]]
-    picked: Mapping[str, Ints]
-
-    def hold(self, conditions: Conditions) -> NDArray[np.bool_]:
-        """Return where (n,) or () all of ``conditions`` hold."""
-        held = np.array(True)
-        for needed in conditions:
-            allowed = [value not in needed.values for value in self.choices[needed.axis]]
-            held = held & self.of(needed.axis, allowed)
-        return held
-
-    def codes(self, axis: str) -> Ints:
-        """Return the numbers (n,) or () that the choices of ``axis`` are in a layer table."""
-        words = _WORDS.get(axis.rsplit(".", 1)[-1])
-        return self.of(axis, [words.index(str(c)) if words else c for c in self.choices[axis]])
-
-    def kept(self, width: Width) -> Ints:
-        """Return the channels (n,) or () that stay."""
-        table = _kept_table(width, tuple(self.choices[axis] for axis in width.axes))
-        return np.asarray(table[tuple(self.picked.get(axis, 0) for axis in width.axes)])
-
-    def of(self, axis: str, values: ArrayLike) -> NDArray[Any]:
-        """Return (n,) or () those of ``values``, one a choice of ``axis``, that are picked."""
-        return np.asarray(np.array(values)[self.picked.get(axis, 0)])
-
-
-@lru_cache(maxsize=4096)
-def _kept_table(width: Width, choices: tuple[tuple[Value, ...], ...]) -> Ints:
-    """Return the channels that stay at each choice of the axes of ``width``."""
-    picks = product(*choices)
-    kept = [width.kept(dict(zip(width.axes, values, strict=True))) for values in picks]
-    return np.array(kept, dtype=np.int64).reshape([len(values) for values in choices])
-
-
 def table_of(plan: Plan, picks: Picks, n: int) -> LayerTable:
     """Return the layer table of ``n`` candidates, all at once: that of their blueprints.
 
@@ -184,10 +147,10 @@ def table_of(plan: Plan, picks: Picks, n: int) -> LayerTable:
     names = [column.name for column in fields(LayerTable)]
     columns = {name: [*getattr(template, name)[0]] for name in names}
     exists = _existing(plan, picks, n)
-    flows = {NETWORK_INPUT: (np.array(plan.input_shape[0]), np.array(True))}
+    flows: dict[str, _Flows] = {NETWORK_INPUT: (np.array(plan.input_shape[0]), np.array(True))}
     for index, step in enumerate(plan.steps):
         read = [flows[name] for name in step.node.inputs]
-        decided = _decided(step, picks, *read[0])
+        decided = _decided(step, picks, read)
         for name, values in decided.items():
             columns[name][index] = values
         signed = _signed(step.node.op, [sign for _, sign in read])
@@ -223,8 +186,9 @@ def _existing(plan: Plan, picks: Picks, n: int) -> NDArray[np.bool_]:
     return exists
 
 
-def _decided(step: Step, picks: Picks, given: Ints, signed: NDArray[np.bool_]) -> dict[str, Ints]:
-    """Return the columns (n,) or () of an existing ``step`` that reads ``given`` channels."""
+def _decided(step: Step, picks: Picks, read: Sequence[_Flows]) -> dict[str, Ints]:
+    """Return the columns (n,) or () of an existing ``step`` that reads ``read``."""
+    given, _ = read[0]
     out = _unpruned(step, given) if step.width is None else picks.kept(step.width)
     columns = {"in_channels": given, "out_channels": np.asarray(out)}
     for axis, column in step.numeric_axes.items():
@@ -236,8 +200,8 @@ def _decided(step: Step, picks: Picks, given: Ints, signed: NDArray[np.bool_]) -
     if step.part == "high" and step.width is not None:
         columns["beside_channels"] = picks.kept(replace(step.width, part="low"))
         columns["beside_bits"] = picks.codes(f"{step.layer}.weight_bits")
-    if step.node.has_weights:
-        columns["x_signed"] = signed.astype(np.int64)
+    if "x_bits" in columns or step.node.has_weights:
+        columns["x_signed"] = _has_sign(step, read, columns)
     if step.kernel:
         windows = np.array([step.window(int(side)) for side in picks.choices[step.kernel]])
         for column, sides in zip(("kernel_height", "kernel_width"), windows.T, strict=True):
@@ -247,6 +211,13 @@ def _decided(step: Step, picks: Picks, given: Ints, signed: NDArray[np.bool_]) -
     if step.execution:
         columns |= _execution(step.execution, picks, columns)
     return columns
+
+
+def _has_sign(step: Step, read: Sequence[_Flows], columns: Mapping[str, Ints]) -> Ints:
+    """Return where (n,) or () what is quantised of what ``step`` reads may be negative."""
+    if step.node.has_weights:
+        return read[0][1].astype(np.int64)
+    return np.asarray(read[1][1] & (columns["x_bits"] > 0), dtype=np.int64)
 
 
 def _execution(axis: str, picks: Picks, columns: Mapping[str, Ints]) -> dict[str, Ints]:

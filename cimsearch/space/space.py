@@ -27,12 +27,14 @@ from cimsearch.space.genes import (
     most_of,
     repair,
 )
-from cimsearch.space.realise import Picks, Values, blueprint_of, places_of, table_of
+from cimsearch.space.picks import Picks
+from cimsearch.space.realise import Values, blueprint_of, places_of, table_of
 from cimsearch.space.steps import Plan
 from cimsearch.spec.base import content_hash
 from cimsearch.spec.hardware import RangePolicy
 from cimsearch.spec.hardware_genes import Settings
 from cimsearch.spec.network import AnySpaceSpec
+from cimsearch.spec.optional_genes import RESIDUAL, WORD
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,8 @@ class Space:
     ) -> Candidate:
         """Return the largest network of the family with uniform bits and nothing pruned.
 
-        Depthwise convolutions are executed in the first way of the space.
+        Depthwise convolutions are executed in the first way of the space; what waits for an
+        addition is kept in words of the digital unit.
 
         Args:
             weight_bits: Of every searched layer; need not be a choice of the space.
@@ -203,6 +206,7 @@ class Space:
             "encoding": "",
             "prune_ratio": 0.0,
             "high_share": 0.0,
+            RESIDUAL: WORD,
         }
         values: dict[str, Value] = {}
         for axis in self._axes:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from cimsearch.blueprint import Blueprint, Node, Shape
 from cimsearch.space.conditions import Conditions, Unless, Value
 from cimsearch.spec.channel_groups import HIGH, JOINED
+from cimsearch.spec.optional_genes import RESIDUAL
 
 NUMERIC_FIELDS = {
     "weight_bits": "w_bits",
@@ -134,6 +135,8 @@ class Step:
     @cached_property
     def numeric_axes(self) -> dict[str, str]:
         """The axes that its numerics may have, and the field of a node each one sets."""
+        if self.node.op == "add":
+            return {f"{self.node.name}.{RESIDUAL}": "x_bits"}
         if not self.layer:
             return {}
         axes = {f"{self.layer}.{axis}": name for axis, name in NUMERIC_FIELDS.items()}

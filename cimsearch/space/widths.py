@@ -142,6 +142,8 @@ def with_whole_layers(blueprint: Blueprint) -> Blueprint:
         if node.has_weights:
             made = replace(made, placement="digital", w_bits=0, x_bits=0, adc_bits=0)
             made = replace(made, encoding="", range_policy="")
+        elif node.x_bits:
+            made = replace(made, x_bits=0, x_signed=False)
         nodes.append(made)
     return replace(blueprint, nodes=tuple(nodes))
 

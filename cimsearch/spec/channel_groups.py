@@ -1,7 +1,6 @@
 """Groups of a layer's output channels whose weights have different bits: what genes may say."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 GROUP_FIELDS = ("high_share", "high_bits")
 """The choices of a layer with channel groups: which share has more bits, and how many."""
@@ -11,11 +10,6 @@ HIGH, JOINED = ".high", ".joined"
 
 _LEAST = 2
 """Channels of a layer that is in two groups: each has one at least."""
-
-
-def without_groups(genes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return genes as plain data without the fields of channel groups that have no choices."""
-    return {k: v for k, v in genes.items() if v or k not in GROUP_FIELDS}
 
 
 def bits_faults(

@@ -9,6 +9,7 @@ from cimsearch.spec.document import Document, Loc
 from cimsearch.spec.hardware import ConfigurableField, Hardware
 from cimsearch.spec.loss_faults import loss_faults
 from cimsearch.spec.openable import openable_faults
+from cimsearch.spec.optional_genes import RESIDUAL, WORD
 from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.rung import without_effect
 from cimsearch.spec.space import SpaceSpec
@@ -35,6 +36,7 @@ def check_fit(
     for workload in workloads:
         errors += _data_faults(document, workload)
         errors += _gene_faults(document, spec, workload, hardware)
+        errors += _word_faults(document, spec, workload, hardware)
         errors += _family_faults(document, spec, workload)
         errors += _end_faults(document, workload, hardware)
     errors += openable_faults(document, spec, hardware, [each.space for each in workloads])
@@ -106,13 +108,24 @@ def _gene_faults(
     return errors
 
 
+def _word_faults(
+    document: Document, spec: StudySpec, workload: Workload, hardware: Hardware
+) -> Iterator[SpecError]:
+    """Yield the bits of what waits for additions that a word of the digital unit does not hold."""
+    word, wanted = hardware.system.digital.word_bits, workload.space.genes.residual_bits
+    if wider := [bits for bits in wanted if bits > word]:
+        stated = ("genes", RESIDUAL) if spec.genes.residual_bits else (*workload.loc, "space")
+        found = f"found {RESIDUAL} {_listed(wider)}; words of {hardware.name} have {word} bits"
+        yield document.error(stated, f"{found}: allowed is up to {word}, or {WORD}, the word")
+
+
 def _family_faults(document: Document, spec: StudySpec, workload: Workload) -> Iterator[SpecError]:
     """Yield the choices that no layer of a workload's networks can have."""
     space, faults = workload.space, list[tuple[str, str]]()
     if isinstance(space, SpaceSpec):
         faults += space.gene_faults()
     else:
-        faults += space.group_faults()
+        faults += space.gene_faults()
         if 0 in space.genes.weight_bits:
             found = f"found 0; {space.name} is one network: allowed is 2 to 16"
             faults.append(("weight_bits", found))

@@ -18,6 +18,7 @@ from cimsearch.spec.channel_groups import HIGH, JOINED
 from cimsearch.spec.coupling import prune_groups
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.node import NodeShape, NodeSpec, reads_of, shapes_of
+from cimsearch.spec.optional_genes import residual_faults
 from cimsearch.spec.space import EndLayers, LayerGenes, SpaceSpec, refuse_repeats
 
 Depthwise = Literal["digital", "diagonal"]
@@ -95,12 +96,12 @@ class NetworkSpec(FileSpec):
         if 0 in self.genes.weight_bits:
             found = "found 0, which removes a block"
             raise FieldError("genes.weight_bits", f"{found}; allowed is 2 to 16")
-        for field, text in self.group_faults():
+        for field, text in self.gene_faults():
             raise FieldError(f"genes.{field}", text)
         return self
 
-    def group_faults(self) -> Iterator[tuple[str, str]]:
-        """Yield the fields of ``genes`` with channel groups that no layer can have, and why."""
+    def gene_faults(self) -> Iterator[tuple[str, str]]:
+        """Yield the fields of ``genes`` with choices that no node can have, and why."""
         divisible = self._divisible()
         widths = [n.channels for n in self.nodes if n.channels and n.name in divisible]
         left = min(widths, default=2) * (1 - max(self.genes.prune_ratio))
@@ -109,6 +110,8 @@ class NetworkSpec(FileSpec):
         taken = sorted(names & {name + end for name in divisible for end in (HIGH, JOINED)})
         if self.genes.high_share and taken:
             yield "high_share", f"found nodes called {', '.join(taken)}; parts are called so"
+        adds = any(node.op == "add" for node in self.nodes)
+        yield from residual_faults(self.genes.residual_bits, adds=adds, what="the network")
 
     def reads(self) -> tuple[tuple[str, ...], ...]:
         """Return what each of ``nodes`` reads, in their order."""

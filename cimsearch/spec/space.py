@@ -12,9 +12,10 @@ from pydantic import (
 
 from cimsearch.spec.base import Bits, Count, FileSpec, Fraction, Spec, WeightBits
 from cimsearch.spec.blocks import Blocks, Choices
-from cimsearch.spec.channel_groups import HIGH, bits_faults, width_faults, without_groups
+from cimsearch.spec.channel_groups import HIGH, bits_faults, width_faults
 from cimsearch.spec.document import FieldError
 from cimsearch.spec.hardware import Encoding, RangePolicy
+from cimsearch.spec.optional_genes import ResidualBits, residual_faults, without_absent
 
 Ratio = Annotated[float, Field(ge=0, lt=1)]
 Family = Literal["vgg", "resnet", "separable", "inverted_residual"]
@@ -55,6 +56,9 @@ class LayerGenes(Spec):
     instead of ``weight_bits``: those that lose most by the fewer bits. Depthwise and other grouped
     convolutions and linear layers have no such groups of channels.
 
+    ``residual_bits`` is of every addition: the bits that what waits for it is kept in, all inputs
+    but the first; 0 keeps it in words of the digital unit.
+
     ``adc_bits``, ``encoding`` and ``range_policy`` are normally left out: the study opens them
     when its hardware lets them change.
     """
@@ -67,11 +71,12 @@ class LayerGenes(Spec):
     range_policy: tuple[RangePolicy, ...] = ()
     high_share: tuple[Fraction, ...] = ()
     high_bits: tuple[WeightBits, ...] = ()
+    residual_bits: tuple[ResidualBits, ...] = ()
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out channel groups where there are none: the hash is that of before there were."""
-        return without_groups(handler(self))
+        """Leave out genes that are off: the hash is that of before there were any."""
+        return without_absent(handler(self))
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:
@@ -187,12 +192,20 @@ class SpaceSpec(FileSpec):
                 "and is in networks of every depth",
             )
         yield from self.genes.group_faults(self._least_channels())
+        family = f"the family {self.family}"
+        yield from residual_faults(self.genes.residual_bits, adds=self._adds, what=family)
         if self.family == "inverted_residual" and 1 in self.genes.activation_bits:
             yield (
                 "activation_bits",
                 "found 1; allowed is 2 or more where blocks end without an activation: what the "
                 "next one reads has a sign",
             )
+
+    @property
+    def _adds(self) -> bool:
+        """Whether networks have additions: in every block, or in all but a stage's first."""
+        deepest = max(max(stage.depth) for stage in self.stages)
+        return self.family == "resnet" or (self.family == "inverted_residual" and deepest > 1)
 
     def _least_channels(self) -> int:
         """Return the fewest channels that pruning leaves of a layer."""

@@ -22,7 +22,6 @@ from cimsearch.spec.base import (
     Spec,
     WeightBits,
 )
-from cimsearch.spec.channel_groups import without_groups
 from cimsearch.spec.data import (
     Augmentation,
     DataSpec,
@@ -37,6 +36,7 @@ from cimsearch.spec.document import FieldError
 from cimsearch.spec.execution import Cluster, Limits
 from cimsearch.spec.hardware import Encoding, RangePolicy
 from cimsearch.spec.hardware_genes import NO_HARDWARE_GENES, HardwareGenes
+from cimsearch.spec.optional_genes import ResidualBits, without_absent
 from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.rung import MAX_CHIPS, PERCENTILE_CHIPS, Halving, Level, Rung
 from cimsearch.spec.space import Ratio, refuse_repeats
@@ -120,7 +120,8 @@ class Bound(Spec):
 class OpenGenes(Spec):
     """Choices that the study opens or narrows because its hardware has them.
 
-    All are of each layer, but for ``hardware``: fields of the hardware itself.
+    All are of each layer, but for ``residual_bits`` of each addition, and ``hardware``: fields of
+    the hardware itself.
     """
 
     weight_bits: tuple[Literal[0] | WeightBits, ...] = ()
@@ -131,12 +132,13 @@ class OpenGenes(Spec):
     range_policy: tuple[RangePolicy, ...] = ()
     high_share: tuple[Fraction, ...] = ()
     high_bits: tuple[WeightBits, ...] = ()
+    residual_bits: tuple[ResidualBits, ...] = ()
     hardware: HardwareGenes = NO_HARDWARE_GENES
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out channel groups where there are none: the hash is that of before there were."""
-        return without_groups(handler(self))
+        """Leave out genes that are off: the hash is that of before there were any."""
+        return without_absent(handler(self))
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:

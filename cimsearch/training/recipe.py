@@ -144,8 +144,8 @@ def train_candidate(
         return recipe.qat_lr * cosine(progress)
 
     def settle() -> None:
-        for layer in network.cim_layers():
-            layer.settle()
+        for each in network.quantisers():
+            each.settle()
 
     network.set_chip(None)
     plan = _Plan(epochs, rate, extra.beside(loss), course, settle)
@@ -165,8 +165,8 @@ def _learn(network: Network, recipe: Recipe, level: Level) -> None:
         for layer in network.cim_layers():
             layer.learn_ranges()
     if recipe.steps == "learned":
-        for layer in network.cim_layers():
-            layer.learn_steps()
+        for each in network.quantisers():
+            each.learn_steps()
 
 
 def _nothing() -> None:
@@ -259,7 +259,7 @@ def optimiser_of(network: Network, recipe: Recipe, rate: float) -> torch.optim.S
 def _parameters(network: Network, weight_decay: float) -> list[dict[str, Any]]:
     """Return the parameters in groups: what is learned of steps does not decay."""
     steps = {
-        id(parameter) for layer in network.cim_layers() for parameter in layer.learned_parameters()
+        id(parameter) for each in network.quantisers() for parameter in each.learned_parameters()
     }
     groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     for parameter in network.parameters():

@@ -55,8 +55,8 @@ def fine_tune(
         value = loss(network(images), images, classes)
         torch.autograd.backward(value)
         optimiser.step()
-        for layer in network.cim_layers():
-            layer.settle()
+        for each in network.quantisers():
+            each.settle()
     if not isfinite(value.item()):
         raise CimsearchError(
             f"fine-tuning diverged: loss is {value.item()} after {steps} steps",

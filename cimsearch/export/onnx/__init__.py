@@ -32,9 +32,9 @@ def write_onnx(network: Network, path: Path) -> None:
     """
     _check_installed()
     from cimsearch.export.onnx.model import model_of, save
-    from cimsearch.export.onnx.standard import add_standard
+    from cimsearch.export.onnx.standard import STANDARD
 
-    save(model_of(network, add_standard), path)
+    save(model_of(network, STANDARD), path)
 
 
 def write_qonnx(network: Network, path: Path) -> None:
@@ -45,9 +45,9 @@ def write_qonnx(network: Network, path: Path) -> None:
     """
     _check_installed()
     from cimsearch.export.onnx.model import model_of, save
-    from cimsearch.export.onnx.quant import add_quant
+    from cimsearch.export.onnx.quant import QUANT
 
-    save(model_of(network, add_quant), path)
+    save(model_of(network, QUANT), path)
 
 
 def _check_installed() -> None:

@@ -1,11 +1,14 @@
 """A graph under construction: operators and constants by name, shapes as a blueprint has them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from cimsearch.cim import CimLayer, QuantisedOperand
 
 BATCH = "n"
 """Name of the size of a batch, which a model leaves open."""
@@ -51,3 +54,18 @@ class Graph:
 def batch_of(name: str, shape: tuple[int, ...], about: str = "") -> ValueInfoProto:
     """Return the type of a batch of ``shape``, float32."""
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *shape], about)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of model writes what is quantised.
+
+    Attributes:
+        add_layer: Adds a quantised layer that reads the value of one name and gives that of
+            another.
+        add_operand: Adds what waits for an addition in few bits: from the name of the value that
+            waits, and that of the addition's, to the name of what is added.
+    """
+
+    add_layer: Callable[[Graph, CimLayer, str, str], None]
+    add_operand: Callable[[Graph, QuantisedOperand, str, str], str]

@@ -1,6 +1,5 @@
 """A network as an ONNX model: its graph, and what the model says of itself."""
 
-from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import cimsearch
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
 from cimsearch.cim import CimLayer, FloatLayer
 from cimsearch.errors import UsageError
-from cimsearch.export.onnx.graph import Graph, batch_of
+from cimsearch.export.onnx.graph import Graph, Kind, batch_of
 from cimsearch.export.onnx.layers import add_float
 from cimsearch.export.onnx.operations import add_join, add_norm, add_operation
 from cimsearch.export.onnx.quant import DOMAIN
 from cimsearch.networks import Network
-from cimsearch.networks.operations import Joined
+from cimsearch.networks.operations import Added, Joined
 from cimsearch.spec.base import canonical_json
 from cimsearch.training.cache import whole_file
 
@@ -28,16 +27,13 @@ INPUT, OUTPUT = "images", "logits"
 # Of 2022 and 2021: new enough for all that is used, old enough for compilers of other makers.
 _OPSET, _IR_VERSION, _QONNX_OPSET = 17, 8, 1
 
-AddQuantised = Callable[[Graph, CimLayer, str, str], None]
-"""Adds a quantised layer that reads the value of one name and gives that of another."""
 
-
-def model_of(network: Network, add_quantised: AddQuantised) -> ModelProto:
+def model_of(network: Network, kind: Kind) -> ModelProto:
     """Return the model of a network.
 
     Args:
         network: Float, or quantised and calibrated.
-        add_quantised: How quantised layers are written.
+        kind: How what is quantised is written.
 
     Raises:
         UsageError: A layer is not calibrated, or a weight is not finite.
@@ -46,7 +42,7 @@ def model_of(network: Network, add_quantised: AddQuantised) -> ModelProto:
     blueprint, graph = network.blueprint, Graph()
     for node in blueprint.nodes:
         inputs = [_value(name) for name in node.inputs]
-        _add_node(graph, network, node, inputs, add_quantised)
+        _add_node(graph, network, node, inputs, kind)
         graph.state_shape(_value(node.name), node.out_shape)
     last = blueprint.nodes[-1]
     graph.add("Flatten", [_value(last.name)], OUTPUT, axis=1)
@@ -90,22 +86,23 @@ def _value(name: str) -> str:
     return f"{name}/value" if name in (INPUT, OUTPUT) else name
 
 
-def _add_node(
-    graph: Graph, network: Network, node: Node, inputs: list[str], add_quantised: AddQuantised
-) -> None:
+def _add_node(graph: Graph, network: Network, node: Node, inputs: list[str], kind: Kind) -> None:
     output = _value(node.name)
-    if not node.has_weights and node.op not in ("batchnorm", "concat"):
+    if not network.has_module(node.name):
         add_operation(graph, node, inputs, output)
         return
     match network.module(node.name):
         case CimLayer() as layer:
-            add_quantised(graph, layer, inputs[0], output)
+            kind.add_layer(graph, layer, inputs[0], output)
         case FloatLayer() as layer:
             add_float(graph, layer, inputs[0], output)
         case nn.BatchNorm2d() as norm:
             add_norm(graph, norm, inputs[0], output)
         case Joined() as join:
             add_join(graph, join, inputs, output)
+        case Added(operand=operand):
+            waiting = kind.add_operand(graph, operand, inputs[1], output)
+            add_operation(graph, node, [inputs[0], waiting], output)
 
 
 def _opsets(graph: Graph) -> list[OperatorSetIdProto]:
@@ -117,7 +114,7 @@ def _opsets(graph: Graph) -> list[OperatorSetIdProto]:
 
 
 def _about(blueprint: Blueprint) -> dict[str, str]:
-    """Return the metadata: the schema, the blueprint's hash, and the bits of its layers."""
+    """Return the metadata: the schema, the blueprint's hash, the bits of layers and additions."""
     layers = {
         node.name: {
             "w_bits": node.w_bits,
@@ -126,7 +123,7 @@ def _about(blueprint: Blueprint) -> dict[str, str]:
             "placement": node.placement,
         }
         for node in blueprint.nodes
-        if node.has_weights
+        if node.has_weights or node.x_bits
     }
     return {
         "cimsearch.schema": SCHEMA,

@@ -3,9 +3,9 @@
 import numpy as np
 from onnx import TensorProto
 
-from cimsearch.cim import CimLayer
+from cimsearch.cim import CimLayer, QuantisedOperand
 from cimsearch.export.onnx.codes import codes_of
-from cimsearch.export.onnx.graph import Graph
+from cimsearch.export.onnx.graph import Graph, Kind
 from cimsearch.export.onnx.layers import add_bias, convolve, floats, product_name
 
 _BYTE_BITS = 8
@@ -30,12 +30,7 @@ def add_standard(graph: Graph, layer: CimLayer, x: str, output: str) -> None:
         UsageError: The layer is not calibrated.
     """
     codes = codes_of(layer)
-    low, high = layer.numerics.x_limits
-    limits = [graph.number(f"{output}/low", low), graph.number(f"{output}/high", high)]
-    step = graph.number(f"{output}/step", layer.x_scale)
-    steps = graph.add("Div", [x, step], f"{output}/steps")
-    whole = graph.add("Round", [steps], f"{output}/whole")
-    read = graph.add("Clip", [whole, *limits], f"{output}/codes")
+    read = _codes(graph, x, layer.x_scale, layer.numerics.x_limits, output)
     kind = np.int8 if layer.numerics.w_bits <= _BYTE_BITS else np.int16
     stored = graph.constant(f"{output}/weight_codes", codes.weight.numpy().astype(kind))
     weight = graph.add("Cast", [stored], f"{output}/weight", to=TensorProto.FLOAT)
@@ -45,3 +40,34 @@ def add_standard(graph: Graph, layer: CimLayer, x: str, output: str) -> None:
     unit = graph.constant(f"{output}/unit", floats(codes.unit).reshape(1, -1, 1, 1))
     graph.add("Mul", [unit, f"{output}/sums"], product_name(layer, output))
     add_bias(graph, layer, output)
+
+
+def add_standard_operand(graph: Graph, operand: QuantisedOperand, x: str, output: str) -> str:
+    """Add what waits for an addition in few bits: to codes and back. Return its name.
+
+    Args:
+        graph: To add to.
+        operand: Calibrated.
+        x: Name of the value that waits.
+        output: Name of the addition's value.
+
+    Raises:
+        UsageError: The operand is not calibrated.
+    """
+    operand.check_calibrated()
+    codes = _codes(graph, x, operand.x_scale, operand.limits, output)
+    return graph.add("Mul", [codes, f"{output}/step"], f"{output}/read")
+
+
+def _codes(graph: Graph, x: str, x_scale: float, limits: tuple[int, int], output: str) -> str:
+    """Add the codes of a value, and its step as ``OUTPUT/step``; return the codes' name."""
+    low, high = limits
+    ends = [graph.number(f"{output}/low", low), graph.number(f"{output}/high", high)]
+    step = graph.number(f"{output}/step", x_scale)
+    steps = graph.add("Div", [x, step], f"{output}/steps")
+    whole = graph.add("Round", [steps], f"{output}/whole")
+    return graph.add("Clip", [whole, *ends], f"{output}/codes")
+
+
+STANDARD = Kind(add_standard, add_standard_operand)
+"""Models in standard operators."""

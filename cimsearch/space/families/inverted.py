@@ -26,6 +26,7 @@ from cimsearch.space.families.separable import (
 )
 from cimsearch.space.layout import Layout
 from cimsearch.space.steps import Plan
+from cimsearch.spec.optional_genes import RESIDUAL
 from cimsearch.spec.space import SpaceSpec
 
 
@@ -50,7 +51,7 @@ def inverted_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
 
 def _block_axes(spec: SpaceSpec, s: int, b: int) -> Iterator[Axis]:
     block = f"stage{s}.block{b}"
-    left = {x: f"stage{s}.block{b - 1}.{x}" if b else "" for x in _LAYERS}
+    left = {x: f"stage{s}.block{b - 1}.{x}" if b else "" for x in (*_LAYERS, "add")}
     there = deeper(spec, s, b)
     main = (*there, *unremoved(spec, (s, b), f"{block}.project"))
     if expands := _expands(spec, s):
@@ -59,6 +60,8 @@ def _block_axes(spec: SpaceSpec, s: int, b: int) -> Iterator[Axis]:
     yield from depthwise_axes(spec, Place(f"{block}.depthwise", main, left["depthwise"]))
     place, removable = Place(f"{block}.project", there, left["project"]), spec.removable(s, b)
     yield from layer_axes(spec, CONVOLUTION, place, removable=removable)
+    if b:
+        yield from layer_axes(spec, (RESIDUAL,), Place(f"{block}.add", main, left["add"]))
 
 
 _LAYERS = ("expand", "depthwise", "project")

@@ -17,6 +17,7 @@ from cimsearch.space.families.layers import (
 )
 from cimsearch.space.layout import Layout
 from cimsearch.space.steps import Plan, Width
+from cimsearch.spec.optional_genes import RESIDUAL
 from cimsearch.spec.space import SpaceSpec
 
 
@@ -40,7 +41,7 @@ def _block_axes(spec: SpaceSpec, s: int, b: int) -> Iterator[Axis]:
     there = deeper(spec, s, b)
     main = (*there, *unremoved(spec, (s, b), f"{block}.conv2"))
     yield Place(block, main, left).axis("kernel", spec.kernels)
-    left_of = {conv: f"{left}.{conv}" if left else "" for conv in ("conv1", "conv2")}
+    left_of = {part: f"{left}.{part}" if left else "" for part in ("conv1", "conv2", "add")}
     first = Place(f"{block}.conv1", main, left_of["conv1"])
     yield from layer_axes(spec, PRUNED[:1], first)
     if _changes_shape(s, b):
@@ -50,6 +51,7 @@ def _block_axes(spec: SpaceSpec, s: int, b: int) -> Iterator[Axis]:
     second = Place(f"{block}.conv2", there, left_of["conv2"])
     removable = spec.removable(s, b)
     yield from layer_axes(spec, CONVOLUTION, second, removable=removable)
+    yield from layer_axes(spec, (RESIDUAL,), Place(f"{block}.add", main, left_of["add"]))
 
 
 def _changes_shape(s: int, b: int) -> bool:

@@ -166,7 +166,7 @@ RESISTIVE: dict[str, Any] = {
         "on_off_ratio": 20.0,
         "v_read_v": 0.2,
         "t_read_ns": 2.0,
-    }
+    },
 }
 
 

@@ -16,7 +16,7 @@ from cimsearch.figures.pareto import (
 )
 from cimsearch.figures.pareto_3d import pareto_3d_figure
 from cimsearch.figures.scale import scale_for
-from cimsearch.figures.view import Baseline, Point, StudyView
+from cimsearch.figures.view import Baseline, LayerView, Point, StudyView
 from tests.unit.figures.sample import sample_view
 
 
@@ -103,6 +103,16 @@ def test_hover_states_every_objective_with_its_unit_and_the_bits() -> None:
         assert re.search(r"latency [\d.]+ µs", text)
         for bits in ("weight bits", "activation bits", "ADC bits", "pruned [%]"):
             assert bits in text
+        assert "residual bits" not in text
+
+
+def test_hover_states_residual_bits_where_there_are_any() -> None:
+    view = small_view()
+    point = view.points[0]
+    added = tuple(LayerView(name=f"{b}.add", op="add", x_bits=b) for b in (4, 0, 8))
+    text = describe_point(view, replace(point, layers=(*point.layers, *added)))
+    assert "residual bits 4·0·8" in text
+    assert text.replace("<br>residual bits 4·0·8", "") == describe_point(view, point)
 
 
 def test_band_is_of_the_macro_alone() -> None:
