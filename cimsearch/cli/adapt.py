@@ -98,6 +98,7 @@ def _step_facts(found: "Adapting", step: "Step") -> dict[str, Any]:
         "weights": step.candidate.blueprint.weights,
         **{name: cost[name] for name in ("energy_pj", "latency_ns", "area_um2", "utilization")},
         "removed": [list(each) for each in step.removed],
+        "blocks_removed": list(step.blocks),
     }
 
 
@@ -162,6 +163,9 @@ def _print_chain(found: "Adapting", chain: "Chain") -> None:
             ]
         )
     print_table(header, rows)
+    for step in chain.steps:
+        if step.blocks:
+            click.echo(f"round {step.round} took the blocks {', '.join(step.blocks)}")
     if chain in found.chains or not rows:
         click.echo(f"ended: {chain.ended_by}" + ("; * is delivered" if len(rows) > 1 else ""))
     _print_changes(found, best)

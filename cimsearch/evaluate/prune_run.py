@@ -20,9 +20,10 @@ from cimsearch.space import Candidate
 from cimsearch.space.widths import check_whole, widths_of, with_widths
 from cimsearch.spec.adaptation import QUANTISED, Pruning
 from cimsearch.spec.base import canonical_json
-from cimsearch.training.gain.loop import Tuning, prune
+from cimsearch.training.gain.loop import prune
 from cimsearch.training.gain.result import Step
 from cimsearch.training.gain.target import Target
+from cimsearch.training.gain.tuning import Tuning
 from cimsearch.training.keep import Keep
 from cimsearch.training.parents import keep_parent
 from cimsearch.training.prune import inherit
@@ -95,7 +96,8 @@ def prune_network(work: PruneJob, on_report: OnReport = unheard) -> PrunedNetwor
 def _stream_of(work: PruneJob) -> tuple[Key, ...]:
     """Return the name of the job's random stream: of what is pruned and how, as it is trained."""
     job = work.job
-    how = canonical_json(work.pruning.model_dump(mode="json"))
+    # Where no block can go the result is the same whether one may.
+    how = canonical_json(work.pruning.model_dump(mode="json", exclude={"layers"}))
     return "prune", job.study_seed, job.candidate_hash, job.parent_weights, how
 
 
@@ -124,6 +126,7 @@ def _target(pruning: Pruning, least_channels: int) -> Target:
         bitlines=pruning.bitlines,
         per=pruning.per,
         least_channels=least_channels,
+        layers=pruning.layers,
     )
 
 
@@ -145,6 +148,7 @@ def _steps(history: tuple[Step, ...]) -> list[PruneStep]:
                 last.latency_ns,
                 last.bitlines,
                 last.accuracy or 0.0,
+                tuple(step.block for step in history[before + 1 : here + 1] if step.block),
             )
         )
     return found

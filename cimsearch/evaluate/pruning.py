@@ -89,6 +89,7 @@ class PruneStep:
         latency_ns: Priced, per inference.
         bitlines: Columns of arrays that hold weights.
         accuracy: On validation images (0..1): of the float network, or through its hardware.
+        blocks: Residual blocks that went since the last one, each called by its add.
     """
 
     removed: tuple[tuple[str, int], ...]
@@ -97,6 +98,18 @@ class PruneStep:
     latency_ns: float
     bitlines: int
     accuracy: float
+    blocks: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The step as plain data: without ``blocks`` where none went."""
+        return {name: value for name, value in asdict(self).items() if name != "blocks" or value}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> "PruneStep":
+        """Return what ``plain`` describes."""
+        removed = tuple((group, count) for group, count in plain["removed"])
+        return cls(**plain | {"removed": removed, "blocks": tuple(plain.get("blocks", ()))})
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,7 @@ class PrunedNetwork:
             "schema": PRUNED_SCHEMA,
             "candidate": json.loads(self.candidate.to_json()),
             "weights": self.weights,
-            "history": [asdict(step) for step in self.history],
+            "history": [step.plain for step in self.history],
             "stopped": self.stopped,
             "fingerprint": self.fingerprint,
             "seconds": self.seconds,
@@ -147,8 +160,5 @@ class PrunedNetwork:
         if schema != PRUNED_SCHEMA:
             raise ValueError(f"schema is {schema!r}; allowed is {PRUNED_SCHEMA!r}")
         raw["candidate"] = Candidate.from_json(json.dumps(raw["candidate"]))
-        raw["history"] = tuple(
-            PruneStep(**step | {"removed": tuple(map(tuple, step["removed"]))})
-            for step in raw["history"]
-        )
+        raw["history"] = tuple(map(PruneStep.of, raw["history"]))
         return cls(**raw)

@@ -16,12 +16,14 @@ class PrunedRound:
         cost_frac: What its cost is as a share of that before.
         settings: How it was pruned, as JSON.
         weights_sha256: Of the file of the float weights that it left.
+        blocks: Residual blocks that went, each called by its add.
     """
 
     removed: tuple[tuple[str, int], ...]
     cost_frac: float
     settings: str
     weights_sha256: str
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,10 @@ def parent_epochs(origin: Origin, epochs: int) -> str:
 
 def _round_rows(name: str, done: PrunedRound) -> list[Row]:
     channels = ", ".join(f"{count} of {group}" for group, count in done.removed) or "none"
+    blocks = [(f"{name}: blocks removed", ", ".join(done.blocks), "the study")]
     return [
         (f"{name}: channels removed", channels, "the study"),
+        *(blocks if done.blocks else []),
         (f"{name}: cost left", f"{100 * done.cost_frac:.1f} %", "cost model"),
         (f"{name}: settings", f"`{done.settings}`", "the study"),
         (f"{name}: float weights", f"`{done.weights_sha256}`", "SHA-256"),

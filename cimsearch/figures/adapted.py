@@ -133,6 +133,9 @@ def changes_table(network: AdaptedNetwork) -> Table:
             )
             for change in network.layers
         ),
+        note="Layers of 0 channels went with their residual block."
+        if any(not after for _, after in (change.channels for change in network.layers))
+        else "",
     )
 
 

@@ -34,7 +34,10 @@ class AdaptedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerChange:
-    """A layer with weights as it was found and as it is delivered: channels and energy in pJ."""
+    """A layer with weights as it was found and as it is delivered: channels and energy in pJ.
+
+    All are 0 of a layer that went with its block.
+    """
 
     name: str
     channels: tuple[int, int]

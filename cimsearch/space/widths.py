@@ -22,7 +22,7 @@ def depthwise(blueprint: Blueprint) -> frozenset[str]:
     Their outputs are in the prune group of their inputs, as a channel goes with its filter; a
     convolution of stated groups has a group of its own.
     """
-    read = _groups_read(blueprint)
+    read = groups_read(blueprint)
     return frozenset(
         node.name
         for node in blueprint.nodes
@@ -44,7 +44,7 @@ def multiples_of(blueprint: Blueprint) -> dict[str, int]:
     has as many groups as there are channels, and needs nothing.
     """
     multiples = dict.fromkeys(widths_of(blueprint), 1)
-    read, free = _groups_read(blueprint), depthwise(blueprint)
+    read, free = groups_read(blueprint), depthwise(blueprint)
     for node in blueprint.nodes:
         if node.op == "conv" and node.groups > 1 and node.name not in free:
             for group in {read[node.name], node.prune_group} - {""}:
@@ -52,7 +52,7 @@ def multiples_of(blueprint: Blueprint) -> dict[str, int]:
     return multiples
 
 
-def _groups_read(blueprint: Blueprint) -> dict[str, str]:
+def groups_read(blueprint: Blueprint) -> dict[str, str]:
     """Return the prune group of the channels that each node reads; empty if there is none."""
     read, of = {}, {NETWORK_INPUT: ""}
     for node in blueprint.nodes:

@@ -1,8 +1,13 @@
 """What is made of the networks that a search has found: pruned, trained through the hardware."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from cimsearch.spec.base import Count, Fraction, NonNegative, Spec
 from cimsearch.spec.document import FieldError
@@ -25,6 +30,9 @@ class Pruning(Spec):
     each round it falls to ``cost_frac`` of what it was before. ``per`` is what importance is
     divided by: the hardware's cost, or a control's.
 
+    With ``layers`` a residual block whose shortcut is the identity may go as a whole, where that
+    gives up less for what it saves.
+
     ``order`` says whether the float network is pruned and then quantised, the quantised one
     pruned, or both in turn. Importances are measured with ``images``; after each 5 % of cost the
     network is tuned for ``tune_epochs``.
@@ -38,12 +46,19 @@ class Pruning(Spec):
     cost_frac: Share = 0.85
     tune_epochs: Annotated[float, Field(ge=0, le=10)] = 0.5
     images: Count = 2048
+    layers: bool = False
 
     @model_validator(mode="after")
     def _some_cost(self) -> Self:
         if not (self.energy or self.latency or self.bitlines):
             raise FieldError("energy", "found weights that are all 0; one has to be above 0")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not asked for: the hash is that of before there was such a field."""
+        data: dict[str, Any] = handler(self)
+        return {k: v for k, v in data.items() if k != "layers" or v}
 
 
 class FinalScoring(Spec):

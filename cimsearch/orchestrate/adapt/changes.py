@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
 from cimsearch.search.pricing import Priced
 from cimsearch.space import AnySpace, Candidate, Gene, space_of
+from cimsearch.space.bypass import without_those_of
 from cimsearch.space.conditions import Value
 from cimsearch.space.widths import (
     Shares,
@@ -69,7 +70,10 @@ def one_gene_changes(study: Study, genes: tuple[int, ...], candidate: Candidate)
 def _of_genes(
     space: AnySpace, genes: tuple[int, ...], candidate: Candidate, *, pruned: bool
 ) -> Iterator[OneGene]:
-    """Yield the network with each other choice of each active gene; its widths stay if pruned."""
+    """Yield the network with each other choice of each active gene.
+
+    If it is pruned its widths stay, and so do the blocks that it has.
+    """
     was, widths = space.choices(genes), widths_of(candidate.blueprint)
     # Settings of the hardware that do not go together are not what their genes say.
     genes = tuple(
@@ -86,6 +90,7 @@ def _of_genes(
             decoded = space.decode(moved)
             blueprint = decoded.blueprint
             if pruned:
+                blueprint = without_those_of(blueprint, candidate.blueprint)
                 own = least_widths(blueprint)
                 if any(width < own.get(group, 0) for group, width in widths.items()):
                     # What pruning left is too narrow for groups of channels.

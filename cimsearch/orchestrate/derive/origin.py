@@ -63,4 +63,5 @@ def _round(work: PruneJob, pruned: PrunedNetwork) -> PrunedRound:
         pruned.history[-1].cost_frac,
         canonical_json(work.pruning.model_dump(mode="json")),
         pruned.weights,
+        tuple(block for step in pruned.history for block in step.blocks),
     )

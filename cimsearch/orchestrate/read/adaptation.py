@@ -190,7 +190,7 @@ class Adapting:
             pruned = steps[-1].pruned
             if pruned is None:
                 return Chain(name, tuple(steps), steps[-1].failure)
-            if not any(step.removed for step in pruned.history):
+            if not any(step.removed or step.blocks for step in pruned.history):
                 return Chain(name, tuple(steps), "nothing can be pruned any more")
             candidate = replace(pruned.candidate, settings=trial.candidate.settings)
             if not price(self.plan.study, candidate).feasible:

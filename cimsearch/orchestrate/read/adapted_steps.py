@@ -66,6 +66,12 @@ class Step:
         return tuple(sorted(gone.items()))
 
     @property
+    def blocks(self) -> tuple[str, ...]:
+        """Residual blocks that pruning took, in order; none where it has not pruned."""
+        history = self.pruned.history if self.pruned else ()
+        return tuple(block for step in history for block in step.blocks)
+
+    @property
     def pruned(self) -> PrunedNetwork | None:
         """What pruning gave."""
         text = self.row.score if self.row and self.kind == "pruned" else None

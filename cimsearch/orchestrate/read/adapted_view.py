@@ -1,5 +1,7 @@
 """An adaptation as the report takes it."""
 
+from typing import NamedTuple
+
 from cimsearch.evaluate.distribution import STATISTIC_NAMES
 from cimsearch.figures.view_adapted import (
     AdaptationView,
@@ -82,18 +84,33 @@ def _step(
 
 
 def _changes(before: Step, after: Step) -> tuple[LayerChange, ...]:
-    """Return what became of each layer with weights."""
+    """Return what became of each layer with weights; of one that went there is nothing."""
     if before == after:
         return ()
-    nodes = zip(before.candidate.blueprint.nodes, after.candidate.blueprint.nodes, strict=True)
-    layers = zip(before.cost["layers"], after.cost["layers"], strict=True)
+    was, now = _layers(before), _layers(after)
+    both = ((name, old, now.get(name, _Layer(0, 0.0, 0.0))) for name, old in was.items())
     return tuple(
         LayerChange(
-            name=old.name,
-            channels=(old.out_shape[0], new.out_shape[0]),
-            energy_pj=(was["energy_pj"], now["energy_pj"]),
-            utilization=(was["utilization"], now["utilization"]),
+            name=name,
+            channels=(old.channels, new.channels),
+            energy_pj=(old.energy_pj, new.energy_pj),
+            utilization=(old.utilization, new.utilization),
         )
-        for (old, new), (was, now) in zip(nodes, layers, strict=True)
-        if old.has_weights
+        for name, old, new in both
     )
+
+
+class _Layer(NamedTuple):
+    channels: int
+    energy_pj: float
+    utilization: float
+
+
+def _layers(step: Step) -> dict[str, _Layer]:
+    """Return every layer with weights by name."""
+    nodes = zip(step.candidate.blueprint.nodes, step.cost["layers"], strict=True)
+    return {
+        node.name: _Layer(node.out_shape[0], cost["energy_pj"], cost["utilization"])
+        for node, cost in nodes
+        if node.has_weights
+    }

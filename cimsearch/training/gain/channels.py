@@ -1,13 +1,27 @@
 """Which channels of a parent are there, and how much each matters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from cimsearch.blueprint import Blueprint
 from cimsearch.space.widths import multiples_of, widths_of
+
+
+@dataclass(frozen=True)
+class Added:
+    """The channels that a residual block adds to its shortcut's.
+
+    Attributes:
+        group: Their prune group; empty if there is none.
+        importance: As last measured, (channels,): with a group in the parent's numbering.
+    """
+
+    group: str
+    importance: Tensor
 
 
 @dataclass(frozen=True)
@@ -20,11 +34,13 @@ class Channels:
             when they went.
         parts: How many equal parts a group's channels are cut into, by grouped convolutions: one
             channel of each part goes or comes at a time.
+        added: What residual blocks add, by block, as last measured.
     """
 
     kept: Mapping[str, Tensor]
     importance: Mapping[str, Tensor]
     parts: Mapping[str, int]
+    added: Mapping[str, Added] = field(default_factory=dict)
 
     @classmethod
     def all_of(cls, blueprint: Blueprint) -> "Channels":
@@ -46,16 +62,44 @@ class Channels:
         """1 for every channel that is there, 0 for the others; see ``training.prune.inherit``."""
         return {group: kept.double() for group, kept in self.kept.items()}
 
-    def measured(self, importance: Mapping[str, Tensor]) -> "Channels":
+    def measured(
+        self,
+        importance: Mapping[str, Tensor],
+        added: Mapping[str, Added] = MappingProxyType({}),
+    ) -> "Channels":
         """Return the same with new importances of the channels that are there.
 
         Args:
             importance: (channels that are there,) by group.
+            added: What residual blocks add: of a group, of the channels that are there.
         """
         known = {group: values.clone() for group, values in self.importance.items()}
         for group, values in known.items():
             values[self.kept[group]] = importance[group].double()
-        return Channels(self.kept, known, self.parts)
+        of_all = {block: self._of_all(found) for block, found in added.items()}
+        return Channels(self.kept, known, self.parts, of_all)
+
+    def _of_all(self, found: Added) -> Added:
+        if not found.group:
+            return found
+        values = torch.zeros_like(self.importance[found.group])
+        values[self.kept[found.group]] = found.importance.double()
+        return replace(found, importance=values)
+
+    def within(self, blueprint: Blueprint) -> "Channels":
+        """Return those of the groups that ``blueprint`` has: a block takes its own with it."""
+        parts = multiples_of(blueprint)
+        return Channels(
+            {group: self.kept[group] for group in parts},
+            {group: self.importance[group] for group in parts},
+            parts,
+        )
+
+    def added_by(self, block: str) -> float:
+        """Return the importance lost with a residual block: that of the channels it still adds."""
+        found = self.added[block]
+        there = found.importance[self.kept[found.group]] if found.group else found.importance
+        return float(there.sum())
 
     def lost(self, group: str) -> list[float]:
         """Return the importance lost with the least important 0, 1, ... channels of every part."""
@@ -76,7 +120,7 @@ class Channels:
         kept = dict(self.kept)
         for group, count in counts.items():
             kept[group] = self._changed(group, count)
-        return Channels(kept, self.importance, self.parts)
+        return replace(self, kept=kept)
 
     def _changed(self, group: str, count: int) -> Tensor:
         parts = self.parts[group]

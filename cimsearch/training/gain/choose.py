@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from cimsearch.space.bypass import Bypass, bypasses
 from cimsearch.training.gain.blocks import block_sizes
 from cimsearch.training.gain.channels import Channels
 from cimsearch.training.gain.prices import Floats, Prices, Pricing, narrower
@@ -20,17 +21,19 @@ NO_SAVING = 1e-9
 
 @dataclass(frozen=True)
 class Move:
-    """Channels that go together.
+    """Channels that go together, or a residual block.
 
     Attributes:
         removed: How many, by group.
         importance: What is given up.
         score: That per share of the cost saved; infinite if it saves none.
+        block: The residual block that goes instead of channels; empty if none does.
     """
 
     removed: Mapping[str, int]
     importance: float
     score: float
+    block: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,31 @@ class Chooser:
         pricing: Of the network.
         start: The price of the network that pruning began with.
         target: What importance is divided by, and the weights of the cost.
+        stay: Residual blocks that are no choice, though the target lets blocks go.
     """
 
     pricing: Pricing
     start: Prices
     target: Target
+    stay: frozenset[str] = frozenset()
+
+    def without(self, block: str) -> "Chooser":
+        """Return the one of the network without a residual block."""
+        return replace(self, pricing=self.pricing.without(block))
+
+    @property
+    def removable(self) -> dict[str, Bypass]:
+        """The residual blocks that may go, by name."""
+        found = bypasses(self.pricing.blueprint) if self.target.layers else {}
+        return {name: block for name, block in found.items() if name not in self.stay}
 
     def moves(self, now: Channels, reach: Mapping[str, int]) -> list[Move]:
         """Return every block that may go, and pairs of them, the one to take first at the head.
 
         A block is one channel (of every part), or as many as bring the priced cost down a step of
         its staircase. Looking two steps ahead, blocks of two groups are one move: together they
-        may save an array that neither saves alone.
+        may save an array that neither saves alone. A residual block goes alone; of equal moves it
+        is the first.
 
         Args:
             now: The channels that are there.
@@ -65,7 +81,8 @@ class Chooser:
             for one, other in combinations(single[:PAIRED], 2)
             if not one.removed.keys() & other.removed.keys()
         ]
-        return sorted([*single, *self._scored(now, pairs)], key=_first)
+        whole = self._removals(now)
+        return sorted([*whole, *single, *self._scored(now, pairs)], key=_first)
 
     def best(self, now: Channels, reach: Mapping[str, int]) -> Move | None:
         """Return the move with the least score; None if no move saves anything."""
@@ -95,6 +112,22 @@ class Chooser:
             blocks += [{group: size * part} for size in block_sizes(staircase)]
         return blocks
 
+    def _removals(self, now: Channels) -> list[Move]:
+        """Return the moves by which a residual block goes."""
+        blocks = list(self.removable)
+        if not blocks:
+            return []
+        prices = [self.pricing.of([now.widths])]
+        for block in blocks:
+            shallower = self.pricing.without(block)
+            prices.append(shallower.of([now.within(shallower.blueprint).widths]))
+        saved = self._saved(Prices.joined(prices))
+        moves = []
+        for block, saving in zip(blocks, saved.tolist(), strict=True):
+            given_up = now.added_by(block)
+            moves.append(Move({}, given_up, _score(given_up, saving), block))
+        return moves
+
     def _scored(self, now: Channels, options: list[dict[str, int]]) -> list[Move]:
         if not options:
             return []
@@ -104,8 +137,7 @@ class Chooser:
         moves = []
         for option, saving in zip(options, saved.tolist(), strict=True):
             given_up = sum(lost[g][count // now.parts[g]] for g, count in option.items())
-            score = given_up / saving if saving > NO_SAVING else np.inf
-            moves.append(Move(option, given_up, score))
+            moves.append(Move(option, given_up, _score(given_up, saving)))
         return moves
 
     def _saved(self, prices: Prices) -> Floats:
@@ -115,6 +147,10 @@ class Chooser:
         costs = prices.led_by(self.start, self.target)
         saved: Floats = costs[0] - costs[1:]
         return saved
+
+
+def _score(given_up: float, saving: float) -> float:
+    return given_up / saving if saving > NO_SAVING else np.inf
 
 
 def _first(move: Move) -> tuple[float, float]:

@@ -10,9 +10,10 @@ from cimsearch.space import Candidate
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Level, Statistics
 from cimsearch.training.accuracy import accuracy
-from cimsearch.training.gain.loop import Tuning, prune
+from cimsearch.training.gain.loop import prune
 from cimsearch.training.gain.result import Pruned
 from cimsearch.training.gain.target import Target
+from cimsearch.training.gain.tuning import Tuning
 from cimsearch.training.gain.whole import CALIBRATION_IMAGES, NORM_BATCH, NORM_IMAGES
 from cimsearch.training.prune import inherit
 from cimsearch.training.recipe import train_candidate

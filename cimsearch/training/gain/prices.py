@@ -1,7 +1,7 @@
 """What a network costs at many widths, priced in one batch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from cimsearch.blueprint import Blueprint, layer_table
 from cimsearch.cost.model import estimate_table
 from cimsearch.cost.parts import named_statistics
 from cimsearch.errors import HardwareError
+from cimsearch.space.bypass import without
 from cimsearch.space.widths import Shares, with_widths
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
@@ -38,6 +39,12 @@ class Prices:
     macs: Floats
     weights: Floats
     channels: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence["Prices"]) -> "Prices":
+        """Return the prices of all networks of ``parts``, one after another."""
+        columns = ([getattr(part, field.name) for part in parts] for field in fields(cls))
+        return cls(*map(np.concatenate, columns))
 
     def share(self, start: "Prices", target: Target) -> Floats:
         """Return the priced cost (n,) as a share of that of ``start``, one network.
@@ -90,6 +97,10 @@ class Pricing:
     def at(self, widths: Widths) -> Blueprint:
         """Return the network with other widths; groups left out stay as they are."""
         return with_widths(self.blueprint, widths, self.shares)
+
+    def without(self, block: str) -> "Pricing":
+        """Return that of the network without a residual block; see ``space.bypass``."""
+        return replace(self, blueprint=without(self.blueprint, block))
 
     def of(self, options: Sequence[Widths]) -> Prices:
         """Return the prices of the network with other widths, in the order of ``options``.

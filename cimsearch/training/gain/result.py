@@ -15,7 +15,8 @@ class Step:
     """What went in one step, and the network after it.
 
     Attributes:
-        removed: Channels that went, by group; below 0 are channels that came back.
+        removed: Channels that went, by group; below 0 are channels that came back. Those of a
+            block that went are not among them.
         importance: What was given up.
         cost_frac: The priced cost as a share of that at the beginning.
         energy_pj: Priced, per inference.
@@ -24,6 +25,7 @@ class Step:
         macs: Multiply-accumulates of one inference.
         weights: Stored weights.
         accuracy: On held-out images, where the network was tuned after this step; else None.
+        block: The residual block that went, called by its add; empty if none did.
     """
 
     removed: tuple[tuple[str, int], ...]
@@ -35,6 +37,7 @@ class Step:
     macs: int
     weights: int
     accuracy: float | None = None
+    block: str = ""
 
     def scored(self, accuracy: float) -> "Step":
         """Return the step with the accuracy after it."""

@@ -29,6 +29,7 @@ class Target:
             larger block a part goes, and the round ends.
         least_channels: Channels that every group keeps.
         exchange: Whether channels are exchanged between groups at the end.
+        layers: Whether residual blocks may go as a whole, where their shortcut is the identity.
 
     Raises:
         UsageError: A share is not one, or all weights are 0.
@@ -44,6 +45,7 @@ class Target:
     most_frac: float = 0.3
     least_channels: int = 1
     exchange: bool = True
+    layers: bool = False
 
     def __post_init__(self) -> None:
         for name in ("cost_frac", "round_frac", "most_frac"):

@@ -1,7 +1,7 @@
 """A parent at its full widths, from which networks with fewer channels are made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from cimsearch.blueprint import Node
 from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.space import Candidate
+from cimsearch.space.bypass import without
 from cimsearch.space.widths import depthwise, with_widths
 from cimsearch.spec.hardware import Macro
 from cimsearch.training.gain.channels import Channels
@@ -37,6 +38,17 @@ class Maker:
     training: TrainingData
     generator: torch.Generator
 
+    def without(self, block: str) -> "Maker":
+        """Return the one of the network without a residual block, all else as it was trained."""
+        candidate = replace(
+            self.candidate,
+            blueprint=without(self.candidate.blueprint, block),
+            parent=without(self.candidate.parent, block),
+        )
+        whole = build(candidate.parent, None, generator=self.generator)
+        inherit(whole, self.whole, Channels.all_of(self.candidate.parent).scores)
+        return replace(self, whole=whole, candidate=candidate)
+
     def like(self, network: Network, channels: Channels) -> Network:
         """Return a network of ``channels``: float or quantised, and at the mode, as ``network``.
 
@@ -46,8 +58,9 @@ class Maker:
         narrow = self._built(channels, quantised=bool(models))
         if models:
             narrow.calibrate(self.training.sample(CALIBRATION_IMAGES, self.generator))
-            for layer, model in zip(narrow.cim_layers(), models, strict=True):
-                layer.mode = model.mode
+            modes = {model.name: model.mode for model in models}
+            for layer in narrow.cim_layers():
+                layer.mode = modes[layer.name]
         self.fit_norms(narrow)
         return narrow
 

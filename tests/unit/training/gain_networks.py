@@ -32,6 +32,25 @@ def residual(width: int = 12) -> Candidate:
     return candidate_of(Blueprint((1, 8, 8), 10, nodes))
 
 
+def blocks(width: int = 8) -> Candidate:
+    """A stem, two blocks whose outputs are added to what they read, and a narrower layer."""
+    nodes = [*_layer("stem", "input", 1, width, "wide")]
+    for block in ("one", "two"):
+        entry = nodes[-1].name
+        nodes += _layer(f"{block}.a", entry, width, width, f"{block}.a")
+        nodes += _layer(f"{block}.b", nodes[-1].name, width, width, "wide")[:2]
+        added = (nodes[-1].name, entry)
+        nodes.append(Node(f"{block}.add", "add", added, *2 * ((width, 8, 8),)))
+        nodes.append(Node(f"{block}.relu", "relu", (f"{block}.add",), *2 * ((width, 8, 8),)))
+    nodes += [
+        *_layer("last", nodes[-1].name, width, 8, "last"),
+        Node("pool", "avgpool", ("last.relu",), (8, 8, 8), (8, 1, 1), (8, 8), (8, 8)),
+        Node("flat", "flatten", ("pool",), (8, 1, 1), (8, 1, 1)),
+        Node("classifier", "linear", ("flat",), (8, 1, 1), (10, 1, 1), placement="digital"),
+    ]
+    return candidate_of(Blueprint((1, 8, 8), 10, tuple(nodes)))
+
+
 def separable() -> Candidate:
     """A depthwise convolution, one of two groups, and a classifier that reads pixels."""
     return candidate_of(grouped())
@@ -72,7 +91,12 @@ def tuning() -> Tuning:
 @cache
 def trained_parent() -> Network:
     """Return the float residual network, trained; it is not to be changed."""
-    network = build(residual().parent, None, generator=stream())
+    return trained(residual())
+
+
+def trained(candidate: Candidate) -> Network:
+    """Return the float network of a candidate, trained."""
+    network = build(candidate.parent, None, generator=stream())
     train_float(network, tuning().training, tuning().recipe, generator=stream())
     return network
 
