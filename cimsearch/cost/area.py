@@ -1,7 +1,6 @@
 """Area in um2: arrays with their periphery, and what is shared around them."""
 
 from cimsearch.cost.layer_integers import columns_of_output
-from cimsearch.cost.layers import BITS_PER_KIB
 from cimsearch.cost.logic import (
     FULL_ADDER_AREAS,
     REGISTER_AREAS,
@@ -9,6 +8,7 @@ from cimsearch.cost.logic import (
     sum_bits,
     tree_adders,
 )
+from cimsearch.cost.traffic import BITS_PER_KIB
 from cimsearch.spec.hardware import Hardware, Macro
 
 UM2_PER_MM2 = 1e6

@@ -13,8 +13,9 @@ from cimsearch.cost.explain_logic import (
 from cimsearch.cost.explain_network import NetworkTerms
 from cimsearch.cost.explain_terms import UM2_A_MM2, Equation, Product, constant
 from cimsearch.cost.layer_integers import columns_of_output
-from cimsearch.cost.layers import BITS_PER_KIB, Layers
+from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import CORNER_LEAKAGES, FULL_ADDER_AREAS, REGISTER_AREAS
+from cimsearch.cost.traffic import BITS_PER_KIB
 from cimsearch.spec.hardware import Hardware
 
 _ADDER = Term("adder area", FULL_ADDER_AREAS, "NAND", how="of a full adder, one bit")

@@ -14,7 +14,8 @@ from cimsearch.cost.explain_logic import (
     word_bits,
 )
 from cimsearch.cost.explain_terms import constant, count, is_on_arrays, number, shape
-from cimsearch.cost.layers import BITS_PER_KIB, Layers
+from cimsearch.cost.layers import Layers
+from cimsearch.cost.traffic import BITS_PER_KIB
 
 
 def is_op(layers: Layers, *ops: Op) -> bool:

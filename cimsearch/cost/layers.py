@@ -16,16 +16,15 @@ from cimsearch.cost.namespace import (
     Mask,
     at_least,
     at_most,
-    ceil_div,
     namespace_of,
     values_of,
 )
+from cimsearch.cost.traffic import BITS_PER_KIB, Traffic, traffic_of
 from cimsearch.spec.hardware import Hardware
 
 Columns = NDArray[np.intp]
 """Columns of a table of nodes that a part of it has."""
 
-BITS_PER_KIB = 8192
 FJ_PER_PJ = 1e3
 FLOAT_BITS = 32
 """A float digital layer is priced as integers of this many bits."""
@@ -232,84 +231,6 @@ class Layers:
         return self.digital_weighted * (self.weights * self.w_bits * (1 - stay))
 
     @cached_property
-    def traffic(self) -> "Traffic":
+    def traffic(self) -> Traffic:
         """Bits moved between buffer, bus and logic."""
-        return _traffic(self)
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """Bits moved in one inference, arrays (n, nodes).
-
-    Attributes:
-        written: Into the buffer.
-        read: Out of the buffer.
-        bus: Over the bus between buffer, macros and digital unit.
-        to_macros: Those of them that go to or come from macros.
-        off_chip: Activations that the buffer cannot hold: written and read again.
-    """
-
-    written: Array
-    read: Array
-    bus: Array
-    to_macros: Array
-    off_chip: Array
-
-
-def _traffic(layers: Layers) -> Traffic:
-    """Return the bit traffic of every node.
-
-    The reader of a tensor pays for storing it, at its own precision: nodes with windows or weights
-    their input, an addition every input but the first. Nodes in a stream (batch norm, activation,
-    flatten, joined parts of a layer, and pooling if the system does it so) store nothing, and the
-    second part of a layer gets what the first has stored and reads. A weight of the digital unit
-    is read once for as many output positions as the unit has lanes. What finds no room in the
-    buffer is moved off the chip and back.
-    """
-    table, mapping = layers.table, layers.mapping
-    digital = layers.hardware.system.digital
-    word = digital.word_bits
-    pooling = layers.pooled_from_buffer
-    waiting = layers.waiting_values * layers.waiting_bits
-    positions = table.out_height * table.out_width
-    refills = ceil_div(positions, digital.lanes)
-    digital_weights = layers.digital_weighted * (layers.weights * refills)
-    patches = layers.patch_values * layers.x_bits
-    written = layers.own_inputs * layers.x_bits
-    written = written + pooling * (layers.in_values * word) + waiting
-    read = (layers.weighted & ~layers.second) * patches + digital_weights * layers.w_bits
-    window_reads = layers.out_values * layers.window * word
-    read = read + pooling * window_reads + waiting
-    sums = mapping.results * mapping.row_tiles * layers.accumulator_bits
-    to_macros = layers.demand.cim * (patches * mapping.column_tiles + sums)
-    bus = layers.xp.where(layers.demand.cim, to_macros, written + read)
-    return Traffic(written, read, bus, to_macros, off_chip=2 * _beyond_buffer(layers, written))
-
-
-def _beyond_buffer(layers: Layers, written: Array) -> Array:
-    """Return the bits of ``written`` that the buffer has no room for, beside digital weights.
-
-    Layer by layer, half of the room is read while the other half is written, and a batch whose
-    weights are loaded for all of it is stored whole. Pipelined, all windows share the room.
-    """
-    system = layers.hardware.system
-    room = system.buffers.size_kib * BITS_PER_KIB - layers.digital_kept_bits
-    stored = layers.xp.where(layers.resident, 1.0, float(layers.batch))
-    beyond = at_least(written - room / (2 * stored), 0.0)
-    if system.execution == "layer_by_layer":
-        return beyond
-    share = at_least(layers.live_bits - room, 0.0) / at_least(layers.live_bits, 1.0)
-    return layers.xp.where(layers.resident, written * share, beyond)
-
-
-def window_bits(layers: Layers) -> Array:
-    """Return what a node's input takes in the buffer while all nodes run, bits (n, nodes).
-
-    The rows of its window, and those that are written next. What an addition waits with is kept
-    whole.
-    """
-    table = layers.table
-    written_next = table.in_height / table.out_height
-    rows = at_most((table.kernel_height + written_next) / table.in_height, 1.0)
-    share = layers.xp.where(layers.is_op("add"), 1.0, rows)
-    return layers.real * layers.traffic.written * share
+        return traffic_of(self)

@@ -12,11 +12,12 @@ from cimsearch.cost.array_call import check_calls
 from cimsearch.cost.columns import joined
 from cimsearch.cost.demand import Label, demand_of, no_demand
 from cimsearch.cost.given import check_statistics
-from cimsearch.cost.layers import FLOAT_BITS, Columns, Layers, window_bits
+from cimsearch.cost.layers import FLOAT_BITS, Columns, Layers
 from cimsearch.cost.mapping import Mapping, map_table, unmapped
 from cimsearch.cost.namespace import Array, Mask, namespace_of, node_sum, values_of
 from cimsearch.cost.schedule import with_copies
 from cimsearch.cost.sharing import shelves_of
+from cimsearch.cost.traffic import window_bits
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.statistics import SHARES
 from cimsearch.spec.study import Statistics
