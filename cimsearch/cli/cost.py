@@ -124,7 +124,8 @@ def print_fidelity(layers: Sequence["LayerFidelity"], machine: "Hardware") -> No
         "conversion noise alone; ADC: against rounding and clipping alone; "
         f"{_db(None)}: no error that the model can tell; lossless: the bits that tell every "
         "partial sum from the next; clips: conversions of a sum outside the range; -: no "
-        "converter",
+        "converter. All are a closed form for codes as data statistics declare them, uniform "
+        "without; trained weights and images are not in it",
         hanging="  ",
     )
     if others := machine.macro.noise.effects:

@@ -81,7 +81,7 @@ def import_network(
         f"{blueprint.macs:,} multiply-accumulates, {spec.classes} classes"
     )
     print_wrapped(
-        f"logits of random images are those of {source} to {found.furthest:.1g} of the largest; "
+        f"logits of random images are those of {source} to {found.furthest:.1g} of their spread; "
         f"digital: {', '.join(sorted(spec.digital_layers))}; prune groups: {len(groups)}"
     )
     click.echo(f"written: {to} and {to.with_suffix('.safetensors')}")

@@ -122,7 +122,11 @@ def _print_outliers(tile: "TileCodes") -> None:
 
 
 def _fit(fit: "Fit") -> list[str]:
+    from cimsearch.export.code_fit import LEAST_SIGMA
+
     gain = "-" if fit.gain is None else f"{fit.gain:.4f}"
     offset = "-" if fit.offset_codes is None else f"{fit.offset_codes:+.3f}"
     sigma = "-" if fit.sigma_codes is None else f"{fit.sigma_codes:.3f}"
+    if fit.sigma_codes is not None and fit.sigma_codes < LEAST_SIGMA:
+        sigma = f"< {LEAST_SIGMA:g}"
     return [str(fit.reads), str(fit.fitted), gain, offset, sigma]

@@ -7,6 +7,7 @@ from cimsearch.cost.credibility import NOMINAL_COVERAGE
 from cimsearch.evaluate import Job, Score
 from cimsearch.evaluate.distribution import TOLERANCE_CHIPS, Distribution, distribution
 from cimsearch.export.card_tables import layer_rows, residual_rows, table
+from cimsearch.export.inputs import Inputs
 from cimsearch.export.origin import origin_rows, parent_epochs
 from cimsearch.export.scores import SCORES, Scores
 from cimsearch.export.scoring import chips_of, conditions_of
@@ -39,6 +40,7 @@ _COSTS = ("energy_pj", "latency_ns", "interval_ns", "area_um2")
 def card(
     subject: Subject,
     scores: Scores,
+    inputs: Inputs,
     notes: Iterable[str],
     no_graphs: str,
     files: Iterable[str],
@@ -48,6 +50,7 @@ def card(
     Args:
         subject: What is delivered.
         scores: Of the delivered network.
+        inputs: Its images.
         notes: What is to be known of the scores.
         no_graphs: Why there is no ONNX file, or nothing.
         files: Names of the files beside it.
@@ -59,7 +62,7 @@ def card(
         _accuracy(subject, scores),
         _cost(subject),
         _network(subject),
-        _training(subject),
+        _training(subject, inputs),
         _files(files, no_graphs),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -216,10 +219,10 @@ def _choices(kind: str, chosen: Mapping[str, int | float | str]) -> list[tuple[s
     return [(f"{kind} {name}", str(value), "the study") for name, value in chosen.items()]
 
 
-def _training(subject: Subject) -> str:
+def _training(subject: Subject, inputs: Inputs) -> str:
     job = subject.job
     facts: list[Row] = [
-        ("data", _data(job), "the study"),
+        *_data(job, inputs),
         ("data's fingerprint", f"`{job.data_fingerprint}`", "SHA-256 of its files"),
         ("seed of the split", str(job.data.split_seed), "the study"),
         ("study seed, replicate", f"{job.study_seed}, {job.replicate}", "the study"),
@@ -239,9 +242,22 @@ def _training(subject: Subject) -> str:
     return f"## Training\n\n{table(('fact', 'value', 'source'), facts)}"
 
 
-def _data(job: Job) -> str:
-    augmented = canonical_json(job.data.augmentation.model_dump(mode="json"))
-    return f"{job.data.kind}, {job.data.classes} classes, augmentation `{augmented}`"
+def _data(job: Job, inputs: Inputs) -> list[Row]:
+    data = job.data
+    augmented = canonical_json(data.augmentation.model_dump(mode="json"))
+    shape = " x ".join(map(str, data.shape))
+    counts = ", ".join(f"{part} {count}" for part, count in inputs.counts.items())
+    shares = (
+        f"validation {data.validation_frac:g} of the training images; test {data.test_frac:g} of "
+        "all, where the data has no test part of its own"
+    )
+    described = f"{data.kind}, {data.classes} classes, images of {shape}"
+    return [
+        ("data", f"{described}, augmentation `{augmented}`", "the study"),
+        ("input of the network", inputs.text, "the study and its data"),
+        ("images", counts, "the data"),
+        ("shares held out, of each class", shares, "the study"),
+    ]
 
 
 def _files(files: Iterable[str], no_graphs: str) -> str:

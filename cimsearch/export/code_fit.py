@@ -22,8 +22,11 @@ from scipy.special import log_ndtr
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-LEAST_SIGMA = 1e-3
-"""Noise, in codes, below which none can be told."""
+LEAST_SIGMA = 1e-2
+"""Noise, in codes, below which none can be told: no read is another code for it."""
+
+_LOWEST_SIGMA = 1e-3
+"""Where the search for the most likely noise ends."""
 
 _MOST_SIGMA = 1e4
 _HALF = 0.5 + 1e-9
@@ -40,8 +43,9 @@ class Fit:
         gain: Measured codes for an expected one; None where too few differ.
         offset_codes: What is added, in codes; without a gain the mean difference; None without
             reads.
-        sigma_codes: Standard deviation of the noise, in codes, before the chip rounds; without a
-            gain that of the differences; None for too few reads.
+        sigma_codes: Standard deviation of the noise, in codes, before the chip rounds; 0 where it
+            is less than ``LEAST_SIGMA``; without a gain that of the differences; None for too
+            few reads.
     """
 
     reads: int
@@ -123,6 +127,7 @@ def fitted(codes: Codes) -> tuple[Fit, Line]:
     between = used.expected[(used.measured > 0) & (used.measured < used.top)]
     if len(np.unique(between)) > 1:
         line, sigma = _most_likely(used)
+        sigma = sigma if sigma is None or sigma >= LEAST_SIGMA else 0.0
         return Fit(len(codes.expected), len(used.expected), line.gain, line.offset, sigma), line
     basis = used if len(used.expected) else codes
     beside = basis.measured - basis.expected
@@ -136,7 +141,7 @@ def _most_likely(codes: Codes) -> tuple[Line, float | None]:
     columns = [codes.expected - codes.expected.mean(), codes.rest - codes.rest.mean()]
     # Parts of one size, so that a step means as much in each; a part that never varies has none.
     scales = [float(column.std()) for column in columns]
-    kept = [at for at, scale in enumerate(scales) if scale > LEAST_SIGMA]
+    kept = [at for at, scale in enumerate(scales) if scale > _LOWEST_SIGMA]
     scaled = [columns[at] / scales[at] for at in kept]
     design = np.stack([np.ones(len(codes.expected)), *scaled], axis=1)
     found = _maximised(codes, design)
@@ -155,8 +160,8 @@ def _maximised(codes: Codes, design: Floats) -> Floats:
     between = (codes.measured > 0) & (codes.measured < codes.top)
     start, *_ = np.linalg.lstsq(design[between], codes.measured[between], rcond=None)
     left = codes.measured[between] - design[between] @ start
-    sigma = max(float(np.sqrt(np.mean(left**2))), LEAST_SIGMA)
-    limits = [(None, None)] * len(start) + [(np.log(LEAST_SIGMA), np.log(_MOST_SIGMA))]
+    sigma = max(float(np.sqrt(np.mean(left**2))), _LOWEST_SIGMA)
+    limits = [(None, None)] * len(start) + [(np.log(_LOWEST_SIGMA), np.log(_MOST_SIGMA))]
     found = minimize(
         _unlikelihood,
         np.append(start, np.log(sigma)),

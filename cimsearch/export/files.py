@@ -68,12 +68,14 @@ class Files:
         contents: What the files hold, by name; those that are missing are not there.
         faults: A line for each file that is not as the manifest says.
         left_out: Files that are not there and that a replay does without.
+        unnamed: What is in the directory besides, which the manifest does not name.
     """
 
     manifest: Manifest
     contents: Mapping[str, bytes]
     faults: tuple[str, ...]
     left_out: tuple[str, ...]
+    unnamed: tuple[str, ...]
 
     def json(self, name: str) -> Any:
         """Return what a JSON file holds.
@@ -190,9 +192,10 @@ def read_directory(directory: Path, *, needed: Iterable[str]) -> Files:
             faults.append(f"{name}: its bytes are not those of the manifest (SHA-256)")
         else:
             contents[name] = content
-    unnamed = [name for name in needed if name not in manifest.files]
-    faults += [f"{name}: not in the manifest" for name in unnamed]
-    return Files(manifest, contents, tuple(faults), tuple(left_out))
+    forgotten = [name for name in needed if name not in manifest.files]
+    faults += [f"{name}: not in the manifest" for name in forgotten]
+    others = sorted(_names_in(directory) - manifest.files.keys() - {MANIFEST})
+    return Files(manifest, contents, tuple(faults), tuple(left_out), tuple(others))
 
 
 def manifest_of(contents: Mapping[str, bytes], about: Mapping[str, Any]) -> bytes:
@@ -235,6 +238,13 @@ def _read_manifest(path: Path) -> Manifest:
         if not _NAME.fullmatch(name):
             raise ExportError(f"{MANIFEST}: files: found {name!r}; allowed is a plain file name")
     return Manifest(plain, files)
+
+
+def _names_in(directory: Path) -> set[str]:
+    try:
+        return {path.name for path in directory.iterdir()}
+    except OSError as error:
+        raise UsageError(f"{directory}: cannot be read: {error.strerror}") from error
 
 
 def _read(path: Path) -> bytes | None:

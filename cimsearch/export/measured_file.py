@@ -101,6 +101,9 @@ def raise_all(problems: Sequence[str]) -> None:
 
 
 def _check_header(file: CsvFile, line: int) -> None:
+    if not any(map(str.isalpha, "".join(file.header))):
+        wanted = f"found no header line; wanted is {','.join(COLUMNS)}"
+        raise SpecError(file.problem(line, "header", wanted))
     problems = [
         file.problem(line, name, f"unknown column; {nearest(name, COLUMNS)}")
         for name in file.header

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
@@ -22,6 +23,7 @@ from cimsearch.export.scores import SCORES, Scores
 from cimsearch.export.tiles import Layer
 from cimsearch.networks import Network
 from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.validation import first_problem
 
 BLUEPRINT, HARDWARE, JOB = "blueprint.json", "hardware.json", "job.json"
 GOLDEN_TEXT = "golden.json"
@@ -110,6 +112,8 @@ class Stored:
 def _read(name: str, read: Callable[[], _T]) -> _T:
     try:
         return read()
+    except ValidationError as error:
+        raise ExportError(f"{name}: not as cimsearch writes it: {first_problem(error)}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ExportError(f"{name}: not as cimsearch writes it: {reason}") from error

@@ -261,6 +261,9 @@ def _notes(files: Files, stored: Stored | None) -> tuple[str, ...]:
     """Return what is to be known of where the export comes from, and what is not there."""
     about = files.manifest.about
     notes = [f"{line}: not needed to replay it" for line in files.left_out]
+    if files.unnamed:
+        named = ", ".join(files.unnamed)
+        notes.append(f"not in the manifest, so nothing is known of it: {named}")
     if stored is not None and stored.job.calibration == "per_chip":
         notes.append(
             "the study calibrated each chip; this is the network before it, fitted once for all"

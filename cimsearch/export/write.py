@@ -27,6 +27,7 @@ from cimsearch.export.files import (
 )
 from cimsearch.export.golden import GOLDEN, description, golden_tensors, input_vectors
 from cimsearch.export.graphs import graph_files
+from cimsearch.export.inputs import inputs_of
 from cimsearch.export.integers import INTEGERS, ideal_tensors, network_tensors
 from cimsearch.export.layers import layers_in_arrays
 from cimsearch.export.mapping import MAPPING, mapping
@@ -107,7 +108,8 @@ def _contents(
     ideal = ideal_predictions(network, images, job)
     scores = scores_of(job, subject.score, images, chips, ideal)
     notes = _notes(subject, scores)
-    graphs, no_graphs = graph_files(network)
+    inputs = inputs_of(job)
+    graphs, no_graphs = graph_files(network, inputs.text)
     contents = {
         FLOAT_WEIGHTS: _tensor_file(floats),
         INTEGERS: _tensor_file(tensors),
@@ -118,7 +120,7 @@ def _contents(
         **_of_arrays(job, network, tensors, vectors),
         **graphs,
     }
-    text = card(subject, scores, notes, no_graphs, sorted(contents))
+    text = card(subject, scores, inputs, notes, no_graphs, sorted(contents))
     return contents | {CARD: text.encode()}, scores, notes
 
 

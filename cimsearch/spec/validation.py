@@ -18,6 +18,10 @@ _KEY = "[key]"
 """What pydantic adds to the place of a key that is not valid itself."""
 _OUTSIDE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 _ENDS = ((("ge", ""), ("gt", "greater than ")), (("le", ""), ("lt", "less than ")))
+_ALONE = {
+    "missing": "missing; this field is needed",
+    "extra_forbidden": "unknown field",
+}
 _PLAINLY = {"an object": "a mapping", "a valid array": "a list", "a valid dictionary": "a mapping"}
 
 
@@ -41,6 +45,23 @@ def validate(model: type[ModelT], document: Document) -> ModelT:
             )
         ]
         raise SpecError("\n".join(_lines(problems))) from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first of the problems of what is no document, in the user's words."""
+    details = error.errors()[0]
+    cause = details.get("ctx", {}).get("error")
+    inner = (cause.field,) if isinstance(cause, FieldError) else ()
+    where = ".".join(map(str, (*details["loc"], *inner)))
+    if cause is not None:
+        text = str(cause)
+    elif details["type"] in _ALONE:
+        text = _ALONE[details["type"]]
+    else:
+        text = _in_words(details)
+        if text != details["msg"]:
+            text = f"{_found(details['input'])}; {text}"
+    return f"{where}: {text}" if where else text
 
 
 def _lines(problems: list[tuple[Position, str]]) -> list[str]:
@@ -217,13 +238,17 @@ def _nearest(word: str, expected: str) -> str:
 def _found(value: Any) -> str:
     if isinstance(value, dict | list):
         return f"found {'a mapping' if isinstance(value, dict) else 'a list'}"
-    return f"found {json.dumps(value, ensure_ascii=False)}"
+    return f"found {json.dumps(value, ensure_ascii=False, default=str)}"
 
 
 def _allowed(model: type[BaseModel], document: Document, loc: Loc, details: ErrorDetails) -> str:
     """Return pydantic's message in the house's words: what is allowed."""
     if details["type"] in _OUTSIDE and (ends := _range(model, document, loc)):
         return f"allowed is {ends}"
+    return _in_words(details)
+
+
+def _in_words(details: ErrorDetails) -> str:
     message = details["msg"]
     text = message.removeprefix("Input should be ").removeprefix("Value error, ")
     return f"allowed is {_PLAINLY.get(text, text)}" if text != message else message

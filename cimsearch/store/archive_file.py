@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from cimsearch.errors import StorageError, UsageError
+from cimsearch.spec.validation import first_problem
 from cimsearch.store import archive
 from cimsearch.store.archive import Manifest, Part
 
@@ -216,10 +217,3 @@ def _check_content(path: Path, whole: ZipFile, manifest: Manifest, info: ZipInfo
         raise _damaged(path, f"{info.filename} is not {declared.bytes} bytes long")
     if digest.hexdigest() != declared.sha256:
         raise _damaged(path, f"{info.filename} is not what its SHA-256 says")
-
-
-def first_problem(error: ValidationError) -> str:
-    """Return the first of the problems, in one line."""
-    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(map(str, problem["loc"]))
-    return f"{where}: {problem['msg']}" if where else str(problem["msg"])

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from cimsearch.errors import StorageError, StudyError, UsageError
 from cimsearch.spec import Study
+from cimsearch.spec.validation import first_problem
 from cimsearch.store import archive, schema
 from cimsearch.store.archive import (
     AttemptLine,
@@ -25,7 +26,7 @@ from cimsearch.store.archive import (
     StudyPart,
     TrialLine,
 )
-from cimsearch.store.archive_file import Archive, first_problem, open_archive
+from cimsearch.store.archive_file import Archive, open_archive
 from cimsearch.store.encoding import (
     canonical_json,
     content_hash,

@@ -153,7 +153,7 @@ def import_arrays(target: str) -> Mapping[str, NDArray[Any]]:
         arrays = {key: np.asarray(value) for key, value in named.items()}
     except DataError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The user's code, and arrays of the user's making, may raise anything: told with reason.
         raise DataError(f"{target}: {type(error).__name__}: {error}") from error
     if objects := sorted(key for key, array in arrays.items() if array.dtype.hasobject):

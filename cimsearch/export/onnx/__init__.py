@@ -12,19 +12,23 @@ from cimsearch.networks import Network
 
 __all__ = ["write_onnx", "write_qonnx"]
 
+NORMALISED = "normalised as in training"
+"""What a file says of its input where nothing else is known."""
 
-def write_onnx(network: Network, path: Path) -> None:
+
+def write_onnx(network: Network, path: Path, images: str = NORMALISED) -> None:
     """Write a network as ONNX in standard operators.
 
     Codes of activations are made by ``Div``, ``Round`` and ``Clip``, those of weights are stored
     as int8 (int16 above 8 bits), and ``Conv`` multiplies both as float32. The input is
-    ``images`` (n, c, h, w), normalised as in training, the output ``logits`` (n, classes), both
+    ``images`` (n, c, h, w), made as training made them, the output ``logits`` (n, classes), both
     float32; n is free.
 
     Args:
         network: Float, or quantised and calibrated; stays as it is. Its running statistics of
             batch norms are written.
         path: File to write, whole or not at all.
+        images: What the file says of how its input is made, such as ``x = pixel / 255``.
 
     Raises:
         UsageError: ``onnx`` is not installed, a layer is not calibrated, a weight is not finite,
@@ -34,10 +38,10 @@ def write_onnx(network: Network, path: Path) -> None:
     from cimsearch.export.onnx.model import model_of, save
     from cimsearch.export.onnx.standard import STANDARD
 
-    save(model_of(network, STANDARD), path)
+    save(model_of(network, STANDARD, images), path)
 
 
-def write_qonnx(network: Network, path: Path) -> None:
+def write_qonnx(network: Network, path: Path, images: str = NORMALISED) -> None:
     """Write a network as QONNX: with ``Quant`` nodes for activations and weights.
 
     Input, output, arguments and errors are those of ``write_onnx``. Values between nodes are
@@ -47,7 +51,7 @@ def write_qonnx(network: Network, path: Path) -> None:
     from cimsearch.export.onnx.model import model_of, save
     from cimsearch.export.onnx.quant import QUANT
 
-    save(model_of(network, QUANT), path)
+    save(model_of(network, QUANT, images), path)
 
 
 def _check_installed() -> None:

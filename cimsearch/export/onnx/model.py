@@ -28,12 +28,13 @@ INPUT, OUTPUT = "images", "logits"
 _OPSET, _IR_VERSION, _QONNX_OPSET = 17, 8, 1
 
 
-def model_of(network: Network, kind: Kind) -> ModelProto:
+def model_of(network: Network, kind: Kind, images: str) -> ModelProto:
     """Return the model of a network.
 
     Args:
         network: Float, or quantised and calibrated.
         kind: How what is quantised is written.
+        images: How the input is made, in words.
 
     Raises:
         UsageError: A layer is not calibrated, or a weight is not finite.
@@ -46,11 +47,10 @@ def model_of(network: Network, kind: Kind) -> ModelProto:
         graph.state_shape(_value(node.name), node.out_shape)
     last = blueprint.nodes[-1]
     graph.add("Flatten", [_value(last.name)], OUTPUT, axis=1)
-    about_input = "normalised as in training"
     whole = helper.make_graph(
         graph.nodes,
         "network",
-        [batch_of(INPUT, blueprint.input_shape, about_input)],
+        [batch_of(INPUT, blueprint.input_shape, images)],
         [batch_of(OUTPUT, (prod(last.out_shape),))],
         graph.constants,
         value_info=graph.values,
@@ -62,7 +62,7 @@ def model_of(network: Network, kind: Kind) -> ModelProto:
         producer_name="cimsearch",
         producer_version=cimsearch.__version__,
     )
-    helper.set_model_props(model, _about(blueprint))
+    helper.set_model_props(model, _about(blueprint, images))
     return model
 
 
@@ -113,8 +113,8 @@ def _opsets(graph: Graph) -> list[OperatorSetIdProto]:
     return opsets
 
 
-def _about(blueprint: Blueprint) -> dict[str, str]:
-    """Return the metadata: the schema, the blueprint's hash, the bits of layers and additions."""
+def _about(blueprint: Blueprint, images: str) -> dict[str, str]:
+    """Return the metadata: schema, the blueprint's hash, images, bits of layers and additions."""
     layers = {
         node.name: {
             "w_bits": node.w_bits,
@@ -128,5 +128,6 @@ def _about(blueprint: Blueprint) -> dict[str, str]:
     return {
         "cimsearch.schema": SCHEMA,
         "cimsearch.blueprint": blueprint.hash,
+        "cimsearch.images": images,
         "cimsearch.layers": canonical_json(layers),
     }

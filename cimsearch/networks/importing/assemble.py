@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cimsearch.blueprint import Shape
 from cimsearch.errors import UsageError
 from cimsearch.networks.importing.fold import with_biases_folded
+from cimsearch.networks.importing.outcomes import NORM_EPS
 from cimsearch.networks.importing.pieces import Piece
 from cimsearch.networks.network import Network, build
 from cimsearch.networks.weights import weights_file
@@ -33,9 +34,11 @@ DEPTHWISE: tuple[Depthwise, ...] = ("digital", "diagonal")
 """The ways to execute its depthwise convolutions, if it has any."""
 
 SAME_WITHIN = 1e-4
-"""How far logits may be from the model's, as a share of the largest, which is at least 1."""
+"""How far logits may be from the model's, as a share of how far they spread over images."""
 
-_IMAGES = 4
+_IMAGES = 8
+_LEAST_SPREAD = 0.1
+"""Share of the largest logit that counts as spread at least: below, float32 rounds too much."""
 
 _NORM = {"weight": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
@@ -68,7 +71,8 @@ class Imported:
         spec: The space of it, which names its weights by their SHA-256.
         network: The network with its weights.
         weights: The file of its weights.
-        furthest: How far logits of random images were from the model's, as a share of the largest.
+        furthest: How far logits of random images were from the model's, as a share of their
+            spread.
     """
 
     spec: NetworkSpec
@@ -89,11 +93,12 @@ def assembled(model: Model, name: str, *, classes: int | None = None) -> Importe
         UsageError: Its pieces are no network of that many classes, or it computes something else
             than the model: a fault of the import.
     """
-    _check_finite(model)
+    _check_sound(model)
     generator = torch.Generator().manual_seed(torch_seed("import", name))
     images = _images(model, generator)
     with torch.no_grad():
-        theirs = model.logits(images).flatten(1).float()
+        # A model may work in place.
+        theirs = model.logits(images.clone()).flatten(1).float()
     pieces = with_biases_folded(model.pieces)
     spec = _spec(model, name, pieces, classes)
     parent = Space(spec).uniform(weight_bits=8, activation_bits=8).parent
@@ -109,15 +114,25 @@ def assembled(model: Model, name: str, *, classes: int | None = None) -> Importe
     return Imported(named, network, weights, furthest)
 
 
-def _check_finite(model: Model) -> None:
+def _check_sound(model: Model) -> None:
+    """Check that tensors are finite, and that no variance is negative.
+
+    Raises:
+        UsageError: One is not.
+    """
     for piece in model.pieces:
+        var = piece.tensors.get("var")
+        if var is not None and bool((var <= -NORM_EPS).any()):
+            found = f"a running variance of {float(var.min()):.3g}; allowed is none below 0"
+            raise _unsound(f"{model.source}: {piece.name}: found {found}")
         for name, values in piece.tensors.items():
             if not bool(torch.isfinite(values).all()):
-                raise UsageError(
-                    f"{model.source}: {piece.name}.{name}: found NaN or infinity; allowed are "
-                    "finite numbers",
-                    "the training of the model diverged, or its checkpoint is damaged",
-                )
+                found = f"{piece.name}.{name}: found NaN or infinity; allowed are finite numbers"
+                raise _unsound(f"{model.source}: {found}")
+
+
+def _unsound(message: str) -> UsageError:
+    return UsageError(message, "the training of the model diverged, or its checkpoint is damaged")
 
 
 def _spec(model: Model, name: str, pieces: Sequence[Piece], classes: int | None) -> NetworkSpec:
@@ -191,7 +206,7 @@ def _images(model: Model, generator: torch.Generator) -> Tensor:
 
 
 def _furthest(model: Model, theirs: Tensor, ours: Tensor) -> float:
-    """Return how far logits are from the model's, as a share of the largest.
+    """Return how far logits are from the model's, as a share of how far those spread.
 
     Raises:
         UsageError: They are not equal.
@@ -199,11 +214,13 @@ def _furthest(model: Model, theirs: Tensor, ours: Tensor) -> float:
     if theirs.shape != ours.shape:
         found = f"{list(ours.shape[1:])}, not {list(theirs.shape[1:])}"
         raise UsageError(f"{model.source}: as it was read it gives other logits: {found}")
-    furthest = float((theirs - ours).abs().max() / theirs.abs().max().clamp(min=1.0))
+    spread = (theirs - theirs.mean(0)).abs().max()
+    least = _LEAST_SPREAD * theirs.abs().max() + torch.finfo(theirs.dtype).tiny
+    furthest = float((theirs - ours).abs().max() / torch.maximum(spread, least))
     if not furthest <= SAME_WITHIN:
         raise UsageError(
             f"{model.source}: as it was read it computes something else: logits of random images "
-            f"are up to {furthest:.2g} of the largest away; allowed is {SAME_WITHIN:g}",
+            f"are up to {furthest:.2g} of their spread away; allowed is {SAME_WITHIN:g}",
             "this is a fault of the import; the model may do in its forward what cannot be seen",
         )
     return furthest

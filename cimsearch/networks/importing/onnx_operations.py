@@ -68,7 +68,7 @@ def _pads(call: Call) -> tuple[Pair, Pair]:
 
     SAME is as much as keeps the size, divided by the stride and rounded up.
     """
-    how = call.attributes.get("auto_pad", b"NOTSET").decode()
+    how = call.attributes.get("auto_pad", b"NOTSET").decode(errors="replace")
     if not how.startswith("SAME"):
         stated = (0, 0, 0, 0) if how == "VALID" else call.attributes.get("pads", (0, 0, 0, 0))
         return pair(stated[:2]), pair(stated[2:])
@@ -187,6 +187,9 @@ def _relu(_call: Call) -> Outcome:
 
 def _clip(call: Call) -> Outcome:
     # They were attributes before they became inputs.
+    several = [tuple(values.shape) for values in call.constants.values() if values.numel() != 1]
+    if several:
+        return refused(f"an end of shape {several[0]}", "is one number")
     stored = {place: values.item() for place, values in call.constants.items()}
     least, most = (call.attributes.get(name) for name in ("min", "max"))
     return clipped(stored.get(1, least), stored.get(2, most))

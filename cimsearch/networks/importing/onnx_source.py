@@ -76,7 +76,7 @@ def _loaded(path: Path) -> "ModelProto":
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
+    except (OSError, DecodeError, UnicodeDecodeError, onnx.checker.ValidationError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{path}: is no ONNX file that can be read: {reason}") from error
     return model
@@ -112,9 +112,11 @@ def _with_image_shape(source: str, images: "ValueInfoProto", given: Shape | None
     shape = given or (stated[1], stated[2], stated[3])
     wrong = any(own not in (0, side) for own, side in zip(stated[1:], shape, strict=True))
     if wrong or min(shape) < 1:
+        stated_sides = " x ".join(str(side or "?") for side in stated[1:])
+        asked = f", --input-shape of {' x '.join(map(str, given))}" if given else ""
         raise UsageError(
-            f"{source}: the file states images of {stated[1:]} (0 is open), asked is {given}",
-            "give the shape of one image with --input-shape C,H,W",
+            f"{source}: the file states images of {stated_sides} (?: left open){asked}",
+            "give the shape of one image with --input-shape C,H,W: stated sides hold",
         )
     for side, value in zip(sides, (stated[0] or 1, *shape), strict=True):
         side.dim_value = value
@@ -197,12 +199,16 @@ class _Reader:
 
         self._names = Names(dir(nn.ModuleDict()))
         for tensor in self.model.graph.initializer:
-            values = np.array(to_array(tensor))
+            where = f"{self.source}: {tensor.name}"
+            try:
+                values = np.array(to_array(tensor))
+            except (KeyError, ValueError) as error:
+                raise UsageError(f"{where}: its numbers cannot be read: {error}") from error
             try:
                 self.constants[tensor.name] = torch.from_numpy(values)
             except TypeError as error:
-                found = f"{tensor.name}: found numbers of type {values.dtype}"
-                raise UsageError(f"{self.source}: {found}; allowed is float32") from error
+                found = f"found numbers of type {values.dtype}"
+                raise UsageError(f"{where}: {found}; allowed is float32") from error
 
     def take_constant(self, node: "NodeProto") -> None:
         """Note what a node stores, or computes of nothing but what is stored."""

@@ -156,7 +156,7 @@ def reshaped(given: Sequence[int], out: Sequence[int]) -> Outcome:
     Sides of 1 behind the channels may come and go.
     """
     values = prod(given[1:])
-    if out and out[0] == given[0] and given[1] == values == out[1] == prod(out[1:]):
+    if out[1:] and out[0] == given[0] and given[1] == values == out[1] == prod(out[1:]):
         return "same"
     if tuple(out) != (given[0], values):
         found = f"{tuple(given[1:])} to {tuple(out[1:])}"

@@ -3,15 +3,17 @@
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from cimsearch.errors import UsageError
 
@@ -20,6 +22,13 @@ _INSIDE = ("state_dict", "model_state_dict", "model")
 """Under which key a checkpoint of a training has the weights."""
 _WRAPPERS = ("_orig_mod.", "module.")
 """What ``torch.compile`` and ``DataParallel`` put in front of all names of a module's tensors."""
+
+_SHOWN = 3
+_OF_SOURCE = "give a checkpoint of the very module that SOURCE makes"
+_ZIP = b"PK\x03\x04"
+"""What a file of ``torch.save`` begins with, as every zip archive."""
+_GLOBAL = re.compile(r"GLOBAL (\S+)")
+"""What torch says that a pickle wants."""
 
 
 def is_target(source: str) -> bool:
@@ -44,7 +53,7 @@ def module_of(target: str) -> nn.Module:
                 found = getattr(found, part)
             if not isinstance(found, nn.Module) and callable(found):
                 found = found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"{target}: {type(error).__name__}: {error}",
             "name a torch.nn.Module, or a class or function without arguments that makes one",
@@ -73,10 +82,47 @@ def load_checkpoint(module: nn.Module, path: Path) -> None:
         UsageError: It cannot be read, or its weights are not the module's.
     """
     tensors = _without_wrapper(module, _tensors(path))
+    own = module.state_dict()
+    shapes = [
+        f"{name}: found {list(values.shape)}; allowed is {list(own[name].shape)}"
+        for name, values in tensors.items()
+        if isinstance(values, Tensor) and name in own and not is_lazy(own[name])
+        if values.shape != own[name].shape
+    ]
+    if shapes:
+        raise UsageError(f"--weights: {path}: {_first(shapes, '; ')}", _OF_SOURCE)
     try:
-        module.load_state_dict(tensors)
+        missing, others = module.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
-        raise UsageError(f"--weights: {path}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise UsageError(f"--weights: {path}: {reason}", _OF_SOURCE) from error
+    found = [f"no {_first(missing)}"] if missing else []
+    found += [f"{_first(others)}, which the module does not have"] if others else []
+    if found:
+        raise UsageError(
+            f"--weights: {path}: found {', but '.join(found)}; allowed are the names of the "
+            f"module's tensors: {_first(list(own))}",
+            _hint_of_names(tensors, own),
+        )
+
+
+def _first(texts: Sequence[str], between: str = ", ") -> str:
+    """Return the first of texts, and how many more there are."""
+    more = len(texts) - _SHOWN
+    shown = between.join(texts[:_SHOWN])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _hint_of_names(tensors: Mapping[str, Any], own: Mapping[str, Tensor]) -> str:
+    """Return where in a checkpoint the module's tensors seem to be."""
+    first = next(iter(own), "")
+    for key, values in tensors.items():
+        if isinstance(values, Mapping) and any(str(name).endswith(first) for name in values):
+            return f"the weights seem to be under {key!r}: save that part of it alone"
+        if isinstance(values, Tensor) and key.endswith(f".{first}"):
+            prefix = key.removesuffix(first)
+            return f"its names have {prefix!r} in front of the module's: save them without it"
+    return _OF_SOURCE
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:
@@ -106,8 +152,20 @@ def _unpickled(path: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
         # What bytes that are no checkpoint raise is stated nowhere, and its advice is to trust it.
         except Exception as error:
-            found = "found no file of torch.save, or one of more than tensors and plain data"
-            raise _unreadable(path, found) from error
+            raise _unreadable(path, _why_not(path, error)) from error
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    """Return why a file that is there is not unpickled."""
+    with path.open("rb") as file:
+        start = file.read(len(_ZIP))
+    if not start:
+        return "is empty"
+    if start == _ZIP and not is_zipfile(path):
+        return "begins as torch.save writes, but its end is missing"
+    if wanted := _GLOBAL.search(str(error)):
+        return f"holds {wanted[1]}; allowed are tensors and plain data"
+    return "found no file of torch.save"
 
 
 def _unreadable(path: Path, reason: str) -> UsageError:

@@ -1,19 +1,17 @@
-"""The operations of a traced torch module, each as what it is in a blueprint."""
+"""The modules of a traced torch module, each as what it is in a blueprint."""
 
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.utils.parametrize import is_parametrized
 
 from cimsearch.networks.importing.outcomes import (
     Made,
     Outcome,
     Refused,
-    added,
     averaged_to,
     clipped,
     convolution,
@@ -24,11 +22,9 @@ from cimsearch.networks.importing.outcomes import (
     reshaped,
 )
 from cimsearch.networks.importing.pieces import ALLOWED
+from cimsearch.networks.importing.tracing import ImageShape
 
 _Parametrised = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
-
-ImageShape = tuple[int, ...]
-"""Of a tensor of a run: (images, ...)."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +92,11 @@ def _parameters(module: _Parametrised) -> dict[str, Tensor]:
 
 def _pool(module: nn.Module, call: Call) -> Outcome:
     op = "max_pool2d" if isinstance(module, nn.MaxPool2d) else "avg_pool2d"
-    return _pooled(op, vars(module), call)
+    return pooled(op, vars(module), call)
 
 
-def _pooled(name: str, given: Mapping[str, Any], call: Call) -> Outcome:
-    """Return a pooling with the arguments of torch's functions."""
+def pooled(name: str, given: Mapping[str, Any], call: Call) -> Outcome:
+    """Return a pooling with the arguments of torch's functions, by name."""
     for extra in ("return_indices", "divisor_override"):
         if given.get(extra):
             return refused(f"{extra} {given[extra]}", "is none")
@@ -153,90 +149,16 @@ MODULES: Mapping[type[nn.Module], Callable[[Any, Call], Outcome]] = {
 }
 
 
-def _call_relu(_call: Call) -> Outcome:
-    return Made("relu")
-
-
-def _call_add(call: Call) -> Outcome:
-    alpha = dict(call.kwargs or {}).get("alpha", 1)
-    if alpha != 1:
-        return refused(f"alpha {alpha}", "is 1")
-    if len(call.given) == 1:
-        terms = (*call.args, call.named("other").get("other"))
-        stored = [torch.as_tensor(v) for v in terms if isinstance(v, Tensor | int | float)]
-        return added(stored[0], call.given[0])
-    first, second = (shape[1:] for shape in call.given)
-    if first != second:
-        return refused(f"{first} and {second}", "are two of one shape")
-    return Made("add")
-
-
-def _call_clip(call: Call) -> Outcome:
-    ends = call.named("min", "max")
-    return clipped(ends.get("min"), ends.get("max"))
-
-
-def _call_hardtanh(call: Call) -> Outcome:
-    ends = call.named("min_val", "max_val")
-    return clipped(ends.get("min_val", -1.0), ends.get("max_val", 1.0))
-
-
-def _call_relu6(_call: Call) -> Outcome:
-    return clipped(0, 6)
-
-
-def _call_max(call: Call) -> Outcome:
-    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
-    return _pooled("max_pool2d", call.named(*names), call)
-
-
-def _call_average(call: Call) -> Outcome:
-    names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-    return _pooled("avg_pool2d", call.named(*names), call)
-
-
-def _call_adaptive(call: Call) -> Outcome:
-    return averaged_to(call.given[0], call.named("output_size")["output_size"])
-
-
-def _call_reshape(call: Call) -> Outcome:
-    return reshaped(call.given[0], call.out)
-
-
-def _call_mean(call: Call) -> Outcome:
-    dims, given = call.named("dim").get("dim", ()), call.given[0]
-    places = {dim % len(given) for dim in (dims if isinstance(dims, tuple | list) else (dims,))}
-    if len(given) != 4 or places != {2, 3}:
-        return refused(f"a mean over {dims} of {given[1:]}", "is one over height and width (2, 3)")
-    return averaged_to(call.given[0], 1)
-
-
-def _call_dropout(call: Call) -> Outcome:
-    drops = call.named("p", "training").get("training", True)
-    return refused("training True", "is self.training") if drops else "same"
-
-
-def _call_same(_call: Call) -> Outcome:
-    return "same"
-
-
-CALLS: Mapping[Any, Callable[[Call], Outcome]] = {
-    **dict.fromkeys((functional.relu, functional.relu_, torch.relu, torch.relu_), _call_relu),
-    **dict.fromkeys(("relu", "relu_"), _call_relu),
-    functional.relu6: _call_relu6,
-    functional.hardtanh: _call_hardtanh,
-    **dict.fromkeys((torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_"), _call_clip),
-    **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _call_add),
-    functional.max_pool2d: _call_max,
-    functional.avg_pool2d: _call_average,
-    functional.adaptive_avg_pool2d: _call_adaptive,
-    **dict.fromkeys((torch.flatten, torch.reshape, "flatten", "view", "reshape"), _call_reshape),
-    **dict.fromkeys((torch.squeeze, torch.unsqueeze, "squeeze", "unsqueeze"), _call_reshape),
-    **dict.fromkeys((torch.mean, "mean"), _call_mean),
-    **dict.fromkeys((functional.dropout, functional.dropout2d), _call_dropout),
-    "contiguous": _call_same,
-}
-"""Functions, and names of methods."""
+def of_module(module: nn.Module, call: Call) -> Outcome:
+    """Return what a module is; one with parametrisations has the weights that these give."""
+    kind = type(module)
+    reader = MODULES.get(kind.__mro__[1] if is_parametrized(module) else kind)
+    if reader:
+        return reader(module, call)
+    for known in MODULES:
+        if isinstance(module, known):
+            return refused(f"a {kind.__module__}.{kind.__name__}", f"is {known.__name__} itself")
+    return unknown(module.extra_repr())
 
 
 def unknown(text: str) -> Refused:

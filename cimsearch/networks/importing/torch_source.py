@@ -1,25 +1,15 @@
 """A torch module as pieces: traced with ``torch.fx``, and run once for its shapes."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from cimsearch.blueprint import NETWORK_INPUT, Shape
-from cimsearch.errors import UsageError
 from cimsearch.networks.importing.outcomes import Outcome, Refused
 from cimsearch.networks.importing.pieces import Fault, Names, Piece, refuse
-from cimsearch.networks.importing.torch_operations import (
-    CALLS,
-    MODULES,
-    Call,
-    ImageShape,
-    unknown,
-)
-
-_IMAGES = 2
-"""Images of the run for shapes: an operation that mixes them shows."""
+from cimsearch.networks.importing.torch_functions import CALLS
+from cimsearch.networks.importing.torch_operations import Call, of_module, unknown
+from cimsearch.networks.importing.tracing import Run, run, traced, without_changes_in_place
 
 
 def read_module(source: str, module: nn.Module, input_shape: Shape) -> list[Piece]:
@@ -29,81 +19,22 @@ def read_module(source: str, module: nn.Module, input_shape: Shape) -> list[Piec
 
     Args:
         source: How messages call it.
-        module: It is left in evaluation mode.
+        module: It is left in evaluation mode and float32.
         input_shape: (channels, height, width) of an image.
 
     Raises:
         UsageError: It cannot be traced, does not run on such images, or does what no blueprint
             does: everything that does not fit is named at once.
     """
-    module.eval()
-    try:
-        traced = fx.GraphModule(module, fx.Tracer().trace(module))
-    except Exception as error:
-        raise UsageError(
-            f"{source}: cannot be traced: {type(error).__name__}: {error}",
-            "torch.fx follows a forward without branches on values; move them out of it",
-        ) from error
-    inputs = [node.name for node in traced.graph.nodes if node.op == "placeholder"]
-    if len(inputs) != 1:
-        found = ", ".join(inputs) or "none"
-        raise UsageError(f"{source}: found the inputs {found}; allowed is one")
-    traced.graph.eliminate_dead_code()
-    reader = _Reader(module, _run(source, traced, input_shape))
-    for node in traced.graph.nodes:
+    module.eval().float()
+    graph = traced(source, module)
+    reader = _Reader(module, run(source, graph, input_shape))
+    for node, changed in without_changes_in_place(graph.graph, reader.run):
+        reader.refuse_change(node, changed)
+    for node in graph.graph.nodes:
         reader.read(node)
     refuse(source, reader.faults)
     return reader.pieces
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What was seen in a run.
-
-    Attributes:
-        shapes: Of every activation, by node.
-        values: What else nodes gave: sizes, stored tensors, and what is made of them.
-        moving: The nodes that gave one activation, or several.
-    """
-
-    shapes: dict[fx.Node, ImageShape] = field(default_factory=dict)
-    values: dict[fx.Node, Any] = field(default_factory=dict)
-    moving: set[fx.Node] = field(default_factory=set)
-
-    def note(self, node: fx.Node, value: Any) -> None:
-        """Take in what a node gave; it is stored if it reads nothing that comes of the images."""
-        parts = value if isinstance(value, tuple | list) else (value,)
-        moves = node.op == "placeholder" or not self.moving.isdisjoint(node.all_input_nodes)
-        if moves and any(isinstance(part, Tensor) for part in parts):
-            self.moving.add(node)
-        if node in self.moving and isinstance(value, Tensor):
-            self.shapes[node] = tuple(value.shape)
-        else:
-            self.values[node] = value
-
-
-def _run(source: str, traced: fx.GraphModule, input_shape: Shape) -> _Run:
-    """Run a traced module on images."""
-    seen = _Run()
-
-    class Watched(fx.Interpreter):
-        def run_node(self, n: fx.Node) -> Any:
-            value = super().run_node(n)
-            seen.note(n, value)
-            return value
-
-    runner = Watched(traced)
-    runner.extra_traceback = False
-    try:
-        with torch.no_grad():
-            runner.run(torch.zeros(_IMAGES, *input_shape))
-    except Exception as error:
-        raise UsageError(
-            f"{source}: does not run on images of {' x '.join(map(str, input_shape))}: "
-            f"{type(error).__name__}: {error}",
-            "give the shape of one image with --input-shape C,H,W",
-        ) from error
-    return seen
 
 
 @dataclass
@@ -119,7 +50,7 @@ class _Reader:
     """
 
     module: nn.Module
-    run: _Run
+    run: Run
     pieces: list[Piece] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     known: dict[fx.Node, str] = field(default_factory=dict)
@@ -136,8 +67,19 @@ class _Reader:
         elif node in self.run.shapes:
             self._take(node, self._outcome(node))
         elif node.op == "call_module":
-            where = str(node.target)
-            self.faults.append(Fault(where, self._kind(node), "several outputs", "is one"))
+            self._refuse(node, "several outputs", "is one")
+
+    def refuse_change(self, node: fx.Node, changed: fx.Node) -> None:
+        """Take in a node that changes another in place, to no avail of those that read it."""
+        what = changed.name if changed in self.run.shapes else "stored numbers"
+        self._refuse(
+            node,
+            f"a change in place of {what}",
+            "is one of an activation that is read in that shape alone",
+        )
+
+    def _refuse(self, node: fx.Node, *reason: str) -> None:
+        self.faults.append(Fault(_called(node), self._kind(node), *reason))
 
     def _outcome(self, node: fx.Node) -> Outcome:
         shapes, values = self.run.shapes, self.run.values
@@ -146,8 +88,7 @@ class _Reader:
         call = Call(given, shapes[node], tuple(args), dict(kwargs))
         if node.op == "call_module":
             module = self.module.get_submodule(str(node.target))
-            reader = MODULES.get(type(module))
-            return reader(module, call) if reader else unknown(module.extra_repr())
+            return of_module(module, call)
         called = CALLS.get(node.target)
         return called(call) if called else unknown(_arguments(node))
 
@@ -156,11 +97,10 @@ class _Reader:
         if outcome == "same" and read:
             self.known[node] = read[0]
             return
-        where = str(node.target) if node.op == "call_module" else node.name
-        name = self.known[node] = self._names.fitting(where)
+        name = self.known[node] = self._names.fitting(_called(node))
         if isinstance(outcome, Refused):
-            kind = self._kind(node)
-            self.faults += [Fault(where, kind, *reason) for reason in outcome.reasons]
+            for reason in outcome.reasons:
+                self._refuse(node, *reason)
         elif outcome != "same":
             self.pieces.append(outcome.piece(name, read))
 
@@ -173,6 +113,11 @@ class _Reader:
         value = node.args[0]
         if not isinstance(value, fx.Node) or len(self.run.shapes.get(value, ())) not in (2, 4):
             self.faults.append(Fault("output", "return", str(value), "is one tensor of logits"))
+
+
+def _called(node: fx.Node) -> str:
+    """Return what a node is called in the module, or in the graph."""
+    return str(node.target) if node.op == "call_module" else node.name
 
 
 def _activations(node: fx.Node) -> list[fx.Node]:

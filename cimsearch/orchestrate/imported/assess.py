@@ -128,6 +128,11 @@ def data_of(text: str, spec: AnySpaceSpec) -> tuple[DataSpec, str | None]:
     if text == "digits":
         return _DATA.validate_python(plain | {"kind": "digits"}), None
     path = Path(text).expanduser()
+    if path.is_file() and path.suffix != ".npz":
+        raise DataError(
+            f"--data: found the file {text}; of files a .npz is allowed",
+            "name a folder of images by its directory, a function of a module as module:function",
+        )
     if path.exists():
         found = _DATA.validate_python(plain | {"kind": _kind_of(path), "path": text})
         return found, str(path.resolve())

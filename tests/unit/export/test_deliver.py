@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import onnx
 import pytest
 from safetensors.numpy import load, load_file
 
@@ -14,6 +15,7 @@ from cimsearch.evaluate import Job
 from cimsearch.evaluate.machine import fingerprint
 from cimsearch.evaluate.train import forget_parents
 from cimsearch.evaluate.weights import kept_weights
+from cimsearch.export.inputs import inputs_of
 from cimsearch.export.scoring import scored_images
 from cimsearch.export.verify import verify_export
 from cimsearch.export.write import write_export
@@ -25,17 +27,21 @@ from cimsearch.orchestrate.run.state import ADAPTATION
 from cimsearch.space import Candidate
 from cimsearch.spec import Study, load_study
 from cimsearch.spec.adaptation import Adaptation
+from cimsearch.spec.study import Normalisation
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.training.data import normalise
 from tests.commands import cimsearch
-from tests.unit.export.networks import hardware, job, subject
+from tests.unit.export.networks import DIGITS, hardware, job, subject
 from tests.unit.onnx.runtimes import run_onnx
 from tests.unit.orchestrate.repriced import quick_study, steady
 from tests.workloads import TWO_WORKLOADS, JointExecutor
 
 IN_SEARCH, ON_FRONT = 0, 3
 """Trials of the finished study: one that was not scored on test images, and one that was."""
+
+
+PIXELS = "x = pixel / 255, pixel being scikit-learn's grey level (0 to 16) times 255 / 16, rounded"
 
 
 def cache_of(study: Path) -> dict[str, str]:
@@ -122,7 +128,10 @@ def test_the_card_tells_figures_with_unit_and_source(delivered: Path) -> None:
         "# tiny, trial 3",
         f"| mean over chips | {100 * mean:.2f} % | `scores.json` |",
         "100 test images, which the search never saw.",
-        "| data | digits, 10 classes",
+        "| data | digits, 10 classes, images of 1 x 8 x 8, augmentation `{",
+        f"| input of the network | {PIXELS} | the study and its data |",
+        "| images | train 1151, validation 287, test 359 | the data |",
+        "| shares held out, of each class | validation 0.2 of the training images; test 0.2 of",
         "Not validated by any chip:",
         "for 80 % of chips",
         "| study seed, replicate | 0, 1 | the study |",
@@ -131,6 +140,21 @@ def test_the_card_tells_figures_with_unit_and_source(delivered: Path) -> None:
     assert "There is no ONNX file" not in text
     mapping = json.loads((delivered / "mapping.json").read_text())
     assert all(f"| {layer['layer']} | conv | arrays |" in text for layer in mapping["layers"])
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.qonnx.onnx"])
+def test_graphs_say_how_images_become_inputs(delivered: Path, name: str) -> None:
+    model = onnx.load(delivered / name)
+    assert model.graph.input[0].doc_string == PIXELS
+    assert {each.key: each.value for each in model.metadata_props}["cimsearch.images"] == PIXELS
+
+
+def test_the_card_tells_the_normalisation() -> None:
+    normalised = Normalisation(mean=(0.25,), std=(0.5,))
+    data = DIGITS.model_copy(update={"normalisation": normalised})
+    found = inputs_of(job(hardware(), data=data))
+    assert found.text.startswith("x = (pixel / 255 - mean) / std, with mean [0.25] and std [0.5] ")
+    assert found.counts == {"train": 357, "validation": 362}
 
 
 def test_without_onnx_the_card_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

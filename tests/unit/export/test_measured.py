@@ -45,8 +45,20 @@ def test_an_ideal_chip_has_a_gain_of_1(small_export: Path, tmp_path: Path) -> No
     assert [tile.tile for tile in found.tiles] == [tile["tile"] for tile in mapping["tiles"]]
     assert not found.unread
     assert found.overall.gain == pytest.approx(1)
-    assert found.overall.sigma_codes == pytest.approx(0, abs=0.01)
+    assert found.overall.sigma_codes == 0
     assert all(tile.lines == tile.of_lines and not tile.outliers for tile in found.tiles)
+    shown = cimsearch("verify", str(small_export), "--measured", "c.csv", cwd=tmp_path).stdout
+    assert all(line.endswith("< 0.01") for line in shown.splitlines()[2:])
+
+
+def test_a_file_without_a_header_is_told_once(small_export: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("0,0,0,0,0,1\n0,0,0,0,1,2\n", encoding="utf-8")
+    with pytest.raises(SpecError) as error:
+        compare_codes(small_export, tmp_path / "c.csv")
+    assert error.value.message == (
+        f"{tmp_path}/c.csv:1:1: header: found no header line; wanted is "
+        "tile,vector,row_group,plane,column,code"
+    )
 
 
 def same(expected: Any, _line: int) -> Any:

@@ -57,6 +57,22 @@ def test_a_missing_file_is_found(own_export: Path) -> None:
     assert faults(verify_export(own_export)) == "scores.json: missing"
 
 
+def test_what_no_manifest_names_is_noted(own_export: Path) -> None:
+    (own_export / "extra.onnx").write_bytes(b"anything")
+    (own_export / "more").mkdir()
+    found = verify_export(own_export)
+    assert found.passed
+    assert "not in the manifest, so nothing is known of it: extra.onnx, more" in found.notes
+
+
+def test_what_pydantic_refuses_is_told_in_the_house_s_words(resealed: Reseal) -> None:
+    text = faults(verify_export(resealed("hardware.json", b"[1]")))
+    assert text == "hardware.json: not as cimsearch writes it: found a list; allowed is a mapping"
+    text = faults(verify_export(resealed("hardware.json", b'{"name": 3}')))
+    assert text.startswith("hardware.json: not as cimsearch writes it: name: found 3; allowed is")
+    assert "pydantic" not in text
+
+
 def test_float_weights_are_not_needed(own_export: Path) -> None:
     """Where they cannot be read, predictions are the same, and it is said that they are gone."""
     (own_export / "weights.safetensors").unlink()

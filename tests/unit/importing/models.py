@@ -131,3 +131,15 @@ def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
                 norm.running_mean.normal_(0.0, 0.5, generator=generator)
                 norm.running_var.uniform_(0.2, 2.0, generator=generator)
     return module.eval()
+
+
+class Small(nn.Module):
+    """A convolution and a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.fc(self.conv(x).relu().mean((2, 3)))
+        return logits

@@ -11,7 +11,7 @@ from cimsearch.errors import UsageError
 from cimsearch.orchestrate.imported.bring import import_network
 from cimsearch.spec import load_space_spec
 from cimsearch.spec.network import NetworkSpec
-from tests.commands import cimsearch
+from tests.commands import cimsearch, unwrapped
 from tests.unit.importing.own import Net
 
 
@@ -36,6 +36,7 @@ def test_assess_tells_price_noise_and_accuracy(there: Path) -> None:
     shown = cimsearch("network", "assess", "./mine.yaml", *macro, cwd=there).stdout
     assert "80 % band" in shown
     assert "SNR" in shown
+    assert "trained weights and images are not in it" in unwrapped(shown)
     assert "accuracy" not in shown
 
 
@@ -49,6 +50,8 @@ def test_assess_takes_the_data_of_a_study_and_refuses_other_images(there: Path) 
     assert "found [3, 32, 32] and 10 classes; mine takes [1, 8, 8]" in failed
     failed = cimsearch(*given, "nowhere", cwd=there, expect=5).stderr
     assert "--data: found 'nowhere'; allowed are digits, a study" in failed
+    failed = cimsearch(*given, "own_net.py", cwd=there, expect=5).stderr
+    assert "--data: found the file own_net.py; of files a .npz is allowed" in failed
     failed = cimsearch(
         "network", "assess", "vgg_tiny", *macro, "--data", "digits", cwd=there, expect=2
     ).stderr
@@ -116,6 +119,7 @@ def test_import_says_what_it_made_and_writes_over_nothing(there: Path) -> None:
             ("own_net:number", "--to", "a.yaml", "--input-shape", "1,8,8"),
             "found a int; allowed is",
         ),
+        (("ends:Net", "--to", "a.yaml", "--input-shape", "1,8,8"), "ends:Net: SystemExit: 3"),
         (("own_net", "--to", "a.yaml"), "SOURCE: found 'own_net'"),
         (
             ("a.onnx", "--to", "a.yaml", "--weights", "own.pt"),
@@ -135,13 +139,14 @@ def test_import_says_what_it_made_and_writes_over_nothing(there: Path) -> None:
                 "--weights",
                 "own.pt",
             ),
-            "Unexpected key(s) in state_dict",
+            "found conv1.weight, conv1.bias, conv2.weight and 3 more, which the module does not",
         ),
     ],
 )
 def test_what_cannot_be_brought_in_is_told(
     there: Path, arguments: tuple[str, ...], text: str
 ) -> None:
+    (there / "ends.py").write_text("raise SystemExit(3)", encoding="utf-8")
     failed = cimsearch("network", "import", *arguments, cwd=there, expect=2).stderr
     assert text in failed, failed
     assert not list(there.glob("a.*"))

@@ -9,15 +9,14 @@ import onnx
 import pytest
 import torch
 from onnx import GraphProto, helper
-from torch import Tensor, nn
+from torch import nn
 
 from cimsearch.errors import UsageError
 from cimsearch.networks.importing.assemble import Model, assembled
 from cimsearch.networks.importing.onnx_source import read_onnx
-from cimsearch.networks.importing.targets import load_checkpoint
 from cimsearch.networks.importing.torch_source import read_module
 from tests.unit.importing.brought import exported
-from tests.unit.importing.models import Plain, randomised
+from tests.unit.importing.models import Plain, Small, randomised
 from tests.unit.importing.onnx_models import drawn, node, norm, norm_of, write_onnx
 
 
@@ -127,16 +126,6 @@ def test_what_only_follows_from_a_refused_operator_is_not_told(tmp_path: Path) -
     assert [line.split(":")[0] for line in lines] == ["/i1/NonZero (NonZero)", "/i2/Cast (Cast)"]
 
 
-class Small(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.fc = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(4, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.fc(self.conv(x).relu().mean((2, 3)))
-        return logits
-
-
 def test_a_tensor_that_is_not_finite_is_named() -> None:
     for name, value in (("fc.bias", float("inf")), ("conv.weight", float("nan"))):
         module = randomised(Small())
@@ -145,6 +134,43 @@ def test_a_tensor_that_is_not_finite_is_named() -> None:
         pieces = read_module("a:b", module, (1, 8, 8))
         with pytest.raises(UsageError, match=f"a:b: {name}: found NaN or infinity"):
             assembled(Model("a:b", (1, 8, 8), pieces, module), "mine")
+
+
+def test_a_negative_variance_is_named() -> None:
+    module = randomised(nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 10)))
+    module.get_buffer("0.running_var")[0] = -0.5
+    pieces = read_module("a:b", module, (1, 8, 8))
+    with pytest.raises(UsageError) as error:
+        assembled(Model("a:b", (1, 8, 8), pieces, module), "mine")
+    assert (
+        error.value.message == "a:b: 0: found a running variance of -0.5; allowed is none below 0"
+    )
+    assert "diverged" in error.value.hint
+
+
+def test_a_limit_of_several_numbers_is_told(tmp_path: Path) -> None:
+    arrays = drawn({"a.weight": (4, 1, 1, 1), "most": (2,)}) | {
+        "least": np.zeros(1, dtype=np.float32)
+    }
+    nodes = [node("Conv", "x a.weight", "c1"), node("Clip", "c1 least most", "h")]
+    (fault,) = faults(headed(tmp_path / "a.onnx", nodes, arrays))
+    assert fault == "/h/Clip (Clip): found an end of shape (2,); allowed is one number"
+
+
+def test_a_damaged_byte_of_a_file_is_told_or_harmless(tmp_path: Path) -> None:
+    arrays = drawn({"a.weight": (4, 1, 3, 3), "a.bias": (4,)})
+    nodes = [node("Conv", "x a.weight a.bias", "h", pads=[1, 1, 1, 1], auto_pad="NOTSET")]
+    path = headed(tmp_path / "a.onnx", nodes, arrays)
+    whole, told = path.read_bytes(), 0
+    weights = [whole.index(a.astype(np.float32).tobytes()) for a in arrays.values()]
+    inside = {at for start in weights for at in range(start, start + 16)}
+    for at in sorted(set(range(0, len(whole), 2)) - inside):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            read_onnx(path)
+        except UsageError:
+            told += 1
+    assert told > len(whole) / 8
 
 
 def test_what_is_no_space_is_told_in_the_house_s_words() -> None:
@@ -160,67 +186,3 @@ def test_what_is_no_space_is_told_in_the_house_s_words() -> None:
     with pytest.raises(UsageError) as error:
         assembled(Model("a:b", (1, 8, 8), pieces, module), "mine", classes=7)
     assert error.value.message.splitlines()[1:] == ["  1: gives 10 x 1 x 1; allowed are 7 classes"]
-
-
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "_orig_mod.module."])
-def test_what_a_wrapper_put_in_front_of_all_names_is_left_out(prefix: str, tmp_path: Path) -> None:
-    trained, module, path = randomised(Small()), Small(), tmp_path / "a.pt"
-    state = {f"{prefix}{name}": values for name, values in trained.state_dict().items()}
-    torch.save({"model": state}, path)
-    load_checkpoint(module, path)
-    for name, values in trained.state_dict().items():
-        assert torch.equal(module.state_dict()[name], values)
-
-
-class Wrapped(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.module = Small()
-
-
-def test_names_that_are_the_module_s_own_stay(tmp_path: Path) -> None:
-    module, path = Wrapped(), tmp_path / "a.pt"
-    torch.save(randomised(Wrapped()).state_dict(), path)
-    load_checkpoint(module, path)
-    with pytest.raises(UsageError, match=r"Missing key\(s\)"):
-        load_checkpoint(Small(), _saved(tmp_path, {"module.fc.bias": torch.zeros(10), "a": 1}))
-
-
-def _saved(folder: Path, content: object) -> Path:
-    torch.save(content, folder / "b.pt")
-    return folder / "b.pt"
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        ({3: torch.zeros(2)}, "found the key 3; allowed are names of tensors"),
-        ([torch.zeros(2)], "found a list; allowed is a state_dict"),
-        (Small(), "found no file of torch.save, or one of more than tensors and plain data"),
-        (b"neither one nor the other", "found no file of torch.save, or one of more than"),
-        (b"", "found no file of torch.save, or one of more than"),
-    ],
-)
-def test_a_checkpoint_that_is_none_is_told(content: object, text: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.pt"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        torch.save(content, path)
-    with pytest.raises(UsageError) as error:
-        load_checkpoint(Small(), path)
-    (line,) = error.value.message.splitlines()
-    assert line.startswith(f"--weights: {path} cannot be read: ")
-    assert text in line
-    assert "weights_only" not in line
-    assert "state_dict()" in error.value.hint
-
-
-def test_files_that_are_missing_or_damaged_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No such file or directory"):
-        load_checkpoint(Small(), tmp_path / "nowhere.pt")
-    with pytest.raises(UsageError, match="No such file"):
-        load_checkpoint(Small(), tmp_path / "nowhere.safetensors")
-    (tmp_path / "a.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(UsageError, match="cannot be read: found no safetensors file"):
-        load_checkpoint(Small(), tmp_path / "a.safetensors")

@@ -151,6 +151,7 @@ def test_metadata(networks: dict[str, Network], tmp_path: Path, write: Write) ->
     about = {entry.key: entry.value for entry in model.metadata_props}
     assert about["cimsearch.schema"] == "cimsearch/onnx/1"
     assert about["cimsearch.blueprint"] == network.blueprint.hash
+    assert about["cimsearch.images"] == "normalised as in training"
     layers = json.loads(about["cimsearch.layers"])
     assert list(layers) == sorted(layer.name for layer in network.cim_layers())
     assert layers["classifier"] == {

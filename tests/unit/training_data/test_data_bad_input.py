@@ -215,6 +215,7 @@ def test_too_few_images_for_a_part(tmp_path: Path) -> None:
     ("code", "match"),
     [
         ("def load(): return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys\n\n\ndef load(): sys.exit(3)", "SystemExit: 3"),
         ("import no_such_module_here", "ModuleNotFoundError: No module named 'no_such_module"),
         ("def other(): pass", "AttributeError: module 'faulty' has no attribute 'load'"),
         ("load = 3", "TypeError: 'int' object is not callable"),
