@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from cimsearch.blueprint import LayerTable, Node
+from cimsearch.blueprint import Node
 from cimsearch.cost import estimate_table, estimate_totals
+from cimsearch.layer_table import LayerTable
 from cimsearch.search.pricing import estimate_batch
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec

@@ -6,15 +6,12 @@ a 1-D signal has height 1.
 """
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cimsearch.spec.base import canonical_json, content_hash
+from cimsearch.units import millionths
 
 SCHEMA = "cimsearch/blueprint/1"
 
@@ -30,8 +27,8 @@ RANGE_POLICIES = ("", "full_scale", "layer", "column")
 
 NETWORK_INPUT = "input"
 
-_UNSTATED = ("padding", "limit")
-"""Fields that plain data leaves out where they are None."""
+_UNSTATED = ("padding", "limit", "row_sparsity")
+"""Fields that plain data leaves out where they are at their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,8 @@ class Node:
         padding: What is put at each side, vertically and horizontally, where that is not usual
             (see ``pads``): zeros of a convolution, what is never the largest of a max pooling.
         limit: What a ReLU does not exceed, if there is anything; its price is that of any ReLU.
+        row_sparsity: Share of its row groups on arrays that hold no weights but zeros: rounded
+            down to whole ones, below 1.
     """
 
     name: str
@@ -85,6 +84,7 @@ class Node:
     range_policy: str = ""
     padding: tuple[int, int] | None = None
     limit: float | None = None
+    row_sparsity: float = 0.0
 
     def __post_init__(self) -> None:
         """Leave out a padding that is the usual one: equal networks are equal blueprints."""
@@ -102,6 +102,11 @@ class Node:
     @property
     def _usual_pads(self) -> tuple[int, int]:
         return (self.kernel[0] // 2, self.kernel[1] // 2) if self.op == "conv" else (0, 0)
+
+    @property
+    def row_sparsity_ppm(self) -> int:
+        """The share of its row groups without weights, in whole millionths."""
+        return millionths(self.row_sparsity)
 
     @property
     def has_weights(self) -> bool:
@@ -162,7 +167,7 @@ class Blueprint:
             {
                 f.name: _plain(getattr(node, f.name))
                 for f in fields(Node)
-                if f.name not in _UNSTATED or getattr(node, f.name) is not None
+                if f.name not in _UNSTATED or getattr(node, f.name) != f.default
             }
             for node in self.nodes
         ]
@@ -204,79 +209,6 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class LayerTable:
-    """Blueprints as arrays (candidates, nodes), for pricing many at once.
-
-    Shorter blueprints are padded with rows whose ``op`` is -1; every other column is 1 there for
-    sizes and 0 for codes, so that equations stay finite and the padding can be masked out.
-
-    ``beside_channels`` and ``beside_bits`` are of the second part of a layer whose groups of
-    channels have different bits: the output channels and the weight bits of the first part, which
-    reads the same input; 0 elsewhere.
-    """
-
-    op: Ints
-    in_channels: Ints
-    in_height: Ints
-    in_width: Ints
-    out_channels: Ints
-    out_height: Ints
-    out_width: Ints
-    kernel_height: Ints
-    kernel_width: Ints
-    stride_height: Ints
-    stride_width: Ints
-    groups: Ints
-    fan_in: Ints
-    cim: Ints
-    w_bits: Ints
-    x_bits: Ints
-    x_signed: Ints
-    adc_bits: Ints
-    encoding: Ints
-    range_policy: Ints
-    beside_channels: Ints
-    beside_bits: Ints
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Candidates and nodes."""
-        n, nodes = self.op.shape
-        return n, nodes
-
-    def map(self, function: Callable[[Any], Any]) -> "LayerTable":
-        """Return the table with ``function`` applied to every column."""
-        return LayerTable(*(function(getattr(self, column.name)) for column in fields(self)))
-
-
-_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-
-
-def _row(node: Node, beside: Node | None) -> tuple[int, ...]:
-    return (
-        OPS.index(node.op),
-        *node.in_shape,
-        *node.out_shape,
-        *node.kernel,
-        *node.stride,
-        node.groups,
-        len(node.inputs),
-        int(node.placement == "cim"),
-        node.w_bits,
-        node.x_bits,
-        int(node.x_signed),
-        node.adc_bits,
-        ENCODINGS.index(node.encoding),
-        RANGE_POLICIES.index(node.range_policy),
-        beside.out_shape[0] if beside else 0,
-        beside.w_bits if beside else 0,
-    )
-
-
 def second_parts(blueprint: Blueprint) -> dict[str, Node]:
     """Return the first part of each layer in parts, by the name of the second."""
     joins = [node for node in blueprint.nodes if node.op == "concat"]
@@ -288,15 +220,3 @@ def parent_names(blueprint: Blueprint) -> dict[str, str]:
     joins = [node for node in blueprint.nodes if node.op == "concat"]
     whole = {name: join.inputs[0] for join in joins for name in (join.name, *join.inputs)}
     return {node.name: whole.get(node.name, node.name) for node in blueprint.nodes}
-
-
-def layer_table(blueprints: Sequence[Blueprint]) -> LayerTable:
-    """Return ``blueprints`` as arrays (n, most nodes)."""
-    longest = max((len(b.nodes) for b in blueprints), default=0)
-    rows = np.empty((len(blueprints), longest, len(_PADDING)), dtype=np.int64)
-    for table, blueprint in zip(rows, blueprints, strict=True):
-        table[:] = _PADDING
-        beside = second_parts(blueprint)
-        for index, node in enumerate(blueprint.nodes):
-            table[index] = _row(node, beside.get(node.name))
-    return LayerTable(*np.moveaxis(rows, -1, 0))

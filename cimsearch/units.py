@@ -1,4 +1,4 @@
-"""Unit labels: a number's unit is the suffix of its name, and this file says how it is shown."""
+"""Units: a number's unit is the suffix of its name, and this file says how it is shown."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,15 @@ UNITS: dict[str, Unit] = {
     "hours": Unit("h"),
     "gbps": Unit("Gb/s"),
     "mhz": Unit("MHz"),
+    "ppm": Unit("ppm"),
 }
+
+MILLION = 1_000_000
+
+
+def millionths(share: float) -> int:
+    """Return a share in whole millionths: what is counted with it is then exact."""
+    return round(share * MILLION)
 
 
 def unit_of(name: str) -> Unit:

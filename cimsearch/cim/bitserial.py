@@ -170,8 +170,11 @@ class _Images:
         windows = self._windows(self._codes[..., group.channels], lines)
         return windows.reshape(-1, windows.shape[-3:].numel()).to(dtype)
 
-    def sums(self, lines: slice, dtype: torch.dtype) -> Tensor:
-        """Return the sum of the codes of each window, (m, 1)."""
+    def sums(self, lines: slice, dtype: torch.dtype, read: Tensor | None) -> Tensor:
+        """Return the sum of the codes of each window in the rows that are read, (m, 1)."""
+        if read is not None:
+            windows = self._windows(self._codes, lines)
+            return windows.reshape(-1, len(read)).to(dtype) @ read.to(dtype)[:, None]
         sums = self._codes.sum(dim=-1, dtype=dtype)
         return self._windows(sums[..., None], lines).sum(dim=(-3, -2)).view(-1, 1)
 
@@ -208,7 +211,7 @@ def _product(
             else:
                 values = _disturbed(planes, weights, group, drawn.noise, drawn.place + index)
             out = values.add_(out)
-    sums = inputs.sums(lines, out.dtype)
+    sums = inputs.sums(lines, out.dtype, packed.read)
     out = out.expand(len(sums), -1)
     if packed.register is not None:
         out = accumulated(out.clone(), packed.register)

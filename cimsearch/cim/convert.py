@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from cimsearch.blueprint import Blueprint, Node, Op, layer_table
+from cimsearch.blueprint import Blueprint, Node, Op
 from cimsearch.cim.converted import ConvertedModel
 from cimsearch.cim.converted_layer import ConvertedLayer, Padding
 from cimsearch.cim.numerics import numerics_of
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.given import check_hardware
 from cimsearch.errors import HardwareError, UsageError
+from cimsearch.layer_table import layer_table
 from cimsearch.seeds import torch_seed
 from cimsearch.spec.hardware import Hardware
 

@@ -14,6 +14,7 @@ from cimsearch.cim.accumulator import Register, accumulated
 from cimsearch.cim.converter import Conversion
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.noise import Noise
+from cimsearch.cim.skipping import on_read_rows, read_rows
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ class Product:
     geometry: Geometry
 
     def plus(self, errors: Tensor | float | None) -> "Product":
-        """Return the product with errors added to its weight codes."""
-        return self if errors is None else replace(self, w=self.w + errors)
+        """Return the product with errors added to its weight codes in rows that are read."""
+        if errors is None:
+            return self
+        return replace(self, w=self.w + on_read_rows(errors, self.geometry, self.w.shape[1]))
 
     def convolve(self, x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the convolution of the layer's geometry, in the type of ``x``."""
@@ -237,8 +240,10 @@ def beyond_level1(y: Tensor, product: Product, beyond: Equivalent, noise: Noise)
 
 def _input_sums(parts: Tensor, product: Product) -> Tensor:
     """Return the sum of the inputs that each output reads: (n, outputs or 1, h, w)."""
-    sums = parts.sum(dim=2)
-    groups = product.geometry.groups
-    ones = torch.ones(groups, 1, *product.geometry.kernel)
-    read = product.convolve(sums, ones)
+    groups, rows = product.geometry.groups, read_rows(product.geometry, parts.shape[2])
+    if rows is None:
+        ones = torch.ones(groups, 1, *product.geometry.kernel)
+        read = product.convolve(parts.sum(dim=2), ones)
+    else:
+        read = product.convolve(parts.flatten(1, 2), rows.expand(groups, *rows.shape))
     return read if groups == 1 else read.repeat_interleave(len(product.w) // groups, dim=1)

@@ -14,6 +14,7 @@ from cimsearch.cim.engine import Converters, Equivalent, Product, level1
 from cimsearch.cim.level2 import Chip, pack_layer
 from cimsearch.cim.noise import NoiseStream
 from cimsearch.cim.numerics import LayerNumerics
+from cimsearch.cim.skipping import on_read_rows
 
 VECTORS = 512
 LEAST_IMAGES = 4
@@ -78,8 +79,8 @@ def fitted_equivalents(
         noise = stream.next(len(x))
         packed = pack_layer(chip, numerics, geometry, sample.ranges)
         converted = convolve(x, packed, geometry, noise=noise)
-        w = product.w + errors_of(chip, product.w, numerics)
-        leakage = numerics.correction - numerics.offset
+        w = product.plus(errors_of(chip, product.w, numerics)).w
+        leakage = on_read_rows(numerics.correction - numerics.offset, geometry, w.shape[1])
         ideal = product.convolve(x.double(), w.double() - leakage)
         cheap = level1(
             Product(x, w, ones, geometry), sample.converters, noise=noise, noise_scale=0.0

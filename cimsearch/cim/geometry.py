@@ -1,6 +1,7 @@
 """Where the rows of a convolution are: kernel, stride, padding, row groups."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -22,6 +23,7 @@ class Geometry:
         groups: Groups of the convolution.
         row_groups: Ranges [start, stop) of rows that are converted together.
         tile_rows: Rows of a full row tile; 0 for a layer that is in no array.
+        skipped: Ranges of rows like ``row_groups`` that hold no weights and are not read.
     """
 
     kernel: tuple[int, int]
@@ -30,6 +32,7 @@ class Geometry:
     groups: int
     row_groups: tuple[tuple[int, int], ...]
     tile_rows: int = 0
+    skipped: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(
@@ -45,10 +48,24 @@ class Geometry:
         kernel = node.kernel
         rows = node.in_shape[0] // node.groups * prod(kernel)
         groups, tile = [(0, rows)], 0
-        if numerics is not None and numerics.analog:
+        if numerics is not None and (numerics.analog or numerics.row_sparsity_ppm):
             tile = tile_rows(numerics.rows, prod(kernel), numerics.packing)
             groups = row_groups(rows, tile, numerics.active_rows)
         return cls(kernel, node.stride, padding or node.pads, node.groups, tuple(groups), tile)
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """All row groups, also those that are skipped, in order."""
+        return tuple(sorted((*self.row_groups, *self.skipped)))
+
+    def skipping(self, chosen: Sequence[bool]) -> "Geometry":
+        """Return the geometry that skips those of all row groups that are ``chosen``."""
+        which = list(zip(self.spans, chosen, strict=True))
+        return replace(
+            self,
+            row_groups=tuple(span for span, skipped in which if not skipped),
+            skipped=tuple(span for span, skipped in which if skipped),
+        )
 
     @cached_property
     def channels(self) -> tuple[tuple[int, int], ...]:

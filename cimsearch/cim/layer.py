@@ -13,7 +13,6 @@ from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.converter import Ranges
 from cimsearch.cim.engine import Equivalent
 from cimsearch.cim.equivalent import Sample, closed_form_holds, fitted_equivalents
-from cimsearch.cim.float_layer import FloatLayer
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.learned import Conversions, LearnedRanges, LearnedSteps, measured_clip
 from cimsearch.cim.level2 import level2
@@ -29,6 +28,7 @@ from cimsearch.cim.quantise import (
     weight_codes,
     weight_scale,
 )
+from cimsearch.cim.skipping import SkippingLayer, read_rows
 from cimsearch.cim.slicing import stored_ones_share
 from cimsearch.cim.straight_through import StraightThrough
 from cimsearch.cim.training_noise import TrainingNoise
@@ -38,7 +38,7 @@ from cimsearch.errors import UsageError
 EQUIVALENT_CHIPS = 8
 
 
-class CimLayer(FloatLayer):
+class CimLayer(SkippingLayer):
     """A quantised layer, digital or on an analog macro, at level L0, L1 or L2.
 
     Args:
@@ -56,7 +56,7 @@ class CimLayer(FloatLayer):
         generator: torch.Generator,
         padding: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(node, Geometry.of(node, numerics, padding), generator)
+        super().__init__(node, Geometry.of(node, numerics, padding), numerics, generator)
         self.name, self.numerics = node.name, numerics
         self.mode = Mode()
         self.calibrating = False
@@ -112,9 +112,17 @@ class CimLayer(FloatLayer):
         """
         self._on_chip = OnChip(self.name, self.geometry, self._generator, chip)
 
+    def moved(self) -> None:
+        """Give the chip and the converters other row groups than before."""
+        self._on_chip.move(self.geometry)
+        if self._ranges is not None:
+            self.set_ranges(self._ranges)
+
     def density_frac(self) -> float:
-        """Return the share of stored weight bits that are 1."""
-        return stored_ones_share(self.codes_of(self.weight.detach())[0], self.numerics)
+        """Return the share of stored weight bits that are 1, in rows that are read."""
+        codes, _, _ = self.codes_of(self.weight.detach())
+        read = read_rows(self.geometry, codes.shape[1])
+        return stored_ones_share(codes if read is None else codes[:, read > 0], self.numerics)
 
     def _multiply(self, x: Tensor) -> Tensor:
         if self.calibrating:
@@ -163,7 +171,8 @@ class CimLayer(FloatLayer):
         return [p for module in learned if module is not None for p in module.parameters()]
 
     def settle(self) -> None:
-        """Follow what an optimiser made of learned parameters: to be called after each step."""
+        """Follow what an optimiser made of parameters: to be called after each step."""
+        self.clear_skipped()
         if self.learned_steps is not None:
             self.learned_steps.keep_positive()
         if self.learned_ranges is not None and self._ranges is not None:
@@ -249,7 +258,7 @@ class CimLayer(FloatLayer):
         if numerics.analog and mode.level == "L2":
             y, conversions = self._converted(product)
             if added is not None:
-                noisy = replace(noisy, w=product.w + added)
+                noisy = noisy.plus(added)
             if noisy is not product:
                 y.add_(engine.exact(noisy)).sub_(engine.exact(product))
         else:
@@ -295,5 +304,7 @@ class CimLayer(FloatLayer):
         """Return the codes to multiply, the weights they stand for, and where none is clipped."""
         codes = activation_codes(x, self.x_scale, self.numerics.x_limits)
         w, inside, scale = self.codes_of(weight)
+        read = read_rows(self.geometry, weight.shape[1])
+        inside = inside if read is None else inside & (read > 0)
         product = engine.Product(codes, w, scale * self.x_scale, self.geometry)
         return product, (w * scale).to(x.dtype), inside

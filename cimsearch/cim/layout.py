@@ -20,8 +20,8 @@ class Layout:
     Attributes:
         tiles: Row tile of each row, (k,).
         wordlines: Row in its array of each row, (k,).
-        row_groups: Ranges [start, stop) of rows that are converted together.
-        group_tiles: Row tile of each row group, (row groups,).
+        row_groups: Ranges [start, stop) of rows that are converted together, or skipped.
+        group_tiles: Row tile of each row group that is converted, (row groups,).
         arrays: Which array of a row tile holds an output, (n,). Each group of a convolution
             counts as arrays of its own: on the diagonal of one they are driven one after another.
         bitlines: Column in its array of each cell, (cells a slice, slices, n): two cells a slice
@@ -61,7 +61,7 @@ def layout_of(numerics: LayerNumerics, geometry: Geometry, rows: int, outputs: i
     return Layout(
         tiles=k // tile,
         wordlines=k % tile,
-        row_groups=geometry.row_groups,
+        row_groups=geometry.spans,
         group_tiles=torch.tensor([start // tile for start, _ in geometry.row_groups]),
         arrays=group * -(-own // at_once) + n // at_once,
         bitlines=bitlines,

@@ -1,7 +1,5 @@
 """What the levels below L2 make of a layer on arrays: converters as L1 sees them, L1 and L0."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -67,7 +65,7 @@ def at_level0(
         noise: Of the images.
     """
     if numerics.leakage:
-        product = replace(product, w=product.w - (numerics.correction - numerics.offset))
+        product = product.plus(-(numerics.correction - numerics.offset))
     if mode.noise_scale == 0:
         return engine.exact(product)
     return engine.level0(product, equivalent.scaled(mode.noise_scale), noise)

@@ -24,6 +24,7 @@ from cimsearch.spec.hardware import (
     RangePolicy,
     ResistiveCell,
 )
+from cimsearch.units import MILLION
 
 MAX_BITS = 16
 BOLTZMANN_J_PER_K = 1.380649e-23
@@ -71,6 +72,7 @@ class LayerNumerics:
         accumulator: The register of the sums; None if it is wide enough.
         drive: How planes of several bits are applied: as levels, or as one pulse a bit.
         macro: Where the macro's noise has more than these two: the macro, with all its effects.
+        row_sparsity_ppm: Share of row groups without weights, in millionths.
     """
 
     w_bits: int
@@ -92,6 +94,7 @@ class LayerNumerics:
     accumulator: Accumulator | None = None
     drive: Drive = "levels"
     macro: Macro | None = None
+    row_sparsity_ppm: int = 0
 
     def __post_init__(self) -> None:
         _within("w_bits", self.w_bits, 2)
@@ -258,6 +261,7 @@ def numerics_of(node: Node, macro: Macro | None) -> LayerNumerics | None:
     if node.w_bits == node.x_bits == 0:
         return None
     try:
+        _check_row_sparsity(node, macro)
         if node.placement != "cim":
             return LayerNumerics(node.w_bits, node.x_bits, node.x_signed)
         if macro is None:
@@ -294,4 +298,16 @@ def _on_macro(node: Node, macro: Macro) -> LayerNumerics:
         accumulator=macro.accumulator,
         drive=macro.input.drive,
         macro=macro if macro.noise.has_effects else None,
+        row_sparsity_ppm=node.row_sparsity_ppm,
     )
+
+
+def _check_row_sparsity(node: Node, macro: Macro | None) -> None:
+    skips = macro is not None and macro.array.row_group_skipping and node.placement == "cim"
+    if node.row_sparsity_ppm and not skips:
+        raise HardwareError(
+            f"row sparsity: found {node.row_sparsity:g}; allowed is 0 but on arrays that skip row "
+            "groups (array.row_group_skipping)"
+        )
+    if not 0 <= node.row_sparsity_ppm < MILLION:
+        raise HardwareError(f"row sparsity: found {node.row_sparsity:g}; allowed is 0 to below 1")

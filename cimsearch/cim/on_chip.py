@@ -55,6 +55,11 @@ class OnChip:
         self._stream = NoiseStream(generator if chip is None else (chip, name))
         self.forget()
 
+    def move(self, geometry: Geometry) -> None:
+        """Be of a layer with other row groups."""
+        self._geometry = geometry
+        self.forget()
+
     def forget(self) -> None:
         """Drop what is kept."""
         self._kept_for: Stored | None = None

@@ -62,6 +62,8 @@ class Packed:
         groups: In order of their rows.
         base: What the converters' ``lo`` add to each output, (n,); its type is the product's.
         register: The register of the sums; None if it is wide enough.
+        read: 1 for each row in a row group and 0 for the others, (rows,), in the order in which
+            windows have them; None if all rows are in one.
     """
 
     inputs: Inputs
@@ -72,6 +74,7 @@ class Packed:
     groups: tuple[Group, ...]
     base: Tensor
     register: Register | None = None
+    read: Tensor | None = None
 
     @property
     def type(self) -> torch.dtype:
@@ -166,7 +169,19 @@ def pack(
         groups.append(_ordered(made, kernel_area))
     lines = halves * slices * n
     scales = lines * len(groups) if adc_lsb.numel() > 1 else n * (not fixed_range)
-    return Packed(inputs, offset, n, lines, scales, tuple(groups), base.to(outer), register)
+    read = _read(spans, stored.shape[2], kernel_area)
+    read = None if read is None else read.to(outer)
+    return Packed(inputs, offset, n, lines, scales, tuple(groups), base.to(outer), register, read)
+
+
+def _read(spans: list[slice], rows: int, kernel_area: int) -> Tensor | None:
+    """Return which rows are in a row group, in the order in which windows have them."""
+    if sum(span.stop - span.start for span in spans) == rows:
+        return None
+    read = torch.zeros(rows)
+    for span in spans:
+        read[span] = 1
+    return read.view(-1, kernel_area).T.flatten()
 
 
 @dataclass(frozen=True)

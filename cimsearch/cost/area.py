@@ -5,6 +5,7 @@ from cimsearch.cost.logic import (
     FULL_ADDER_AREAS,
     REGISTER_AREAS,
     index_bits,
+    row_groups_of_array,
     sum_bits,
     tree_adders,
 )
@@ -24,6 +25,8 @@ def array_um2(macro: Macro) -> float:
     if macro.input.zero_skipping == "planes":
         gates = array.active_rows - 1 + index_bits(macro) * REGISTER_AREAS
         drivers += gates * technology.nand2_area_um2
+    if array.row_group_skipping:
+        drivers += row_groups_of_array(macro) * REGISTER_AREAS * technology.nand2_area_um2
     adder = FULL_ADDER_AREAS * technology.nand2_area_um2
     register = REGISTER_AREAS * technology.nand2_area_um2
     code_bits = macro.adc_bits or sum_bits(array.active_rows)

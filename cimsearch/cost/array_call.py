@@ -127,7 +127,7 @@ def array_call_fj(layers: Layers) -> Array:
 
 
 def longest_call_ns(layers: Layers, table: ArrayCall) -> Array:
-    """Return the time of a call of a layer's fullest row group, ns (n, nodes)."""
+    """Return the time of a call of a layer's fullest row group, skipped or not, ns (n, nodes)."""
     mapping = layers.mapping
     rows = layers.xp.minimum(mapping.rows, mapping.tile_rows)
     rows = at_most(rows, layers.hardware.macro.array.active_rows)

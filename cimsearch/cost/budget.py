@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import Blueprint, LayerTable, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost.demand import Label
 from cimsearch.cost.namespace import node_sum, summed, whole
 from cimsearch.cost.parts import parts_of
 from cimsearch.errors import UsageError
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 

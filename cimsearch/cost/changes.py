@@ -7,17 +7,11 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import (
-    NETWORK_INPUT,
-    Blueprint,
-    LayerTable,
-    Node,
-    layer_table,
-    second_parts,
-)
+from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, second_parts
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.layer_integers import columns_of_output
-from cimsearch.cost.mapping import map_table
+from cimsearch.cost.map_table import map_table
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.spec.hardware import Encoding, Hardware
 
 Kind = Literal["width", "weight_bits", "activation_bits", "adc_bits"]

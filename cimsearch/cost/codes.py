@@ -6,11 +6,11 @@ Bits are asked ones, as the numerics apply and store them.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cimsearch.blueprint import LayerTable
 from cimsearch.cost.demand import DIFFERENTIAL, DIFFERENTIAL_DIGITAL, Demand
 from cimsearch.cost.layer_integers import full_scale
 from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.namespace import Array, at_least, at_most, ceil_div, namespace_of, pow2
+from cimsearch.layer_table import LayerTable
 from cimsearch.spec.hardware import Macro
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from cimsearch.blueprint import layer_table
 from cimsearch.cost.full_call import full_call
 from cimsearch.cost.model import estimate_table
 from cimsearch.cost.namespace import summed
 from cimsearch.cost.silicon.components import AS_SHIPPED, ONE_SCALE
 from cimsearch.cost.silicon.macros import CALL_COMPONENTS
 from cimsearch.cost.silicon.shipped import shipped
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Calibration, CalibrationPoint, Hardware, Macro
 from cimsearch.spec.study import Statistics
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES, LayerTable
+from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES
 from cimsearch.cost.namespace import (
     Array,
     Mask,
@@ -19,7 +19,9 @@ from cimsearch.cost.namespace import (
     values_of,
 )
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import LayerTable
 from cimsearch.spec.hardware import Hardware, Macro
+from cimsearch.units import MILLION
 
 Label = Callable[[int, int], str]
 DIFFERENTIAL = ENCODINGS.index("differential")
@@ -181,7 +183,20 @@ def demand_of(table: LayerTable, hardware: Hardware, label: Label) -> Demand:
         ),
     )
     _check_storage(table, demand, check)
+    _check_row_sparsity(table, check)
     return demand
+
+
+def _check_row_sparsity(table: LayerTable, check: _Checker) -> None:
+    """Check that the macro skips the row groups that have no weights."""
+    skips = check.hardware.macro.array.row_group_skipping
+    asked = values_of(table.row_sparsity_ppm)
+    most = MILLION - 1 if skips else 0
+    allowed = "0 to below 1" if skips else "0, as array.row_group_skipping is false"
+    check.refuse(
+        (asked < 0) | (asked > most),
+        lambda n, i: f"row sparsity: found {asked[n, i] / MILLION:g}; allowed is {allowed}",
+    )
 
 
 def _check_storage(table: LayerTable, demand: Demand, check: _Checker) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost.columns import at_node
 from cimsearch.cost.credibility import Trust, is_calibrated, trust_in, validated_components
 from cimsearch.cost.explain_area import explain_leakage
@@ -49,6 +49,7 @@ from cimsearch.cost.model import COMPONENTS, estimate_table
 from cimsearch.cost.parts import named_statistics, parts_of
 from cimsearch.cost.schedule import Parts
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.provenance import Origin
 from cimsearch.spec.study import Statistics

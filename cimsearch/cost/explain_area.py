@@ -6,6 +6,7 @@ from cimsearch.cost.explain_expression import Operand, Term, applied, total
 from cimsearch.cost.explain_logic import (
     chip_macros,
     index_bits,
+    row_group_bits,
     tree_adders,
     tree_levels,
     word_bits,
@@ -77,6 +78,9 @@ def _array_area(hardware: Hardware) -> Term:
     if macro.input.zero_skipping == "planes":
         gates = active - 1 + index_bits(hardware) * _REGISTER
         parts.append((gates * nand).named("detector area", "um2"))
+    if macro.array.row_group_skipping:
+        register = row_group_bits(hardware) * _REGISTER * nand
+        parts.append(register.named("row group register area", "um2"))
     most = given("macro.weights.max_bits")
     if macro.adc is None:
         units, code = _trees(hardware), tree_levels(hardware)

@@ -4,9 +4,9 @@ Term by term what ``cimsearch.cost.array_call`` computes; tests hold the two equ
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from itertools import groupby
 from typing import Literal
 
 from cimsearch.cost.explain_expression import Operand, Term, applied, total
@@ -20,7 +20,6 @@ from cimsearch.cost.explain_terms import (
     number,
     why_nothing,
 )
-from cimsearch.cost.layer_integers import row_groups
 from cimsearch.cost.layers import Layers
 from cimsearch.spec.array_call import AXES, ArrayCall, place_of
 
@@ -51,17 +50,18 @@ def explain_array_call(layers: Layers) -> Equation:
 
 
 def call_delay(layers: Layers, table: ArrayCall) -> Term:
-    """Return the time of a call of the layer's fullest row group, ns."""
-    rows = max(rows for rows, _ in row_group_counts(layers))
+    """Return the time of a call of the layer's fullest row group, ns; a skipped one counts too."""
+    rows = min(int(number(getattr(layers.mapping, name))) for name in ("rows", "tile_rows"))
+    rows = min(rows, layers.hardware.macro.array.active_rows)
     return _looked_up(layers, table, rows, quantity="delay_ns")
 
 
 def row_group_counts(layers: Layers) -> list[tuple[int, int]]:
     """Return the rows of the layer's row groups, and how many of a group have so many."""
-    active = layers.hardware.macro.array.active_rows
-    rows, tile = (int(number(getattr(layers.mapping, name))) for name in ("rows", "tile_rows"))
-    sizes = sorted(stop - start for start, stop in row_groups(rows, tile, active))
-    return [(size, len(list(alike))) for size, alike in groupby(sizes)]
+    counts: Counter[int] = Counter()
+    for rows, groups in layers.mapping.row_group_sizes(layers.hardware.macro.array.active_rows):
+        counts[int(number(rows))] += int(number(groups))
+    return sorted((rows, groups) for rows, groups in counts.items() if groups)
 
 
 def _looked_up(layers: Layers, table: ArrayCall, rows: int, *, quantity: Quantity) -> Term:

@@ -42,7 +42,7 @@ from cimsearch.cost.explain_traffic import (
 )
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import CARRY_DELAYS, XOR_DELAYS
-from cimsearch.cost.mapping import lines_per_adc
+from cimsearch.cost.map_table import lines_per_adc
 from cimsearch.cost.timing import working_ns
 
 Products = tuple[Product, ...]

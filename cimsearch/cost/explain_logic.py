@@ -115,9 +115,18 @@ def index_bits(hardware: Hardware) -> Term:
     """Return the bits of the index that zero skipping carries with a plane."""
     given = partial(constant, hardware)
     planes = applied("ceil", given("macro.input.max_bits") / given("macro.input.dac_bits"))
-    groups = applied("ceil", given("macro.array.rows") / given("macro.array.active_rows"))
-    needed = applied("ceil", applied("log2", planes * groups))
+    needed = applied("ceil", applied("log2", planes * _row_groups(hardware)))
     return applied("max", needed, 1).named("index bits")
+
+
+def row_group_bits(hardware: Hardware) -> Term:
+    """Return the bits of the register that says which row groups of an array hold weights."""
+    return _row_groups(hardware).named("row group bits")
+
+
+def _row_groups(hardware: Hardware) -> Expression:
+    given = partial(constant, hardware)
+    return applied("ceil", given("macro.array.rows") / given("macro.array.active_rows"))
 
 
 def pulses_of(layers: Layers) -> Term:

@@ -23,6 +23,7 @@ from cimsearch.cost.explain_logic import (
     macro_gate,
     multiplier,
     pulses_of,
+    row_group_bits,
     supply_v2,
     tree_adders,
     tree_levels,
@@ -81,15 +82,26 @@ def explain_cells(layers: Layers) -> Equation:
         given("macro.array.bitline_cap_ff_per_cell"),
         *swing,
     )
-    return Equation("cells", ((*pulsed, count(layers, "used_cells"), *per_cell), bitlines))
+    return Equation("cells", ((*pulsed, *_driven_cells(layers), *per_cell), bitlines))
+
+
+def _driven_cells(layers: Layers) -> Product:
+    """Return the cells that hold weights, but for those in rows that are skipped."""
+    if not number(layers.mapping.skipped_row_groups):
+        return (count(layers, "used_cells"),)
+    return count(layers, "read_rows"), count(layers, "columns")
 
 
 def explain_drivers(layers: Layers) -> Equation:
-    """Explain the energy of wordlines, level shifters, DACs and zero skipping."""
+    """Explain the energy of wordlines, level shifters, DACs and of what skips."""
     if not is_on_arrays(layers):
         return Equation("drivers", (), why_zero=NOT_ON_ARRAYS)
     why = why_nothing(layers, "drivers")
-    products = [*([] if why else _lines(layers)), *_zero_detector(layers)]
+    products = [
+        *([] if why else _lines(layers)),
+        *_zero_detector(layers),
+        *_row_group_register(layers),
+    ]
     return Equation("drivers", tuple(products), why_zero="" if products else why)
 
 
@@ -97,9 +109,10 @@ def _lines(layers: Layers) -> list[Product]:
     """Return what wordlines, level shifters and DACs take."""
     macro, given = layers.hardware.macro, partial(constant, layers.hardware)
     vectors = count(layers, "vectors")
-    rows = (vectors, *(count(layers, name) for name in ("rows", "groups", "column_tiles")))
+    driven = "read_rows" if number(layers.mapping.skipped_row_groups) else "rows"
+    rows = (vectors, *(count(layers, name) for name in (driven, "groups", "column_tiles")))
     gated = "columns" in macro.array.gating
-    cells = (vectors, count(layers, "used_cells")) if gated else (*rows, given("macro.array.cols"))
+    cells = (vectors, *_driven_cells(layers)) if gated else (*rows, given("macro.array.cols"))
     volts = given("macro.input.wordline_v")
     pulsed = (pulses_of(layers), volts, volts, data_term(layers, "activity"))
     products: list[Product] = [
@@ -108,8 +121,8 @@ def _lines(layers: Layers) -> list[Product]:
     ]
     if macro.input.dac_bits > 1 and macro.input.dac_cap_ff_per_bit is not None:
         dac = given("macro.input.dac_cap_ff_per_bit")
-        driven = (*rows, activation_bits(layers), *executed_of(layers))
-        products.append((*driven, dac, supply_v2(layers.hardware)))
+        applied_bits = (*rows, activation_bits(layers), *executed_of(layers))
+        products.append((*applied_bits, dac, supply_v2(layers.hardware)))
     return products
 
 
@@ -123,6 +136,14 @@ def _zero_detector(layers: Layers) -> list[Product]:
         (count(layers, "driven_rows"), AND_GATE, gate),
         (*calls, index_bits(layers.hardware), REGISTER, gate),
     ]
+
+
+def _row_group_register(layers: Layers) -> list[Product]:
+    """Return what reading the register of an array's row groups takes."""
+    if not layers.hardware.macro.array.row_group_skipping:
+        return []
+    calls = (count(layers, "array_calls"), *executed_of(layers))
+    return [(*calls, row_group_bits(layers.hardware), REGISTER, macro_gate(layers.hardware))]
 
 
 def explain_adc(layers: Layers) -> Equation:

@@ -4,7 +4,8 @@ from cimsearch.blueprint import ENCODINGS
 from cimsearch.cost.demand import beside_outputs
 from cimsearch.cost.explain_terms import Count, number
 from cimsearch.cost.layers import Layers
-from cimsearch.cost.mapping import lines_per_adc
+from cimsearch.cost.map_table import lines_per_adc
+from cimsearch.units import MILLION
 
 
 def explain_mapping(layers: Layers) -> tuple[Count, ...]:
@@ -75,9 +76,9 @@ def _shape(layers: Layers) -> tuple[Count, ...]:
 def _tiles(layers: Layers) -> tuple[Count, ...]:
     macro, array = layers.hardware.macro, layers.hardware.macro.array
     kernel = int(number(layers.window))
-    rows, outputs, groups, tile, row_tiles, columns = (
+    rows, outputs, groups, tile, columns = (
         _value(layers, name)
-        for name in ("rows", "outputs", "groups", "tile_rows", "row_tiles", "columns_per_output")
+        for name in ("rows", "outputs", "groups", "tile_rows", "columns_per_output")
     )
     whole = macro.packing == "whole_kernel" and kernel <= array.rows
     tiled = f"{array.rows} // {kernel} * {kernel}" if whole else f"{array.rows}"
@@ -86,7 +87,6 @@ def _tiles(layers: Layers) -> tuple[Count, ...]:
     own, of = (f"({outputs} - {beside})", "(outputs - those beside the other part)")
     if not number(layers.table.beside_channels):
         own, of = f"{outputs}", "outputs"
-    active = array.active_rows
     return (
         _counted(
             layers,
@@ -101,19 +101,7 @@ def _tiles(layers: Layers) -> tuple[Count, ...]:
             f"ceil({of} / (array.cols // columns_per_output))",
             f"ceil({own} / ({per_array}))",
         ),
-        _counted(
-            layers,
-            "row_groups",
-            "(row_tiles - 1) x ceil(tile_rows / active_rows) + ceil(last rows / active_rows)",
-            f"{row_tiles - 1} * ceil({tile} / {active}) "
-            f"+ ceil({rows - (row_tiles - 1) * tile} / {active})",
-        ),
-        _counted(
-            layers,
-            "serial_row_groups",
-            "ceil(min(rows, tile_rows) / active_rows)",
-            f"ceil(min({rows}, {tile}) / {active})",
-        ),
+        *_row_groups(layers),
         _counted(
             layers,
             "diagonal",
@@ -121,6 +109,57 @@ def _tiles(layers: Layers) -> tuple[Count, ...]:
             f"min(max(min({array.rows} // {rows}, {per_array} // {outputs}), 1), {groups})",
         ),
         *_turns(layers),
+    )
+
+
+def _row_groups(layers: Layers) -> tuple[Count, ...]:
+    """Return the row groups of the layer and of its fullest tile, without those skipped."""
+    active = layers.hardware.macro.array.active_rows
+    rows, tile, row_tiles = (_value(layers, name) for name in ("rows", "tile_rows", "row_tiles"))
+    last = rows - (row_tiles - 1) * tile
+    symbols = "(row_tiles - 1) x ceil(tile_rows / active_rows) + ceil(last rows / active_rows)"
+    counted = f"{row_tiles - 1} * ceil({tile} / {active}) + ceil({last} / {active})"
+    of_first = "ceil(min(rows, tile_rows) / active_rows)"
+    first = f"ceil(min({rows}, {tile}) / {active})"
+    share = int(number(layers.table.row_sparsity_ppm))
+    if not share:
+        return (
+            _counted(layers, "row_groups", symbols, counted),
+            _counted(layers, "serial_row_groups", of_first, first),
+        )
+    skipped = _value(layers, "skipped_row_groups")
+    return (
+        _counted(
+            layers,
+            "skipped_row_groups",
+            f"floor(row sparsity x ({symbols}))",
+            f"({counted}) * {share} // {MILLION}",
+        ),
+        _counted(
+            layers, "row_groups", f"{symbols} - skipped_row_groups", f"{counted} - {skipped}"
+        ),
+        _counted(
+            layers,
+            "serial_row_groups",
+            f"{of_first} - floor(row sparsity x that)",
+            f"{first} - {first} * {share} // {MILLION}",
+        ),
+        _read_rows(layers, tile % active, last % active),
+    )
+
+
+def _read_rows(layers: Layers, end: int, last_end: int) -> Count:
+    """Return the rows that are driven; short row groups have ``end`` or ``last_end`` rows."""
+    rows, skipped, ends, last = (
+        _value(layers, name)
+        for name in ("rows", "skipped_row_groups", "skipped_ends", "skipped_last_end")
+    )
+    active = layers.hardware.macro.array.active_rows
+    return _counted(
+        layers,
+        "read_rows",
+        "rows - active_rows x skipped full row groups - rows of skipped short ones",
+        f"{rows} - {active} * {skipped - ends - last} - {ends} * {end} - {last} * {last_end}",
     )
 
 

@@ -14,7 +14,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost.codes import Converted, codes_of, range_of
 from cimsearch.cost.conversion import (
     Range,
@@ -25,11 +25,13 @@ from cimsearch.cost.conversion import (
     squared_error,
 )
 from cimsearch.cost.demand import DIFFERENTIAL, DIFFERENTIAL_DIGITAL, demand_of
-from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE, LAYER_RANGE, map_table
+from cimsearch.cost.map_table import map_table
+from cimsearch.cost.mapping import COLUMN_RANGE, FULL_SCALE, LAYER_RANGE
 from cimsearch.cost.namespace import Array, Mask, at_least, namespace_of
 from cimsearch.cost.partial_sums import Sums, column_sums, layer_sums, limits
 from cimsearch.cost.parts import NodeStatistics, named_statistics
 from cimsearch.cost.ranges import fitted_range, seen_ends
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 
@@ -195,7 +197,7 @@ def node_fidelity(nodes: Converted) -> NodeFidelity:
             found = fitted_range(own, bits)
             errors = squared_error(own, found, bits, seen_ends(own))
             converted = converted.where(fitted, _conversions(own, found, errors, bits, noise))
-    rows = nodes.mapping.rows
+    rows = nodes.mapping.read_rows
     cells = rows * codes.input_power * codes.cell_power * macro.noise.cell_sigma_frac**2
     signal = at_least(rows * codes.input_power * codes.weight_power, _LEAST_POWER)
     least, most = limits(sums)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import OPS, LayerTable, Op
+from cimsearch.blueprint import OPS, Op
 from cimsearch.cost.demand import Demand
 from cimsearch.cost.logic import sum_bits
 from cimsearch.cost.mapping import Mapping
@@ -20,6 +20,7 @@ from cimsearch.cost.namespace import (
     values_of,
 )
 from cimsearch.cost.traffic import BITS_PER_KIB, Traffic, traffic_of
+from cimsearch.layer_table import LayerTable
 from cimsearch.spec.hardware import Hardware
 
 Columns = NDArray[np.intp]

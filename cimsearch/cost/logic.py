@@ -71,11 +71,15 @@ def sum_bits(rows: int) -> int:
     return ceil(log2(rows))
 
 
+def row_groups_of_array(macro: Macro) -> int:
+    """Return the row groups of an array: the bits of a register that says which hold weights."""
+    return -(-macro.array.rows // macro.array.active_rows)
+
+
 def index_bits(macro: Macro) -> int:
     """Return the bits of the index of a plane and row group that zero skipping carries."""
     planes = -(-macro.input.max_bits // macro.input.dac_bits)
-    row_groups = -(-macro.array.rows // macro.array.active_rows)
-    return max((planes * row_groups - 1).bit_length(), 1)
+    return max((planes * row_groups_of_array(macro) - 1).bit_length(), 1)
 
 
 def macro_cap_fj(hardware: Hardware) -> float:

@@ -16,6 +16,7 @@ from cimsearch.cost.logic import (
     index_bits,
     macro_cap_fj,
     multiplier_caps,
+    row_groups_of_array,
     tree_adders,
     tree_caps,
     unit_cap_fj,
@@ -50,22 +51,22 @@ def cells_fj(layers: Layers) -> Array:
         columns = mapping.turns * mapping.column_tiles * macro.array.cols
     bitline_cells = driven * columns * macro.array.rows
     bitline_fj = macro.array.bitline_cap_ff_per_cell * swing_v**2
-    return pulses * mapping.used_cells * per_cell + bitline_cells * bitline_fj
+    return pulses * mapping.driven_cells * per_cell + bitline_cells * bitline_fj
 
 
 def drivers_fj(layers: Layers) -> Array:
     """Return the energy of wordlines (over all columns of an array, used or not) and DACs.
 
-    And of zero skipping, which no table of array calls covers.
+    And of skipping zero planes and row groups, which no table of array calls covers.
     """
     macro, mapping = layers.hardware.macro, layers.mapping
     given = macro.input
-    detector = _zero_detector_fj(layers)
+    detector = _zero_detector_fj(layers) + _row_group_register_fj(layers)
     if "drivers" in macro.simulated:
         return detector
-    rows = mapping.vectors * mapping.rows * mapping.groups * mapping.column_tiles
+    rows = mapping.vectors * mapping.read_rows * mapping.groups * mapping.column_tiles
     if "columns" in macro.array.gating:
-        cells = mapping.vectors * mapping.used_cells
+        cells = mapping.vectors * mapping.driven_cells
     else:
         cells = rows * macro.array.cols
     line_ff = cells * given.wordline_cap_ff_per_cell + rows * given.level_shifter_cap_ff
@@ -86,6 +87,18 @@ def _zero_detector_fj(layers: Layers) -> Array:
         return 0.0 * mapping.rows
     index = mapping.array_calls * layers.executed * (index_bits(macro) * REGISTER_CAPS)
     return (mapping.driven_rows * AND_CAPS + index) * macro_cap_fj(layers.hardware)
+
+
+def _row_group_register_fj(layers: Layers) -> Array:
+    """Return the energy of finding the next row group with weights.
+
+    The register of an array, a bit a row group, is read at every call.
+    """
+    macro, mapping = layers.hardware.macro, layers.mapping
+    if not macro.array.row_group_skipping:
+        return 0.0 * mapping.rows
+    bits = row_groups_of_array(macro) * REGISTER_CAPS
+    return mapping.array_calls * layers.executed * bits * macro_cap_fj(layers.hardware)
 
 
 def adc_fj(layers: Layers) -> Array:

@@ -12,22 +12,20 @@ activations at the same time: its columns begin in the last array of the first p
 Activations are applied in planes of ``dac_bits``. Groups of a convolution lie on the diagonal of
 an array. As many are driven at once as rows may be active, where a cell that stores nothing adds
 nothing to its bitline; resistive cells leak, and groups on them are driven one after the other.
+Row groups without weights, as many as ``row_skipping`` says, are neither driven nor converted:
+``row_groups`` counts the others. Their cells stay.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 
-from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES, LayerTable
-from cimsearch.cost.demand import DIFFERENTIAL, Demand, beside_outputs, of_one_output
+from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES
 from cimsearch.cost.namespace import (
     Array,
     at_least,
     ceil_div,
-    floor,
     floor_div,
-    namespace_of,
 )
-from cimsearch.spec.hardware import Macro
 
 OFFSET = ENCODINGS.index("offset")
 FULL_SCALE = RANGE_POLICIES.index("full_scale")
@@ -58,6 +56,10 @@ class Mapping:
         shared_tiles: 1 where outputs are in the last array of the part that the node lies beside.
         row_groups: Row ranges of a group that are converted separately.
         serial_row_groups: Row groups in the fullest tile: what one array does in sequence.
+        read_rows: Rows of a group that are driven: those of its row groups.
+        skipped_row_groups: Row ranges of a group without weights, which are not in ``row_groups``.
+        skipped_ends: How many of them are short ones, at the end of a full tile.
+        skipped_last_end: Whether one of them is the short one at the end of the last tile.
         diagonal: Groups that share an array.
         abreast: Groups of an array that are driven at once.
         swept_lines: Lines that converters sweep while every group gets one plane of one row
@@ -85,6 +87,10 @@ class Mapping:
     shared_tiles: Array
     row_groups: Array
     serial_row_groups: Array
+    read_rows: Array
+    skipped_row_groups: Array
+    skipped_ends: Array
+    skipped_last_end: Array
     diagonal: Array
     abreast: Array
     swept_lines: Array
@@ -131,7 +137,7 @@ class Mapping:
     @cached_property
     def driven_rows(self) -> Array:
         """Wordlines driven, summed over array calls."""
-        return self.vectors * self.planes * self.rows * self.groups * self.column_tiles
+        return self.vectors * self.planes * self.read_rows * self.groups * self.column_tiles
 
     @cached_property
     def conversions(self) -> Array:
@@ -175,12 +181,17 @@ class Mapping:
         return self.rows * self.columns
 
     @cached_property
+    def driven_cells(self) -> Array:
+        """Those of them whose rows are driven."""
+        return self.read_rows * self.columns
+
+    @cached_property
     def cells(self) -> Array:
         """Cells of the arrays touched."""
         return (self.arrays + self.row_tiles * self.shared_tiles) * self.cells_per_array
 
     def row_group_sizes(self, active_rows: int) -> list[tuple[Array, Array]]:
-        """Return rows of a row group, and how many of a group have so many.
+        """Return rows of a row group, and how many of a group have so many and are not skipped.
 
         In order: full row groups, what is left at the end of a full tile, and of the last one.
         """
@@ -188,10 +199,11 @@ class Mapping:
         last = self.rows - full_tiles * self.tile_rows
         in_tile, in_last = floor_div(self.tile_rows, active_rows), floor_div(last, active_rows)
         end, last_end = self.tile_rows - in_tile * active_rows, last - in_last * active_rows
+        skipped = self.skipped_row_groups - self.skipped_ends - self.skipped_last_end
         return [
-            (0.0 * self.rows + active_rows, full_tiles * in_tile + in_last),
-            (end, full_tiles * (end > 0)),
-            (last_end, 1.0 * (last_end > 0)),
+            (0.0 * self.rows + active_rows, full_tiles * in_tile + in_last - skipped),
+            (end, full_tiles * (end > 0) - self.skipped_ends),
+            (last_end, 1.0 * (last_end > 0) - self.skipped_last_end),
         ]
 
     @cached_property
@@ -212,101 +224,3 @@ class Mapping:
 
 COUNTS = tuple(f.name for f in fields(Mapping) if f.type is not int)
 """The fields of a mapping that every node has."""
-
-
-def map_table(table: LayerTable, demand: Demand, macro: Macro) -> Mapping:
-    """Return the mapping of every node of ``table`` (n, nodes) to arrays of ``macro``."""
-    array, xp = macro.array, namespace_of(table.op)
-
-    def on_arrays(values: Array) -> Array:
-        kept: Array = xp.where(demand.cim, values, 0.0)
-        return kept
-
-    rows = table.kernel_height * table.kernel_width * (table.in_channels / table.groups)
-    outputs = table.out_channels / table.groups
-    vectors = table.out_height * table.out_width
-    slices, columns, lines = of_one_output(demand, array.cell_bits)
-    tile = _tile_rows(table.kernel_height * table.kernel_width, macro)
-    row_tiles = ceil_div(rows, tile)
-    last_rows = rows - (row_tiles - 1) * tile
-    row_groups_ = (row_tiles - 1) * ceil_div(tile, array.active_rows)
-    row_groups_ = row_groups_ + ceil_div(last_rows, array.active_rows)
-    per_array = at_least(floor(array.cols / columns), 1)
-    fitting_outputs = beside_outputs(table, demand, macro)
-    column_tiles = ceil_div(outputs - fitting_outputs, per_array)
-    fitting = xp.minimum(floor(array.rows / rows), floor_div(per_array, outputs))
-    diagonal = xp.minimum(at_least(fitting, 1), table.groups)
-    multiplies = xp.where(
-        demand.range_policy == COLUMN_RANGE,
-        row_groups_ * lines,
-        1.0 * (demand.range_policy == LAYER_RANGE),
-    )
-    offset = 1.0 * (demand.encoding == OFFSET)
-    counted = Mapping(
-        rows=on_arrays(rows),
-        outputs=on_arrays(outputs),
-        groups=on_arrays(table.groups),
-        vectors=on_arrays(vectors),
-        planes=on_arrays(ceil_div(demand.x_bits, macro.input.dac_bits)),
-        slices=on_arrays(slices),
-        columns_per_output=on_arrays(columns),
-        lines_per_output=on_arrays(lines),
-        tile_rows=on_arrays(tile),
-        row_tiles=on_arrays(row_tiles),
-        column_tiles=on_arrays(column_tiles),
-        shared_tiles=on_arrays(1.0 * (fitting_outputs > 0)),
-        row_groups=on_arrays(row_groups_),
-        serial_row_groups=on_arrays(ceil_div(xp.minimum(rows, tile), array.active_rows)),
-        diagonal=on_arrays(xp.where(table.groups > 1, diagonal, 1.0)),
-        abreast=on_arrays(_abreast(rows, diagonal, macro)),
-        swept_lines=0.0 * rows,
-        offset=on_arrays(offset),
-        input_sums=on_arrays(
-            vectors * rows * table.groups * offset * (table.beside_channels == 0)
-        ),
-        scale_multiplies=on_arrays(vectors * outputs * table.groups * multiplies),
-        array_rows=array.rows,
-        cells_per_array=array.rows * array.cols,
-    )
-    return replace(counted, swept_lines=_swept_lines(counted, demand, macro))
-
-
-def _abreast(rows: Array, diagonal: Array, macro: Macro) -> Array:
-    """Return how many of ``diagonal`` groups of so many ``rows`` an array drives at once.
-
-    What a table of array calls tells is for rows of one group.
-    """
-    leaks = macro.cell.kind == "resistive"
-    if leaks or macro.array_call is not None:
-        return 0.0 * rows + 1
-    together = at_least(floor(macro.array.active_rows / rows), 1)
-    fewer: Array = namespace_of(rows).minimum(together, diagonal)
-    return fewer
-
-
-def _swept_lines(mapping: Mapping, demand: Demand, macro: Macro) -> Array:
-    if macro.adc is None or "columns" in macro.array.gating:
-        return mapping.groups * mapping.outputs * mapping.lines_per_output
-    return mapping.turns * mapping.column_tiles * lines_per_adc(demand, macro) * macro.adcs
-
-
-def unmapped(nothing: Array) -> Mapping:
-    """Return the mapping of nodes that are never on arrays; ``nothing`` is a zero (1, 1)."""
-    counts = dict.fromkeys(COUNTS, nothing)
-    return Mapping(**counts, array_rows=1, cells_per_array=0)
-
-
-def _tile_rows(kernel_area: Array, macro: Macro) -> Array:
-    """Return ``tile_rows`` of every node."""
-    rows = 0.0 * kernel_area + macro.array.rows
-    if macro.packing == "dense":
-        return rows
-    kernels = floor_div(rows, kernel_area) * kernel_area
-    return namespace_of(rows).where(kernels > 0, kernels, rows)
-
-
-def lines_per_adc(demand: Demand, macro: Macro) -> Array:
-    """Return how many lines (n, nodes) one converter sweeps: a differential pair is one line."""
-    shared = macro.adc.columns_per_adc if macro.adc else 1
-    pair = 1.0 * (demand.encoding == DIFFERENTIAL)
-    return shared - pair * (shared // 2)

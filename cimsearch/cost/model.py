@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from cimsearch.blueprint import LayerTable
 from cimsearch.cost.area import UM2_PER_MM2, array_um2, shared_um2
 from cimsearch.cost.array_call import array_call_fj
 from cimsearch.cost.columns import joined
@@ -35,6 +34,7 @@ from cimsearch.cost.system_energy import (
 )
 from cimsearch.cost.timing import call_ns, latency_ns
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import LayerTable
 from cimsearch.spec.hardware import Hardware, Macro
 from cimsearch.spec.study import Statistics
 

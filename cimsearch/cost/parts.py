@@ -7,17 +7,19 @@ from operator import itemgetter
 
 import numpy as np
 
-from cimsearch.blueprint import OPS, LayerTable
+from cimsearch.blueprint import OPS
 from cimsearch.cost.array_call import check_calls
 from cimsearch.cost.columns import joined
 from cimsearch.cost.demand import Label, demand_of, no_demand
 from cimsearch.cost.given import check_statistics
 from cimsearch.cost.layers import FLOAT_BITS, Columns, Layers
-from cimsearch.cost.mapping import Mapping, map_table, unmapped
+from cimsearch.cost.map_table import map_table, unmapped
+from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.namespace import Array, Mask, namespace_of, node_sum, values_of
 from cimsearch.cost.schedule import with_copies
 from cimsearch.cost.sharing import shelves_of
 from cimsearch.cost.traffic import window_bits
+from cimsearch.layer_table import LayerTable
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.statistics import SHARES
 from cimsearch.spec.study import Statistics

@@ -1,15 +1,18 @@
 """The mapping plan: which part of which layer is in which array, and in which rows and columns."""
 
+from collections import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from cimsearch.blueprint import Blueprint, Node, layer_table, second_parts
+from cimsearch.blueprint import Blueprint, Node, second_parts
 from cimsearch.cost.layer_integers import row_groups, tile_rows
 from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.model import CostArrays, estimate_table
 from cimsearch.cost.namespace import node_sum, whole
 from cimsearch.cost.parts import parts_share_arrays
 from cimsearch.cost.sharing import shelves_of
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Hardware
 
 Range = tuple[int, int]
@@ -30,7 +33,8 @@ class Placement:
         columns: Columns of the array that are used.
         weight_rows: Rows of one group's weight matrix that are stored.
         outputs: Outputs of one group that are stored.
-        row_groups: Ranges of ``weight_rows`` that are converted one after another.
+        row_groups: Ranges of ``weight_rows`` that are converted one after another; none of those
+            without weights that the macro skips, if it is known which they are.
         adcs: Converters of the array that are used; empty in a digital macro.
     """
 
@@ -52,8 +56,18 @@ class Placement:
         return (row_stop - row) * (column_stop - column) // (self.group[1] - self.group[0])
 
 
-def mapping_plan(network: Blueprint, hardware: Hardware) -> tuple[Placement, ...]:
+def mapping_plan(
+    network: Blueprint,
+    hardware: Hardware,
+    skipped: abc.Mapping[str, abc.Collection[Range]] = MappingProxyType({}),
+) -> tuple[Placement, ...]:
     """Return where every weight of ``network`` is, in the order of its layers and their copies.
+
+    Args:
+        network: What is mapped.
+        hardware: What it is on.
+        skipped: Row ranges of layers that hold no weights, by name: they are in the arrays, and
+            in no ``row_groups``. Which they are only the weights say.
 
     Raises:
         HardwareError: A node asks what the macro cannot do; the node is named.
@@ -71,6 +85,11 @@ def mapping_plan(network: Blueprint, hardware: Hardware) -> tuple[Placement, ...
             continue
         other = first[beside[node.name].name] if node.name in beside else []
         blocks = _blocks(node, index, costs.mapping, hardware, other)
+        left_out = skipped.get(node.name, ())
+        blocks = [
+            replace(b, row_groups=tuple(part for part in b.row_groups if part not in left_out))
+            for b in blocks
+        ]
         taken = _seats_beside(blocks, seats[index], other)
         first[node.name] = [_placement(b, seat) for b, seat in zip(blocks, taken, strict=True)]
         plan += first[node.name]

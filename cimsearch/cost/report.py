@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost.credibility import is_calibrated, trust_in, validated_components
 from cimsearch.cost.fidelity import LayerFidelity, layer_fidelities
 from cimsearch.cost.model import CostArrays, estimate_table
 from cimsearch.cost.namespace import Array
 from cimsearch.cost.parts import NodeStatistics, named_statistics
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
 

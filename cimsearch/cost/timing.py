@@ -8,7 +8,7 @@ from cimsearch.cost.adc import conversion_ns
 from cimsearch.cost.array_call import longest_call_ns
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import CARRY_DELAYS, CORNER_DELAYS, XOR_DELAYS, nand_ns, sum_bits
-from cimsearch.cost.mapping import lines_per_adc, map_table
+from cimsearch.cost.map_table import lines_per_adc, map_table
 from cimsearch.cost.namespace import Array, at_least, at_most, ceil_div, looked_up, values_of
 from cimsearch.cost.system_energy import hops, lane_operations
 

@@ -13,9 +13,11 @@ _ROOMS = (
     "cost/layer_integers.py",
     "cost/mapping.py",
     "cost/demand.py",
+    "cost/row_skipping.py",
     "space/widths.py",
     "blueprint.py",
     "seeds.py",
+    "units.py",
 )
 # What prices depend on: a network is pruned by them.
 _PRICES = ("cost", "spec")

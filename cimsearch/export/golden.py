@@ -8,6 +8,8 @@ Of the first copy of every tile T (its number in the mapping plan)::
     T/partial_sums  ideal sums (vectors, row groups, planes, lines), int32, or float64 where level
                     0 of a cell counts
     T/codes         expected converter codes, of that shape, int32; none in a digital macro
+
+Row groups are those of the mapping plan: of those without weights there are no sums and no codes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -164,7 +166,10 @@ def product_of_codes(
     if layer.ranges is not None:
         register = register_of(numerics.accumulator, layer.ranges.lsb)
         total = total if register is None else accumulated(total, register)
-    inputs = vectors.double().sum(dim=2).repeat_interleave(layer.outputs, dim=1)
+    rows = vectors.double()
+    for start, stop in layer.geometry.skipped:
+        rows[:, :, start:stop] = 0
+    inputs = rows.sum(dim=2).repeat_interleave(layer.outputs, dim=1)
     return total - numerics.correction * inputs
 
 

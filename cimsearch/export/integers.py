@@ -12,6 +12,9 @@ Tensors are named after layers. Of each quantised layer::
     LAYER/l0/PART      what level L0 makes of a product: sigma, gain, bias; only where it was
     LAYER/l1/PART      fitted, and l1 where L1 was too
 
+Of a layer that skips row groups ``LAYER/skipped`` says which of all of its row groups, in order,
+hold no weights: (all row groups,), bool. What is said of each row group is of the others.
+
 Where groups of channels of a layer have different bits, ``JOINED/order`` says which channel of its
 parts, one after the other, each channel of the layer is: (channels,), int64. Where what waits for
 an addition is kept in few bits, ``ADDITION/x_step`` is what a code of it stands for, (), float32.
@@ -33,6 +36,7 @@ from cimsearch.cim.converter import Ranges
 from cimsearch.cim.engine import Equivalent
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.numerics import LayerNumerics
+from cimsearch.cim.skipping import read_rows
 from cimsearch.export.cells import slices_of
 from cimsearch.export.files import ExportError
 from cimsearch.networks import Network
@@ -134,6 +138,8 @@ def _layer_tensors(layer: CimLayer, *, in_cells: bool) -> dict[str, Tensor]:
     if in_cells:
         found = slices_of(codes, layer.numerics)
         tensors |= {f"slices/{index}": levels for index, levels in enumerate(found)}
+    if layer.skipped is not None:
+        tensors["skipped"] = layer.skipped.clone()
     if layer.numerics.analog:
         tensors |= {
             name: torch.from_numpy(np.array(getattr(layer._ranges, part), dtype=np.float64))
@@ -207,6 +213,8 @@ class _StoredLayer(CimLayer):
                 f"{INTEGERS}: {self.name}/codes: found a magnitude of {largest}; allowed is up to "
                 f"{limit}"
             )
+        if self.skipped is not None:
+            self._take_skipped(tensors, codes)
         self._stored_codes = codes.float().contiguous(memory_format=torch.channels_last)
         steps = tensor(tensors, f"{self.name}/w_step", (outputs,))
         self._stored_steps = steps.view(-1, 1, 1, 1)
@@ -214,6 +222,21 @@ class _StoredLayer(CimLayer):
         self.x_scale = float(tensor(tensors, f"{self.name}/x_step", ()))
         if self.numerics.analog:
             self._take_ranges(tensors)
+
+    def _take_skipped(self, tensors: Tensors, codes: Tensor) -> None:
+        chosen = tensor(tensors, f"{self.name}/skipped", (len(self.geometry.spans),), torch.bool)
+        wanted = len(self.geometry.skipped)
+        if int(chosen.sum()) != wanted:
+            raise ExportError(
+                f"{INTEGERS}: {self.name}/skipped: found {int(chosen.sum())} row groups; allowed "
+                f"are {wanted}"
+            )
+        self.skip(chosen)
+        read = read_rows(self.geometry, codes.shape[1])
+        if read is not None and bool((codes * (read == 0)).any()):
+            raise ExportError(
+                f"{INTEGERS}: {self.name}/codes: found weights in a row group that is skipped"
+            )
 
     def _take_ranges(self, tensors: Tensors) -> None:
         shape = _range_shape(self.numerics, self.geometry, self.weight.shape[0])

@@ -24,7 +24,7 @@ def mapping(
         layers: Those that are in arrays, by name.
         tensors: The network's integers.
     """
-    plan = mapping_plan(blueprint, hardware)
+    plan = plan_of(blueprint, hardware, layers)
     adc = hardware.macro.adc
     return {
         "schema": "cimsearch/export_mapping/1",
@@ -41,6 +41,14 @@ def mapping(
             for tile, (place, first) in enumerate(zip(plan, first_copies(plan), strict=True))
         ],
     }
+
+
+def plan_of(
+    blueprint: Blueprint, hardware: Hardware, layers: Mapping[str, Layer]
+) -> tuple[Placement, ...]:
+    """Return the mapping plan, without the row groups of layers that hold no weights."""
+    skipped = {name: layer.geometry.skipped for name, layer in layers.items()}
+    return mapping_plan(blueprint, hardware, skipped)
 
 
 def first_copies(plan: Sequence[Placement]) -> list[int]:

@@ -12,13 +12,13 @@ from safetensors.torch import load
 from torch import Tensor
 
 from cimsearch.blueprint import Blueprint
-from cimsearch.cost.plan import Placement, mapping_plan
+from cimsearch.cost.plan import Placement
 from cimsearch.evaluate import Job
 from cimsearch.export.files import ExportError, Files
 from cimsearch.export.golden import GOLDEN
 from cimsearch.export.integers import INTEGERS, rebuilt
 from cimsearch.export.layers import layers_in_arrays
-from cimsearch.export.mapping import MAPPING
+from cimsearch.export.mapping import MAPPING, plan_of
 from cimsearch.export.scores import SCORES, Scores
 from cimsearch.export.tiles import Layer
 from cimsearch.networks import Network
@@ -106,7 +106,7 @@ class Stored:
     @cached_property
     def plan(self) -> tuple[Placement, ...]:
         """Where they are."""
-        return mapping_plan(self.blueprint, self.hardware)
+        return plan_of(self.blueprint, self.hardware, self.layers)
 
 
 def _read(name: str, read: Callable[[], _T]) -> _T:

@@ -5,7 +5,7 @@ differential pair is read as one; it is named by the first. Columns and rows are
 mapping plan.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -129,6 +129,10 @@ def partial_sums(place: Placement, layer: Layer, vectors: Tensor) -> Floats:
         ).flatten(2)
         for start, stop in place.row_groups
     ]
+    if not sums:
+        # All row groups of the tile are skipped.
+        lines = lines_of(place, layer.numerics).columns
+        return np.zeros((len(vectors), 0, len(planes), len(lines)))
     found: Floats = torch.stack(sums, dim=1).numpy()
     return found
 
@@ -153,15 +157,14 @@ def line_ranges(place: Placement, layer: Layer) -> tuple[Floats, Floats]:
     outputs = lines.groups * layer.outputs + lines.outputs
     shape = (len(layer.geometry.row_groups), len(layer.numerics.slice_weights), len(layer.codes))
 
-    def chosen(values: Floats) -> Floats:
+    def of_lines(values: Floats) -> Floats:
         whole = np.broadcast_to(values, shape)
-        return np.stack([whole[group, lines.slices, outputs] for group in groups])
+        chosen: Floats = whole[np.array(groups, np.intp)[:, None], lines.slices, outputs]
+        return chosen
 
-    return chosen(layer.ranges.lo), chosen(layer.ranges.lsb)
+    return of_lines(layer.ranges.lo), of_lines(layer.ranges.lsb)
 
 
 def vector_geometry(geometry: Geometry) -> Geometry:
     """Return the geometry of windows as vectors: a convolution's rows are channels of 1 x 1."""
-    return Geometry(
-        (1, 1), (1, 1), (0, 0), geometry.groups, geometry.row_groups, geometry.tile_rows
-    )
+    return replace(geometry, kernel=(1, 1), stride=(1, 1), padding=(0, 0))

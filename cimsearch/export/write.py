@@ -9,7 +9,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cimsearch import __version__
-from cimsearch.cost.plan import mapping_plan
 from cimsearch.errors import StudyError
 from cimsearch.evaluate import Job
 from cimsearch.evaluate.calibration import NORM_BATCH
@@ -30,7 +29,7 @@ from cimsearch.export.graphs import graph_files
 from cimsearch.export.inputs import inputs_of
 from cimsearch.export.integers import INTEGERS, ideal_tensors, network_tensors
 from cimsearch.export.layers import layers_in_arrays
-from cimsearch.export.mapping import MAPPING, mapping
+from cimsearch.export.mapping import MAPPING, mapping, plan_of
 from cimsearch.export.scores import SCORES, Scores, scores_of
 from cimsearch.export.scoring import ideal_predictions, predictions_of_chips, scored_images
 from cimsearch.export.stored import BLUEPRINT, GOLDEN_TEXT, HARDWARE, JOB
@@ -149,7 +148,7 @@ def _of_arrays(
 ) -> dict[str, bytes]:
     """Return the files that say what is in which array, and what it makes of some inputs."""
     layers = {layer.name: layer for layer in layers_in_arrays(network, tensors)}
-    plan = mapping_plan(job.blueprint, job.hardware)
+    plan = plan_of(job.blueprint, job.hardware, layers)
     return {
         MAPPING: readable_json(mapping(job.blueprint, job.hardware, layers, tensors)),
         GOLDEN: _tensor_file(golden_tensors(plan, layers, vectors)),

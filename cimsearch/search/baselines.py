@@ -82,6 +82,7 @@ def uniform_genes(study: Study) -> list[tuple[int, ...]]:
             "prune_ratio": 0.0,
             "high_share": 0.0,
             RESIDUAL: WORD,
+            "row_sparsity": 0.0,
         }
         found.append(tuple(_index(gene, fixed | own) for gene in space.genes))
     return found

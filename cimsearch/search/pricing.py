@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import layer_table
 from cimsearch.cost import (
     COMPONENTS,
     CostReport,
@@ -22,6 +21,7 @@ from cimsearch.cost import (
 )
 from cimsearch.cost.given import check_hardware
 from cimsearch.evaluate import Score
+from cimsearch.layer_table import layer_table
 from cimsearch.pareto import signed
 from cimsearch.search.domain import Vectors, domain_of
 from cimsearch.search.problem import Prices, Problem

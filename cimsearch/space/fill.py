@@ -13,8 +13,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import Blueprint, LayerTable
+from cimsearch.blueprint import Blueprint
 from cimsearch.errors import SpaceError, UsageError
+from cimsearch.layer_table import LayerTable
 from cimsearch.space.shapes import Ints, Shapes, shapes_of
 
 USAGE_GOAL = 0.9

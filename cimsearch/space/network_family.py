@@ -20,7 +20,7 @@ from cimsearch.space.steps import (
 from cimsearch.space.widths import check_whole, depthwise, multiples_of, widths_of
 from cimsearch.spec.network import NetworkSpec
 from cimsearch.spec.node import INPUT, NodeOp, NodeSpec
-from cimsearch.spec.optional_genes import RESIDUAL
+from cimsearch.spec.optional_genes import RESIDUAL, ROW_SPARSITY
 from cimsearch.spec.space import LayerGenes
 
 
@@ -53,7 +53,8 @@ def _layer_axes(spec: NetworkSpec, node: Node, *, depthwise: bool) -> Iterator[A
     if depthwise:
         yield Axis(execution, spec.depthwise)
         on_arrays = (Unless(execution, ("digital",)),)
-    searched = CONVOLUTION if _in_groups(spec, node) else tuple(NUMERIC_FIELDS)
+    searched = tuple(NUMERIC_FIELDS) if depthwise else (*NUMERIC_FIELDS, ROW_SPARSITY)
+    searched = CONVOLUTION if _in_groups(spec, node) else searched
     for field in searched:
         if choices := getattr(spec.genes, field):
             counts = group_conditions(spec.genes, searched, field, node.name)

@@ -12,10 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from cimsearch.blueprint import ENCODINGS, RANGE_POLICIES
 from cimsearch.space.conditions import Conditions, Value
 from cimsearch.space.steps import Width
+from cimsearch.spec.optional_genes import ROW_SPARSITY
+from cimsearch.units import millionths
 
 Ints = NDArray[np.int64]
 
 _WORDS = {"encoding": ENCODINGS, "range_policy": RANGE_POLICIES}
+COLUMNS = {ROW_SPARSITY: "row_sparsity_ppm"}
+"""The columns of a layer table that are called otherwise than the field of a node."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class Picks:
 
     def codes(self, axis: str) -> Ints:
         """Return the numbers (n,) or () that the choices of ``axis`` are in a layer table."""
-        words = _WORDS.get(axis.rsplit(".", 1)[-1])
+        kind = axis.rsplit(".", 1)[-1]
+        if kind == ROW_SPARSITY:
+            return self.of(axis, [millionths(float(share)) for share in self.choices[axis]])
+        words = _WORDS.get(kind)
         return self.of(axis, [words.index(str(c)) if words else c for c in self.choices[axis]])
 
     def kept(self, width: Width) -> Ints:

@@ -10,16 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import (
-    NETWORK_INPUT,
-    Blueprint,
-    LayerTable,
-    Node,
-    Op,
-    layer_table,
-)
+from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Op
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.space.conditions import Value, hold
-from cimsearch.space.picks import Picks
+from cimsearch.space.picks import COLUMNS, Picks
 from cimsearch.space.steps import OF_ARRAYS, Plan, Step
 from cimsearch.spec.blocks import GROUPS
 
@@ -193,7 +187,7 @@ def _decided(step: Step, picks: Picks, read: Sequence[_Flows]) -> dict[str, Ints
     columns = {"in_channels": given, "out_channels": np.asarray(out)}
     for axis, column in step.numeric_axes.items():
         if axis in picks.choices:
-            columns[column] = picks.codes(axis)
+            columns[COLUMNS.get(column, column)] = picks.codes(axis)
     if step.part == "low":
         whole = picks.of(step.high_share, [share == 1 for share in picks.choices[step.high_share]])
         columns["w_bits"] = np.where(whole, picks.codes(step.high_bits), columns["w_bits"])

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import Blueprint, LayerTable, layer_table
+from cimsearch.blueprint import Blueprint
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.space.widths import check_whole, multiples_of, widths_of, with_widths
 
 Ints = NDArray[np.int64]

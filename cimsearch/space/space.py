@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import LayerTable
+from cimsearch.layer_table import LayerTable
 from cimsearch.seeds import stream
 from cimsearch.space.axes import UNORDERED, Axis
 from cimsearch.space.candidate import Candidate
@@ -207,6 +207,7 @@ class Space:
             "prune_ratio": 0.0,
             "high_share": 0.0,
             RESIDUAL: WORD,
+            "row_sparsity": 0.0,
         }
         values: dict[str, Value] = {}
         for axis in self._axes:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from cimsearch.blueprint import Blueprint, Node, Shape
 from cimsearch.space.conditions import Conditions, Unless, Value
 from cimsearch.spec.channel_groups import HIGH, JOINED
-from cimsearch.spec.optional_genes import RESIDUAL
+from cimsearch.spec.optional_genes import RESIDUAL, ROW_SPARSITY
 
 NUMERIC_FIELDS = {
     "weight_bits": "w_bits",
@@ -143,7 +143,14 @@ class Step:
         if self.part == "high":
             del axes[f"{self.layer}.weight_bits"]
             axes[self.high_bits] = "w_bits"
+        if not self.depthwise:
+            axes[self.row_sparsity] = ROW_SPARSITY
         return axes
+
+    @property
+    def row_sparsity(self) -> str:
+        """The axis of the share of its layer's row groups that hold no weights."""
+        return f"{self.layer}.{ROW_SPARSITY}"
 
     @property
     def high_share(self) -> str:

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import LayerTable
 from cimsearch.errors import SpaceError
+from cimsearch.layer_table import LayerTable
 from cimsearch.seeds import stream
 from cimsearch.space.candidate import Candidate
 from cimsearch.space.conditions import Value

@@ -141,7 +141,7 @@ def with_whole_layers(blueprint: Blueprint) -> Blueprint:
             made = replace(made, out_shape=join.out_shape, prune_group=join.prune_group)
         if node.has_weights:
             made = replace(made, placement="digital", w_bits=0, x_bits=0, adc_bits=0)
-            made = replace(made, encoding="", range_policy="")
+            made = replace(made, encoding="", range_policy="", row_sparsity=0.0)
         elif node.x_bits:
             made = replace(made, x_bits=0, x_signed=False)
         nodes.append(made)

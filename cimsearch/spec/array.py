@@ -1,8 +1,13 @@
 """The array of a hardware file: technology, cells, and the drivers of its wordlines."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from cimsearch.spec.base import Bits, Fraction, Lines, NonNegative, Positive, Spec, Volts
 from cimsearch.spec.document import FieldError
@@ -40,6 +45,8 @@ class Array(Spec):
     its. ``rows``: adders of a digital tree that no active row comes into stand still; else the
     whole tree switches.
     ``endurance_cycles`` is how often a cell can be written.
+    With ``row_group_skipping`` a register of a bit for each row group of an array says which hold
+    weights at all; the others are neither driven nor converted.
     """
 
     rows: Lines
@@ -52,6 +59,13 @@ class Array(Spec):
     write_ns_per_row: NonNegative
     gating: tuple[Gating, ...] = ()
     endurance_cycles: Positive | None = None
+    row_group_skipping: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``row_group_skipping`` where there is none: the hash is that of before."""
+        data: dict[str, Any] = handler(self)
+        return {k: v for k, v in data.items() if v or k != "row_group_skipping"}
 
     @model_validator(mode="after")
     def _active_rows_exist(self) -> Self:

@@ -9,7 +9,7 @@ from cimsearch.spec.document import Document, Loc
 from cimsearch.spec.hardware import ConfigurableField, Hardware
 from cimsearch.spec.loss_faults import loss_faults
 from cimsearch.spec.openable import openable_faults
-from cimsearch.spec.optional_genes import RESIDUAL, WORD
+from cimsearch.spec.optional_genes import RESIDUAL, ROW_SPARSITY, WORD
 from cimsearch.spec.recipe import Recipe
 from cimsearch.spec.rung import without_effect
 from cimsearch.spec.space import SpaceSpec
@@ -105,6 +105,11 @@ def _gene_faults(
                     f"{_listed(allowed)}",
                 )
             )
+    if any(workload.space.genes.row_sparsity) and not macro.array.row_group_skipping:
+        loc = ("genes", ROW_SPARSITY) if spec.genes.row_sparsity else own
+        found = f"found {ROW_SPARSITY} {_listed(workload.space.genes.row_sparsity)}"
+        why = f"arrays of {hardware.name} skip no row groups (array.row_group_skipping)"
+        errors.append(document.error(loc, f"{found}; {why}, so that allowed is 0"))
     return errors
 
 

@@ -14,7 +14,10 @@ WORD = 0
 
 ResidualBits = Literal[0] | WeightBits
 
-_OFF_UNLESS_STATED = (*GROUP_FIELDS, RESIDUAL)
+ROW_SPARSITY = "row_sparsity"
+"""The choices of a layer whose row groups may hold no weights: which share of them."""
+
+_OFF_UNLESS_STATED = (*GROUP_FIELDS, RESIDUAL, ROW_SPARSITY)
 
 
 def without_absent(genes: Mapping[str, Any]) -> dict[str, Any]:

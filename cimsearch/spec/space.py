@@ -58,6 +58,8 @@ class LayerGenes(Spec):
 
     ``residual_bits`` is of every addition: the bits that what waits for it is kept in, all inputs
     but the first; 0 keeps it in words of the digital unit.
+    ``row_sparsity`` is the share of a layer's row groups on arrays, rounded down, that hold no
+    weights: the hardware has to skip row groups. Depthwise convolutions have none.
 
     ``adc_bits``, ``encoding`` and ``range_policy`` are normally left out: the study opens them
     when its hardware lets them change.
@@ -72,6 +74,7 @@ class LayerGenes(Spec):
     high_share: tuple[Fraction, ...] = ()
     high_bits: tuple[WeightBits, ...] = ()
     residual_bits: tuple[ResidualBits, ...] = ()
+    row_sparsity: tuple[Ratio, ...] = ()
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -133,6 +133,7 @@ class OpenGenes(Spec):
     high_share: tuple[Fraction, ...] = ()
     high_bits: tuple[WeightBits, ...] = ()
     residual_bits: tuple[ResidualBits, ...] = ()
+    row_sparsity: tuple[Ratio, ...] = ()
     hardware: HardwareGenes = NO_HARDWARE_GENES
 
     @model_serializer(mode="wrap")

@@ -20,6 +20,7 @@ from cimsearch.training.channel_groups import (
     put_together,
     sensitivities,
 )
+from cimsearch.training.row_groups import skip_least_row_groups
 
 Scores = Mapping[str, Tensor]
 """How much each output channel of a prune group matters, by group: (channels,)."""
@@ -119,6 +120,8 @@ def _most_important(node: Node, scores: Scores, parts: Mapping[str, int]) -> Ten
 def inherit(candidate: Network, parent: Network, scores: Scores | None = None) -> None:
     """Copy the kept part of every parameter and statistic of ``parent`` into ``candidate``.
 
+    Row groups of the candidate that are to hold no weights are then those of the least weights.
+
     Args:
         candidate: Gets them.
         parent: The network with all channels; of layers in parts, their channels together.
@@ -148,6 +151,7 @@ def inherit(candidate: Network, parent: Network, scores: Scores | None = None) -
             layer.get_parameter("weight").copy_(_kept_weight(parent, source_of, out, read))
             if node.op == "linear":
                 layer.get_parameter("bias").copy_(old.get_parameter("bias")[out])
+    skip_least_row_groups(candidate)
 
 
 def _kept_weight(parent: Network, name: str, out: Tensor, read: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost import estimate, estimate_table
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from tests.golden.golden import HERE, check_golden

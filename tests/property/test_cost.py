@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import Totals, estimate, estimate_table, estimate_totals
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.layer_integers import (
@@ -17,7 +17,8 @@ from cimsearch.cost.layer_integers import (
     row_groups,
     weight_slices,
 )
-from cimsearch.cost.mapping import map_table
+from cimsearch.cost.map_table import map_table
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.hardware import Encoding, Hardware

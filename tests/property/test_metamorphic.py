@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import CostReport, estimate, estimate_table
 from cimsearch.cost.layer_integers import tile_rows
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.catalogue import names

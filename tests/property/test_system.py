@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import Blueprint, LayerTable, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import COMPONENTS, CostArrays, CostReport, estimate, estimate_table
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.space import Space
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics

@@ -7,7 +7,6 @@ and from published tools, the same for every chip. Nothing here is fitted to a c
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cimsearch.blueprint import layer_table
 from cimsearch.cost.adc import MAX_BITS, conversion_ns
 from cimsearch.cost.area import array_um2
 from cimsearch.cost.full_call import full_call
@@ -16,6 +15,7 @@ from cimsearch.cost.silicon.layout import Layout, layout_of, whole
 from cimsearch.cost.silicon.quantities import reason_to_skip
 from cimsearch.cost.silicon.table import Chip
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.spec import names
 from cimsearch.spec.hardware import (
     Adc,

@@ -7,8 +7,9 @@ something that shares nothing with it but the arithmetic.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost.budget import ArrayBudget, array_use
+from cimsearch.layer_table import layer_table
 from cimsearch.orchestrate.reproduce.rows import Reproduction, Row
 from cimsearch.space.fill import USAGE_GOAL, Grid, expand
 from cimsearch.spec import load_hardware

@@ -7,9 +7,10 @@ from cimsearch.space.axes import Axis
 from cimsearch.space.conditions import Conditions, Unless, Value
 from cimsearch.space.steps import NUMERIC_FIELDS, OF_ARRAYS
 from cimsearch.spec.channel_groups import GROUP_FIELDS
+from cimsearch.spec.optional_genes import ROW_SPARSITY
 from cimsearch.spec.space import LayerGenes, SpaceSpec
 
-CONVOLUTION = (*NUMERIC_FIELDS, *GROUP_FIELDS)
+CONVOLUTION = (*NUMERIC_FIELDS, *GROUP_FIELDS, ROW_SPARSITY)
 """The axes of a convolution that reads all channels of its input."""
 
 PRUNED = ("prune_ratio", *CONVOLUTION)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost.model import estimate_table
 from cimsearch.cost.parts import named_statistics
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.space.bypass import without
 from cimsearch.space.widths import Shares, with_widths
 from cimsearch.spec.hardware import Hardware

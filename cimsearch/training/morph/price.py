@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost.parts import parts_of
+from cimsearch.layer_table import layer_table
 from cimsearch.space.shapes import shapes_of
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics

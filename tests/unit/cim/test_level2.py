@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cim import Mode
 from cimsearch.cim.bitserial import counts
 from cimsearch.cim.converter import Ranges, full_scale_ranges
@@ -19,6 +19,7 @@ from cimsearch.cim.noise import NoiseStream
 from cimsearch.cim.numerics import LayerNumerics, numerics_of
 from cimsearch.cost import estimate_table
 from cimsearch.cost.mapping import Mapping
+from cimsearch.layer_table import layer_table
 from cimsearch.search.baselines import uniform_candidate
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec

@@ -9,13 +9,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import CostArrays, estimate_table
 from cimsearch.cost.csv_cells import CsvFile
 from cimsearch.cost.layer_integers import columns_of_output
 from cimsearch.cost.measured import fit
 from cimsearch.cost.measured_table import MeasuredTable
 from cimsearch.errors import HardwareError, SpecError
+from cimsearch.layer_table import layer_table
 from cimsearch.spec import load_hardware
 from cimsearch.spec.array_call import ArrayCall, SimulatedCall, SimulatedComponent
 from cimsearch.spec.hardware import Hardware

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import estimate, estimate_table, mapping_plan
 from cimsearch.cost.changes import priced_changes
 from cimsearch.cost.model import estimate_totals
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.spec import load_hardware
 from cimsearch.spec.hardware import Hardware
 from tests.unit.space.grouped import RESNET, VGG, with_share

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import COMPONENTS, estimate, estimate_table
 from cimsearch.cost.area import array_um2, shared_um2
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Hardware
 
 from .tiny import DIGITAL, conv, hardware

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import estimate, estimate_table
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 
 from .tiny import DIGITAL, conv, hardware
 

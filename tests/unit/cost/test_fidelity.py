@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cimsearch
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import LayerFidelity, fidelity
 from cimsearch.cost.codes import Converted
 from cimsearch.cost.conversion import bits_for
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.fidelity import node_fidelity
-from cimsearch.cost.mapping import map_table
+from cimsearch.cost.map_table import map_table
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.search.baselines import uniform_candidate
 from tests.unit.cost.converting import ENCODINGS, chip, linear, snr_db, statistics
 from tests.unit.cost.tiny import DIGITAL, conv, hardware

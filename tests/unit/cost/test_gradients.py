@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from cimsearch.blueprint import Blueprint, LayerTable, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import CostArrays, estimate_table
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.spec import load_hardware
 from cimsearch.spec.hardware import Hardware
 

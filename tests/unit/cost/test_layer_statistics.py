@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost import (
     NodeStatistics,
     estimate,
@@ -17,6 +17,7 @@ from cimsearch.cost import (
 from cimsearch.cost.report import node_statistics
 from cimsearch.cost.staircase import staircase
 from cimsearch.errors import UsageError
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.statistics import LayerStatistics

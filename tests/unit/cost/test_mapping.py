@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.layer_integers import (
     columns_of_output,
@@ -13,7 +13,9 @@ from cimsearch.cost.layer_integers import (
     row_groups,
     weight_slices,
 )
-from cimsearch.cost.mapping import Mapping, map_table
+from cimsearch.cost.map_table import map_table
+from cimsearch.cost.mapping import Mapping
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Hardware
 
 from .tiny import DIGITAL, conv, hardware

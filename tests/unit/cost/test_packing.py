@@ -8,12 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.numerics import numerics_of
 from cimsearch.cost import estimate_table
 from cimsearch.cost.layer_integers import tile_rows
 from cimsearch.cost.mapping import Mapping
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Hardware, Packing
 
 from .tiny import conv, hardware

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import (
     COMPONENTS,
     NodeStatistics,
@@ -19,6 +19,7 @@ from cimsearch.cost import (
     validated_components,
 )
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.hardware import Calibration

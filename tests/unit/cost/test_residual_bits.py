@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import CostArrays, estimate, estimate_table
 from cimsearch.cost.model import estimate_totals
 from cimsearch.cost.parts import parts_of
 from cimsearch.cost.system_energy import read_pj_per_bit
 from cimsearch.cost.traffic import BITS_PER_KIB
+from cimsearch.layer_table import layer_table
 from cimsearch.spec import load_hardware
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import Blueprint, LayerTable, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import CostArrays, estimate, estimate_table
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import leakage_uw_per_mm2
 from cimsearch.cost.namespace import summed
 from cimsearch.cost.parts import parts_of
 from cimsearch.cost.timing import SHARED
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.hardware import Hardware

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import CostArrays, Placement, estimate, estimate_table, mapping_plan
 from cimsearch.cost.sharing import shelves_of
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec
 from cimsearch.spec.hardware import Hardware

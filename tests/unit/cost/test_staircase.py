@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cimsearch.blueprint import Blueprint, Node, Op, layer_table
+from cimsearch.blueprint import Blueprint, Node, Op
 from cimsearch.cli import cli
 from cimsearch.cost import estimate
 from cimsearch.cost.changes import changed_table, changes_of
 from cimsearch.cost.staircase import FREE_ENERGY_FRAC, Step, staircase
+from cimsearch.layer_table import layer_table
 from cimsearch.search.baselines import uniform_candidate
 from cimsearch.space import Space
 from cimsearch.spec import load_hardware, load_space_spec

@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 import pytest
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost import CostArrays, estimate_table
 from cimsearch.cost.layer_integers import row_groups
 from cimsearch.cost.logic import CARRY_DELAYS
 from cimsearch.cost.zigzag import ZIGZAG_28NM, ZigZagArray, cycle_pj, zigzag_costs
 from cimsearch.cost.zigzag_macro import zigzag_macro
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.spec.study import Statistics
 from tests.reference.zigzag_oracle import Convolution, Goal, mapped, oracle, tree_pj
 from tests.unit.cost.tiny import hardware as tiny

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cimsearch.blueprint import layer_table
+from cimsearch.layer_table import layer_table
 from cimsearch.networks import Network, build
 from cimsearch.networks.importing.assemble import Imported
 from cimsearch.space import Space

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cimsearch.blueprint import LayerTable, layer_table, parent_names
+from cimsearch.blueprint import parent_names
 from cimsearch.errors import SpaceError
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.search.domain import domain_of
 from cimsearch.search.operators import Parents, children_of
 from cimsearch.search.table import every_candidate

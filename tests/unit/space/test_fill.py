@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost import estimate, mapping_plan
 from cimsearch.cost.budget import ArrayBudget, Unit, array_use, bitlines_of
 from cimsearch.errors import HardwareError, SpaceError, UsageError
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Space
 from cimsearch.space.fill import Grid, expand, scaled
 from cimsearch.space.shapes import shapes_of

@@ -7,8 +7,9 @@ whole weight, biases apart; the counts of weights are those of the networks them
 import numpy as np
 import pytest
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost import estimate_table
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Space
 from cimsearch.spec import Hardware, load_hardware, load_space_spec
 from cimsearch.spec.space import SpaceSpec

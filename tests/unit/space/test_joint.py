@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import LayerTable, layer_table
 from cimsearch.errors import SpaceError
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.search.domain import domain_of
 from cimsearch.space import Candidate, Space, StudySpace
 from cimsearch.spec import load_space_spec, load_study

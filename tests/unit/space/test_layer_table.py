@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import LayerTable, layer_table
 from cimsearch.errors import SpaceError
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.space import Genes, Space
 
 from . import families

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cimsearch.blueprint import LayerTable, layer_table
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.space import Space
 from cimsearch.space.network_family import network_spec
 from cimsearch.spec.network import NetworkSpec

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cimsearch.blueprint import Blueprint, LayerTable, layer_table
+from cimsearch.blueprint import Blueprint
+from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.space import Space
 from cimsearch.space.network_family import network_spec
 from cimsearch.space.widths import widths_of, with_widths

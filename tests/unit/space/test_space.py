@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import Blueprint, Node, layer_table
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.errors import SpaceError
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Candidate, Space
 from cimsearch.space.steps import kept
 from cimsearch.spec import load_space_spec

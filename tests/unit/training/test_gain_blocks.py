@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsearch.blueprint import layer_table
 from cimsearch.cost.model import estimate_table
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Candidate
 from cimsearch.space.widths import widths_of, with_widths
 from cimsearch.spec import load_hardware

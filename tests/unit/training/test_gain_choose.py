@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost.model import estimate_table
 from cimsearch.errors import HardwareError
+from cimsearch.layer_table import layer_table
 from cimsearch.space import Candidate
 from cimsearch.space.widths import widths_of, with_widths
 from cimsearch.spec import load_hardware

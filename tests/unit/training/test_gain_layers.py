@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cimsearch.blueprint import Blueprint, layer_table
+from cimsearch.blueprint import Blueprint
 from cimsearch.cost.model import estimate_table
+from cimsearch.layer_table import layer_table
 from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.space import Candidate
 from cimsearch.space.bypass import bypasses, without

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cimsearch.blueprint import layer_table
 from cimsearch.cost.model import estimate_table
 from cimsearch.errors import UsageError
+from cimsearch.layer_table import layer_table
 from cimsearch.networks import Network, build
 from cimsearch.space.widths import widths_of, with_widths
 from cimsearch.spec import load_hardware
