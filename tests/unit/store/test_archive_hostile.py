@@ -88,7 +88,7 @@ FORGERIES: list[tuple[str, Callable[[Any], Any], str]] = [
     ("trials.jsonl", put(rung=2**31), "rung: "),
     ("trials.jsonl", put(rung=-1), "rung: "),
     ("trials.jsonl", put(rung=True), "rung: "),
-    ("trials.jsonl", put(id=3), "id: Extra inputs are not permitted"),
+    ("trials.jsonl", put(id=3), "id: unknown field"),
     ("trials.jsonl", put(intermediate={"x": 1.0}), "intermediate"),
     ("distributions.jsonl", put(distributions={"x": {"name": "Thread"}}), "distributions.jsonl"),
     ("distributions.jsonl", put(distributions={"x": 3}), "distributions.jsonl"),
@@ -237,7 +237,7 @@ def test_other_versions_and_other_files_are_told(
     write_members(path, declared(members, study="another"))
     assert "of the study 'tiny'" in refused(target, path)
     write_members(path, declared(members, notes="x"))
-    assert "manifest.json: notes: Extra inputs" in refused(target, path)
+    assert "manifest.json: notes: unknown field" in refused(target, path)
     write_members(path, {**members, "manifest.json": json.dumps([1]).encode()})
     assert "found the schema None" in refused(target, path)
     write_members(path, {"notes.txt": b"x"})
