@@ -23,7 +23,7 @@ class Layout:
         row_groups: Ranges [start, stop) of rows that are converted together, or skipped.
         group_tiles: Row tile of each row group that is converted, (row groups,).
         arrays: Which array of a row tile holds an output, (n,). Each group of a convolution
-            counts as arrays of its own: on the diagonal of one they are driven one after another.
+            counts as arrays of its own: on the diagonal of one no column hears another's inputs.
         bitlines: Column in its array of each cell, (cells a slice, slices, n): two cells a slice
             with a differential encoding, positive and negative.
         converters: Converter in its array of each line, (lines a slice, slices, n): two where both

@@ -153,7 +153,8 @@ def _vectors(layers: Layers) -> Term:
 def _rounds(layers: Layers) -> Operand | float:
     """Return how often the macros are filled to run the layer."""
     system = layers.hardware.system
-    if system.macros == "enough" or number(layers.mapping.arrays) <= 1:
+    # The second part of a layer may have no arrays of its own: nothing is filled for it.
+    if system.macros == "enough" or number(layers.mapping.arrays) == 1:
         return 1.0
     filled: Operand = constant(layers.hardware, "system.macros")
     if system.off_chip.ping_pong:

@@ -141,7 +141,12 @@ def executed_of(layers: Layers) -> Product:
     """Return the share of array calls that zero skipping carries out; no factor without it."""
     if layers.hardware.macro.input.zero_skipping == "none":
         return ()
-    return ((1 - data_term(layers, "zero_planes")).named("executed"),)
+    zero = data_term(layers, "zero_planes")
+    abreast = number(layers.mapping.abreast)
+    if abreast > 1:
+        how = f"zero planes of each of {abreast:g} groups driven at once"
+        zero = Term("zero planes", zero.value**abreast, how=how)
+    return ((1 - zero).named("executed"),)
 
 
 def chip_macros(layers: Layers) -> Term:

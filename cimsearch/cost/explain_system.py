@@ -155,14 +155,16 @@ def _per_value(layers: Layers, word: Term) -> Expression:
     """Return the NAND inputs that one value of this operation switches."""
     add, register = adder(word).named("addition", "NAND"), word * REGISTER
     multiply = multiplier(word, word).named("multiplication", "NAND")
+    stored = bool(number(1.0 * layers.pooled_from_buffer))
+    pooled = register if stored else window(layers) * register
     others, others_added = window(layers) - 1, shape(layers, "fan_in") - 1
     # What waits in few bits is quantised before it is added.
     added = others_added * 2 if waits_quantised(layers) else others_added
     per_value: dict[str, Operand] = {
         "batchnorm": multiply + add,
         "relu": word + register,
-        "maxpool": others * add + register,
-        "avgpool": others * add + multiply + register,
+        "maxpool": others * add + pooled,
+        "avgpool": others * add + multiply + pooled,
         "add": added * add + register,
         "flatten": register,
         "concat": register,

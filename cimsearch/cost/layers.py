@@ -196,9 +196,15 @@ class Layers:
 
     @cached_property
     def executed(self) -> Array | float:
-        """Share of array calls that are carried out: zero skipping leaves some out."""
-        skips = self.hardware.macro.input.zero_skipping == "planes"
-        return 1.0 - self.zero_planes if skips else 1.0
+        """Share of array calls that are carried out: zero skipping leaves some out.
+
+        A call that drives several groups of a convolution is left out where the planes of all are
+        0, which are taken as independent of each other.
+        """
+        if self.hardware.macro.input.zero_skipping == "none":
+            return 1.0
+        left_out: Array = self.zero_planes ** at_least(self.mapping.abreast, 1.0)
+        return 1.0 - left_out
 
     @cached_property
     def copy_levels(self) -> Array:

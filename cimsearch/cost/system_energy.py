@@ -98,6 +98,8 @@ def digital_fj(layers: Layers) -> Array:
     register = word * REGISTER_CAPS
     add, multiply = adder_caps(word), multiplier_caps(word, word)
     others = layers.window - 1
+    # In a stream what is pooled so far is kept while other channels have their turn.
+    pooled = layers.xp.where(layers.pooled_from_buffer, register, layers.window * register)
     mac = multiplier_caps(layers.w_bits, layers.x_bits) + add
     added = (layers.table.fan_in - 1) * (1.0 + layers.waiting_quantised)
     caps = layers.digital_weighted * (layers.macs * mac)
@@ -105,8 +107,8 @@ def digital_fj(layers: Layers) -> Array:
         (layers.weighted, layers.own_inputs + layers.out_values, add),
         (layers.is_op("batchnorm"), layers.out_values, multiply + add),
         (layers.is_op("relu"), layers.out_values, word + register),
-        (layers.is_op("maxpool"), layers.out_values, others * add + register),
-        (layers.is_op("avgpool"), layers.out_values, others * add + multiply + register),
+        (layers.is_op("maxpool"), layers.out_values, others * add + pooled),
+        (layers.is_op("avgpool"), layers.out_values, others * add + multiply + pooled),
         (layers.is_op("add"), layers.out_values, added * add + register),
         (layers.is_op("flatten", "concat"), layers.out_values, register),
     ):

@@ -14,8 +14,9 @@ _ROOMS = (
     "cost/mapping.py",
     "cost/demand.py",
     "cost/row_skipping.py",
-    "space/widths.py",
+    "space",
     "blueprint.py",
+    "layer_table.py",
     "seeds.py",
     "units.py",
 )

@@ -80,7 +80,9 @@ def without(blueprint: Blueprint, block: str) -> Blueprint:
         if node.name not in gone:
             inputs = tuple(entry if name in gone else name for name in node.inputs)
             ranges[node.name] = _range(node, [ranges[name] for name in inputs])
-            signed = node.x_signed and ranges[inputs[0]][0] < 0
+            # Of an addition it is what waits that is quantised.
+            quantised = inputs[-1] if node.op == "add" else inputs[0]
+            signed = node.x_signed and ranges[quantised][0] < 0
             nodes.append(replace(node, inputs=inputs, x_signed=signed))
     return replace(blueprint, nodes=tuple(nodes))
 

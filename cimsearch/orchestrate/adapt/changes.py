@@ -59,11 +59,11 @@ def one_gene_changes(study: Study, genes: tuple[int, ...], candidate: Candidate)
         found += _of_channels(candidate, space.shares(genes))
     seen, allowed = {candidate.hash}, []
     for change in found:
-        if change.candidate.hash not in seen and allows(
-            candidate.blueprint, change.candidate.blueprint
-        ):
+        changed = change.candidate
+        fits = _keeps_rows(candidate, changed) and allows(candidate.blueprint, changed.blueprint)
+        if fits and changed.hash not in seen:
             allowed.append(change)
-        seen.add(change.candidate.hash)
+        seen.add(changed.hash)
     return allowed
 
 
@@ -135,6 +135,20 @@ def allows(trained: Blueprint, changed: Blueprint) -> bool:
     return all(
         node.name in known and _fits(known[node.name], node) and read[node.name] == now[node.name]
         for node in changed.nodes
+    )
+
+
+def _keeps_rows(trained: Candidate, changed: Candidate) -> bool:
+    """Return whether row groups without weights are those of the trained network.
+
+    Fewer inputs or other arrays have row groups of other rows: more weights would have to go.
+    """
+    read = {node.name: node.in_shape[0] for node in trained.blueprint.nodes}
+    sparse = [node for node in changed.blueprint.nodes if node.row_sparsity_ppm]
+    same_arrays = trained.settings == changed.settings
+    return all(
+        same_arrays and read.get(node.name, node.in_shape[0]) == node.in_shape[0]
+        for node in sparse
     )
 
 

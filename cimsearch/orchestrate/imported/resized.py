@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cimsearch.blueprint import Blueprint
+from cimsearch.errors import SpaceError
 from cimsearch.space.network_family import network_spec
 from cimsearch.spec.network import AnySpaceSpec, DigitalLayers, NetworkSpec
 from cimsearch.spec.space import LayerGenes
@@ -24,7 +25,7 @@ def resized_spec(
 
     Raises:
         ValueError: It is no network that a space can hold.
-        SpaceError: It has layers in parts.
+        SpaceError: It has layers in parts, or digital layers of several weight bits.
     """
     head = {"name": to.stem, "summary": summary, "source": of.source}
     spec = network_spec(blueprint, _genes(of.genes), head, weights_sha256=weights_sha256)
@@ -39,5 +40,12 @@ def _genes(genes: LayerGenes) -> LayerGenes:
 
 def _digital(blueprint: Blueprint) -> DigitalLayers:
     nodes = [node for node in blueprint.nodes if node.placement == "digital" and node.has_weights]
-    bits = max((node.w_bits for node in nodes), default=8)
-    return DigitalLayers(layers=tuple(node.name for node in nodes), bits=bits)
+    bits = sorted({node.w_bits for node in nodes}) or [8]
+    if len(bits) > 1:
+        raise SpaceError(
+            f"digital layers: found {' and '.join(map(str, bits))} weight bits; allowed is one "
+            "number for all of them",
+            "name other genes: those of depthwise layers in the digital unit are the bits of the "
+            "first layer and the classifier",
+        )
+    return DigitalLayers(layers=tuple(node.name for node in nodes), bits=bits[0])

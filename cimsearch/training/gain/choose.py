@@ -114,13 +114,14 @@ class Chooser:
 
     def _removals(self, now: Channels) -> list[Move]:
         """Return the moves by which a residual block goes."""
-        blocks = list(self.removable)
+        shallower = {name: self.pricing.without(name) for name in self.removable}
+        # A network with nothing on arrays would cost next to nothing.
+        blocks = {name: rest for name, rest in shallower.items() if _on_arrays(rest)}
         if not blocks:
             return []
         prices = [self.pricing.of([now.widths])]
-        for block in blocks:
-            shallower = self.pricing.without(block)
-            prices.append(shallower.of([now.within(shallower.blueprint).widths]))
+        for rest in blocks.values():
+            prices.append(rest.of([now.within(rest.blueprint).widths]))
         saved = self._saved(Prices.joined(prices))
         moves = []
         for block, saving in zip(blocks, saved.tolist(), strict=True):
@@ -156,3 +157,7 @@ def _score(given_up: float, saving: float) -> float:
 def _first(move: Move) -> tuple[float, float]:
     """Order by score; of equal ones (blocks that save nothing) by what is given up."""
     return move.score, move.importance
+
+
+def _on_arrays(pricing: Pricing) -> bool:
+    return any(node.placement == "cim" for node in pricing.blueprint.nodes)

@@ -116,3 +116,17 @@ def test_measured_statistics_keep_the_declared_share_of_zeros() -> None:
     )
     assert (found.zero_plane_frac, found.batch) == (0.5, 4)
     assert found.activity_frac.tolist() == [[0.1]]
+
+
+@pytest.mark.parametrize(("active_rows", "abreast"), [(9, 1), (18, 2), (36, 4)])
+def test_groups_that_are_driven_together_are_skipped_together(
+    active_rows: int, abreast: int
+) -> None:
+    """A call is left out where the planes of all its groups are 0, independent of each other."""
+    array = {"rows": 36, "active_rows": active_rows}
+    on = hardware(input=SKIPPING, array=array, system=FAST)
+    node = conv(in_shape=(4, 4, 4), out_shape=(4, 4, 4), groups=4)
+    every, some = (estimate(node, on, zeros(share)) for share in (0.0, 0.5))
+    executed = 1 - 0.5**abreast
+    assert some.components["adc"] == pytest.approx(executed * every.components["adc"])
+    assert some.latency_ns == pytest.approx(executed * every.latency_ns)

@@ -168,3 +168,19 @@ def test_a_block_that_is_not_there_is_told() -> None:
         SpaceError, match="block 'more': found none that can be left out; known: sum"
     ):
         without(network(*BLOCK), "more")
+
+
+def test_a_waiting_shortcut_keeps_its_sign() -> None:
+    """A main path that ends in a ReLU is added to a shortcut that may be negative."""
+    two = replace(plain("two.sum", "add", "d", "sum"), x_bits=8, x_signed=True)
+    whole = network(
+        plain("entry", "batchnorm", "stem"),
+        conv("a", "entry"),
+        plain("b", "relu", "a"),
+        plain("sum", "add", "b", "entry"),
+        conv("c", "sum"),
+        plain("d", "relu", "c"),
+        two,
+    )
+    after = without(whole, "sum").node("two.sum")
+    assert (after.inputs, after.x_bits, after.x_signed) == (("d", "entry"), 8, True)

@@ -65,3 +65,21 @@ def test_with_a_block_the_channels_inside_it_go() -> None:
     within = channels.within(without(CANDIDATE.parent, ONE))
     assert within.widths == {"wide": 5, "two.a": 8, "last": 8}
     assert np.all(within.kept["wide"].numpy() == channels.kept["wide"].numpy())
+
+
+def test_the_last_layers_on_arrays_stay() -> None:
+    """Without its two blocks the network would have nothing on arrays, and a price of nothing."""
+    inside = ("one.", "two.")
+    nodes = tuple(
+        node
+        if node.name.startswith(inside) or not node.has_weights
+        else replace(node, placement="digital", adc_bits=0)
+        for node in CANDIDATE.blueprint.nodes
+    )
+    chooser, channels = chooser_of(Target(0.5, layers=True))
+    blueprint = replace(CANDIDATE.blueprint, nodes=nodes)
+    chooser = replace(chooser, pricing=replace(chooser.pricing, blueprint=blueprint))
+    moves = chooser.moves(channels, {"wide": 2, "one.a": 4})
+    assert {move.block for move in moves} == {"", ONE, TWO}
+    last, left = chooser.without(ONE), channels.within(without(CANDIDATE.parent, ONE))
+    assert {move.block for move in last.moves(left, {"wide": 2})} == {""}
