@@ -65,6 +65,8 @@ def morphed(folder: Path, *arguments: str) -> Done:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+    # Another test of this process may have trained the same parent.
+    forget_parents()
     yield morphed(tmp_path_factory.mktemp("morphed"))
     forget_parents()
 
