@@ -15,17 +15,23 @@ _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 def adaptation_sentence(view: AdaptationView) -> str:
     """Return what was done, and what accurate enough is."""
     chips = "1 chip" if view.chips == 1 else f"the {view.statistic} of {view.chips} chips"
-    least = (
-        "The baselines are not all trained yet."
-        if view.least_accuracy is None
-        else f"A network is pruned on as long as it is at {100 * view.least_accuracy:.1f} % or "
-        "above on validation images."
-    )
     return (
-        f"Networks of the front, and the baselines, are trained through the hardware for "
-        f"{view.epochs} epochs and scored at level {view.level} on {chips}; then channels are "
-        f"taken away where that saves most, and the rest is trained again. {least} Test images "
-        "are scored once, on other chips."
+        "Networks of the front, and the baselines, are trained through the hardware for "
+        f"{view.epochs} epochs and scored at level {view.level} on {chips}"
+        f"{_pruning_text(view)} Test images are scored once, on other chips."
+    )
+
+
+def _pruning_text(view: AdaptationView) -> str:
+    """Return what follows the training, and until when."""
+    if not view.taken:
+        return "; nothing is pruned."
+    going_on = f"; then {view.taken} are taken away where that saves most, and the rest is trained"
+    if view.least_accuracy is None:
+        return f"{going_on} again. The baselines are not all trained yet."
+    return (
+        f"{going_on} again. A network is pruned on as long as it is at "
+        f"{100 * view.least_accuracy:.1f} % or above on validation images."
     )
 
 

@@ -99,6 +99,7 @@ class AdaptationView:
         statistic: What of the chips an accuracy is.
         least_accuracy: What a network must not fall below (0..1); None while it is not known.
         saved: What one-gene changes save of: a cost with its unit in the name.
+        taken: What pruning takes away, in words; empty if nothing is pruned.
     """
 
     networks: tuple[AdaptedNetwork, ...]
@@ -108,3 +109,4 @@ class AdaptationView:
     statistic: str
     least_accuracy: float | None
     saved: str = "energy_pj"
+    taken: str = "channels"

@@ -32,7 +32,15 @@ def adaptation_view(result: StudyResult) -> AdaptationView | None:
         statistic=STATISTIC_NAMES[found.statistic],
         least_accuracy=found.least_accuracy,
         saved=found.saved,
+        taken=_taken(found),
     )
+
+
+def _taken(found: Adapting) -> str:
+    """Return what pruning takes away, in words; nothing where networks are only trained."""
+    if found.how.pruning is None:
+        return ""
+    return "channels and residual blocks" if found.how.pruning.layers else "channels"
 
 
 def _network(found: Adapting, chain: Chain, *, baseline: bool) -> AdaptedNetwork:

@@ -140,3 +140,12 @@ def test_the_page_has_the_section_only_where_there_is_one() -> None:
     assert 'href="#adapted"' in page
     assert "trial 3, round 1 *" in page
     assert "stage1.layer0: ADC bits 5 → 4" in page
+
+
+def test_what_is_said_of_pruning_is_what_was_done() -> None:
+    assert "then channels are taken away" in adaptation_sentence(VIEW)
+    blocks = replace(VIEW, taken="channels and residual blocks")
+    assert "then channels and residual blocks are taken away" in adaptation_sentence(blocks)
+    trained = adaptation_sentence(replace(VIEW, taken=""))
+    assert "nothing is pruned" in trained
+    assert "taken away" not in trained
