@@ -2,15 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import Connection, event, inspect
 
 from cimsearch.spec import Study, catalogue, load_study
 from cimsearch.spec.document import Document, read_document
@@ -48,6 +50,50 @@ def _catalogue_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _migrated_once() -> Iterator[None]:
+    """Run the migrations of empty databases once for each kind: others get what they executed.
+
+    Nearly every test of a study makes a database. Those that have tables are migrated anew.
+    """
+    from cimsearch.store import database, migrations
+
+    executed: dict[str, list[tuple[str, Any]]] = {}
+
+    def migrate(conn: Connection) -> None:
+        if inspect(conn).get_table_names():
+            migrations.migrate(conn)
+            return
+        known = executed.get(conn.dialect.name)
+        if known is None:
+            with _noted(conn) as known:
+                migrations.migrate(conn)
+            executed[conn.dialect.name] = known
+            return
+        for statement, parameters in known:
+            conn.exec_driver_sql(statement, parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "migrate", migrate)
+        yield
+
+
+@contextmanager
+def _noted(conn: Connection) -> Iterator[list[tuple[str, Any]]]:
+    """Give what is executed on a connection, but for what only looks."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_conn: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if not statement.lstrip().startswith(("SELECT", "PRAGMA")):
+            found.append((statement, parameters))
+
+    event.listen(conn, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(conn, "before_cursor_execute", note)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the user's settings out of the tests, and the tests out of the user's directories."""
@@ -82,6 +128,7 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with ``tiny.yaml`` and the database ``cimsearch.db`` of its whole run."""
     from cimsearch.orchestrate.launch import launch
     from cimsearch.workers import InlineExecutor
+    from tests.once import run_once
 
     directory = tmp_path_factory.mktemp("finished")
     (directory / "tiny.yaml").write_text(TINY_STUDY, encoding="utf-8")
@@ -89,7 +136,7 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     storage = f"sqlite:///{directory / 'cimsearch.db'}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIMSEARCH_CACHE", str(directory / "cache"))
-        launch(study, storage=storage, executor=InlineExecutor())
+        launch(study, storage=storage, executor=InlineExecutor(run_once))
     return directory
 
 

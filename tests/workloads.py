@@ -1,5 +1,6 @@
 """Studies of several workloads for one macro, and scores of theirs that take no time."""
 
+import shutil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -71,6 +72,13 @@ def text(trials: int = TRIALS) -> str:
 def url_of(directory: Path, name: str = "study") -> str:
     """Return the database of that name in a folder."""
     return f"sqlite:///{directory / name}.db"
+
+
+def copied(url: str, folder: Path) -> str:
+    """Return the URL of a copy of the database ``study`` in another folder."""
+    for file in Path(url.removeprefix("sqlite:///")).parent.glob("study.db*"):
+        shutil.copy(file, folder)
+    return url_of(folder)
 
 
 def run(study: Study, url: str, **options: Any) -> StudyResult:

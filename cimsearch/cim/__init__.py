@@ -6,8 +6,9 @@ from cimsearch.cim.crossbar import CrossbarScheme, crossbar_matmul
 from cimsearch.cim.float_layer import FloatLayer
 from cimsearch.cim.layer import CimLayer
 from cimsearch.cim.mode import Mode
+from cimsearch.cim.node_numerics import numerics_of
 from cimsearch.cim.noise import chip_generator
-from cimsearch.cim.numerics import LayerNumerics, numerics_of
+from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cim.operand import QuantisedOperand
 
 __all__ = [

@@ -11,7 +11,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from cimsearch.blueprint import Blueprint, Node, Op
 from cimsearch.cim.converted import ConvertedModel
 from cimsearch.cim.converted_layer import ConvertedLayer, Padding
-from cimsearch.cim.numerics import numerics_of
+from cimsearch.cim.node_numerics import numerics_of
 from cimsearch.cost.demand import demand_of
 from cimsearch.cost.given import check_hardware
 from cimsearch.errors import HardwareError, UsageError

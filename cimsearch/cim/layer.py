@@ -14,22 +14,14 @@ from cimsearch.cim.converter import Ranges
 from cimsearch.cim.engine import Equivalent
 from cimsearch.cim.equivalent import Sample, closed_form_holds, fitted_equivalents
 from cimsearch.cim.geometry import Geometry
-from cimsearch.cim.learned import Conversions, LearnedRanges, LearnedSteps, measured_clip
+from cimsearch.cim.learned import Conversions, LearnedRanges, measured_clip
 from cimsearch.cim.level2 import level2
 from cimsearch.cim.lower_levels import at_level0, at_level1, converted_at
 from cimsearch.cim.mode import Mode
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cim.on_chip import OnChip, Stored
-from cimsearch.cim.quantise import (
-    STEP_SAMPLE,
-    activation_codes,
-    fit_steps,
-    ones_share,
-    weight_codes,
-    weight_scale,
-)
-from cimsearch.cim.skipping import SkippingLayer, read_rows
-from cimsearch.cim.slicing import stored_ones_share
+from cimsearch.cim.quantise import activation_codes, ones_share
+from cimsearch.cim.stepped import SteppedLayer
 from cimsearch.cim.straight_through import StraightThrough
 from cimsearch.cim.training_noise import TrainingNoise
 from cimsearch.errors import UsageError
@@ -38,7 +30,7 @@ from cimsearch.errors import UsageError
 EQUIVALENT_CHIPS = 8
 
 
-class CimLayer(SkippingLayer):
+class CimLayer(SteppedLayer):
     """A quantised layer, digital or on an analog macro, at level L0, L1 or L2.
 
     Args:
@@ -57,15 +49,11 @@ class CimLayer(SkippingLayer):
         padding: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(node, Geometry.of(node, numerics, padding), numerics, generator)
-        self.name, self.numerics = node.name, numerics
         self.mode = Mode()
         self.calibrating = False
         self.training_noise: TrainingNoise | None = None
-        self.learned_steps: LearnedSteps | None = None
         self.learned_ranges: LearnedRanges | None = None
-        self._x_scale = 0.0
-        self._first: tuple[CimLayer, ...] = ()
-        self.w_share, self.activity_frac = 1.0, 0.0
+        self.activity_frac = 0.0
         self._generator = generator
         self._converters = engine.Converters(())
         self._ranges: Ranges | None = None
@@ -73,29 +61,6 @@ class CimLayer(SkippingLayer):
         self._beyond: Equivalent | None = None
         self._fitted = False
         self._on_chip = OnChip(self.name, self.geometry, generator)
-
-    @property
-    def x_scale(self) -> float:
-        """The step of the inputs; 0 before it is calibrated."""
-        step, learned = (self._first or (self,))[0]._x_scale, self._learned_x
-        return step if learned is None or step == 0.0 else float(learned.detach())
-
-    @x_scale.setter
-    def x_scale(self, step: float) -> None:
-        self._x_scale = step
-
-    @property
-    def _learned_x(self) -> nn.Parameter | None:
-        steps = (self._first or (self,))[0].learned_steps
-        return None if steps is None else steps.x
-
-    def share_inputs(self, first: "CimLayer") -> None:
-        """Take the step of the inputs from ``first``, which reads the same ones before this layer.
-
-        Both are parts of one layer: the same pulses go to the columns of both.
-        """
-        # In a tuple, or it would be a module of this one.
-        self._first = (first,)
 
     @property
     def converters(self) -> engine.Converters:
@@ -118,12 +83,6 @@ class CimLayer(SkippingLayer):
         if self._ranges is not None:
             self.set_ranges(self._ranges)
 
-    def density_frac(self) -> float:
-        """Return the share of stored weight bits that are 1, in rows that are read."""
-        codes, _, _ = self.codes_of(self.weight.detach())
-        read = read_rows(self.geometry, codes.shape[1])
-        return stored_ones_share(codes if read is None else codes[:, read > 0], self.numerics)
-
     def _multiply(self, x: Tensor) -> Tensor:
         if self.calibrating:
             self._calibrate(x)
@@ -139,20 +98,6 @@ class CimLayer(SkippingLayer):
             None if steps is None else steps.w,
             None if ranges is None else ranges.factor,
         )
-
-    def codes_of(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the weights' codes, where they are not clipped, and their step."""
-        if self.learned_steps is None:
-            scale = weight_scale(weight, self.numerics.w_limit, self.w_share)
-        else:
-            scale = self.learned_steps.w.detach()
-        codes, inside = weight_codes(weight, scale, self.numerics.w_limit)
-        return codes, inside, scale
-
-    def learn_steps(self) -> None:
-        """Make the calibrated steps of inputs and weights parameters; they stay as learned."""
-        _, _, w_scale = self.codes_of(self.weight.detach())
-        self.learned_steps = LearnedSteps(None if self._first else self.x_scale, w_scale)
 
     def learn_ranges(self) -> None:
         """Make a factor on the calibrated converter ranges a parameter; they stay as learned.
@@ -183,29 +128,19 @@ class CimLayer(SkippingLayer):
     def _calibrate(self, x: Tensor) -> None:
         """Fit the steps of inputs and weights and the converters' ranges; measure activity."""
         numerics = self.numerics
-        self._fit_steps(x, 0.0)
+        # Ranges are in units of codes: those that were learned are for the steps there are.
+        held = self.learned_ranges is not None
+        self._fit_steps(x, 0.0, held=held)
         if numerics.analog:
             self._fitted, self._beyond = False, None
             # Steps depend on the converters' error, that on ranges, and those on steps.
             self._fit_ranges(x)
-            self._fit_steps(x, float(self._equivalent.sigma.square().mean()))
+            variance = float(self._equivalent.sigma.square().mean())
+            self._fit_steps(x, variance, held=held)
             self._fit_ranges(x)
             self._fit_equivalent(x)
         codes = activation_codes(x, self.x_scale, numerics.x_limits)
         self.activity_frac = ones_share(codes, numerics.x_bits)
-
-    def _fit_steps(self, x: Tensor, variance: float) -> None:
-        if self.learned_steps is not None and (learned := self._learned_x) is not None:
-            self._x_scale = float(learned.detach())
-            return
-        if self.learned_ranges is not None and self.x_scale:
-            # Ranges are in units of codes: they were learned for these steps.
-            return
-        sample = x[:: max(1, x.numel() // STEP_SAMPLE)]
-        given = self.x_scale if self._first else None
-        self.x_scale, self.w_share = fit_steps(
-            sample, self.weight.detach(), self.numerics, variance, given
-        )
 
     def _fit_ranges(self, x: Tensor) -> None:
         numerics, geometry = self.numerics, self.geometry
@@ -299,12 +234,3 @@ class CimLayer(SkippingLayer):
     def begin_pass(self, whole: int) -> None:
         """Take the seed of what all layers of a new chip have in common."""
         self._on_chip.whole = whole
-
-    def quantised(self, x: Tensor, weight: Tensor) -> tuple[engine.Product, Tensor, Tensor]:
-        """Return the codes to multiply, the weights they stand for, and where none is clipped."""
-        codes = activation_codes(x, self.x_scale, self.numerics.x_limits)
-        w, inside, scale = self.codes_of(weight)
-        read = read_rows(self.geometry, weight.shape[1])
-        inside = inside if read is None else inside & (read > 0)
-        product = engine.Product(codes, w, scale * self.x_scale, self.geometry)
-        return product, (w * scale).to(x.dtype), inside

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cimsearch.cli.budget import budget_options, step_option
 from cimsearch.cli.cost import candidate_of
 from cimsearch.cli.genes import genes_option
 from cimsearch.cli.output import json_option, percent, print_json, print_table
@@ -17,18 +18,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("space")
 @click.option("--hardware", required=True, metavar="NAME", help="A macro or system.")
-@click.option("--budget", required=True, type=click.IntRange(1), help="How many units.")
-@click.option(
-    "--unit",
-    type=click.Choice(["bitlines", "macros", "cells"]),
-    default="bitlines",
-    show_default=True,
-    help="What is counted: columns that hold weights, macros, or cells.",
-)
+@budget_options
 @genes_option
-@click.option(
-    "--step", type=click.IntRange(1), default=1, show_default=True, help="Widths: multiples of it."
-)
+@step_option
 @click.option(
     "--least", type=click.IntRange(1), default=4, show_default=True, help="The least width."
 )

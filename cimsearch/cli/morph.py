@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cimsearch.cli.budget import budget_options, step_option
 from cimsearch.cli.cost import candidate_of
 from cimsearch.cli.genes import genes_option
 from cimsearch.cli.output import json_option, percent, print_json, print_table, print_wrapped
@@ -26,14 +27,7 @@ _PRICES = ("energy_pj", "latency_ns", "area_um2")
 
 @click.command()
 @click.argument("study")
-@click.option("--budget", required=True, type=click.IntRange(1), help="How many units.")
-@click.option(
-    "--unit",
-    type=click.Choice(["bitlines", "macros", "cells"]),
-    default="bitlines",
-    show_default=True,
-    help="What is counted: columns that hold weights, macros, or cells.",
-)
+@budget_options
 @click.option(
     "--to",
     required=True,
@@ -64,9 +58,7 @@ _PRICES = ("energy_pj", "latency_ns", "area_um2")
     show_default=True,
     help="Training after the expansion, each round.",
 )
-@click.option(
-    "--step", type=click.IntRange(1), default=1, show_default=True, help="Widths: multiples of it."
-)
+@step_option
 @click.option(
     "--least", type=click.IntRange(2), default=4, show_default=True, help="The least width."
 )

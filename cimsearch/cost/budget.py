@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cimsearch.blueprint import Blueprint
 from cimsearch.cost.demand import Label
+from cimsearch.cost.layers import Columns, Layers
 from cimsearch.cost.namespace import node_sum, summed, whole
 from cimsearch.cost.parts import parts_of
 from cimsearch.errors import UsageError
@@ -48,15 +49,16 @@ def array_use(table: LayerTable, hardware: Hardware, *, label: Label = _LABEL) -
     Raises:
         HardwareError: A node asks what the macro cannot do.
     """
-    parts = [
-        part
-        for _, part in parts_of(
-            table.map(partial(np.asarray, dtype=np.float64)), hardware, Statistics(), label
-        )
-    ]
+    parts = [part for _, part in _parts(table, hardware, label)]
     bitlines = summed(node_sum(part.mapping.bitlines) for part in parts)
     cells = summed(node_sum(part.mapping.used_cells) for part in parts)
     return ArrayUse(whole(bitlines), whole(parts[0].needed_macros[:, 0]), whole(cells))
+
+
+def _parts(table: LayerTable, hardware: Hardware, label: Label) -> list[tuple[Columns, Layers]]:
+    """Return the nodes that any network has on arrays, and the others."""
+    floats = table.map(partial(np.asarray, dtype=np.float64))
+    return parts_of(floats, hardware, Statistics(), label)
 
 
 def bitlines_of(blueprint: Blueprint, hardware: Hardware) -> int:
@@ -107,6 +109,31 @@ class ArrayBudget:
         """
         use = array_use(table, self.hardware)
         return getattr(use, self.unit), use.cells
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether a network takes what its layers take: not where they share macros."""
+        return self.unit != "macros" or self.hardware.system.layers_per_array == "one"
+
+    def measure_layers(self, table: LayerTable) -> tuple[Ints, Ints]:
+        """Return units and cells (n, nodes) that each node takes by itself.
+
+        Nodes may be of different networks. None is a part of a layer.
+
+        Raises:
+            HardwareError: A node asks what the macro cannot do.
+        """
+        units, cells = np.zeros((2, *table.shape), dtype=np.int64)
+        for columns, part in _parts(table, self.hardware, _LABEL):
+            mapping = part.mapping
+            taken = {
+                "bitlines": mapping.bitlines,
+                "macros": mapping.arrays,
+                "cells": mapping.used_cells,
+            }
+            units[:, columns] = whole(taken[self.unit])
+            cells[:, columns] = whole(mapping.used_cells)
+        return units, cells
 
     def units(self, blueprint: Blueprint) -> int:
         """Return the units that a network takes.

@@ -25,8 +25,8 @@ class Placement:
     Attributes:
         layer: Name of the node.
         copy: Which of the layer's copies; 0 is the first.
-        group: Groups of the convolution whose blocks are in this array, one after another on its
-            diagonal; (0, 1) for an ordinary layer.
+        group: Groups of the convolution whose blocks are in this array, along its diagonal;
+            (0, 1) for an ordinary layer. ``Mapping.abreast`` of them are driven at once.
         macro: Index of the array among all that the network needs; in a system with fewer macros
             it is loaded into macro ``macro % macros``.
         rows: Rows of the array that are used.

@@ -8,14 +8,13 @@ accuracy: of several full networks training has to choose.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimsearch.blueprint import Blueprint
 from cimsearch.errors import SpaceError, UsageError
-from cimsearch.layer_table import LayerTable
+from cimsearch.space.growth import Budget, Growth, growth_of
 from cimsearch.space.shapes import Ints, Shapes, shapes_of
 
 USAGE_GOAL = 0.9
@@ -23,21 +22,6 @@ USAGE_GOAL = 0.9
 
 _MOST_RATIO = 1e6
 _RATIO_STEP = 1e-9
-
-
-class Budget(Protocol):
-    """What networks may take, such as ``cost.budget.ArrayBudget``."""
-
-    @property
-    def limit(self) -> int:
-        """How many units."""
-
-    @property
-    def cells(self) -> int:
-        """Cells that the budget has."""
-
-    def measure(self, table: LayerTable) -> tuple[Ints, Ints]:
-        """Return the units that networks (n, nodes) take and their cells in use, (n,) each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +102,8 @@ def expand(
     """
     filling = _filling(blueprint, budget, grid, importance)
     ratio, widths = filling.largest_ratio()
-    return filling.result(ratio, filling.exchanged(filling.filled(widths)))
+    (filled,), (cells,) = filling.filled(widths[None])
+    return filling.result(ratio, filling.exchanged(filled, int(cells)))
 
 
 @dataclass(frozen=True)
@@ -128,6 +113,7 @@ class _Filling:
     Attributes:
         shapes: Its layers by widths.
         budget: What they may take.
+        growth: What granules take of it.
         steps: Granule of each group, (groups,).
         least: Least width of each group, (groups,).
         worth: Importance of a granule of each group (groups,), or None: its cells.
@@ -135,6 +121,7 @@ class _Filling:
 
     shapes: Shapes
     budget: Budget
+    growth: Growth
     steps: Ints
     least: Ints
     worth: NDArray[np.float64] | None
@@ -175,53 +162,58 @@ class _Filling:
             low, high = (middle, high) if self.fits(self.rounded(middle)) else (low, middle)
         return low, self.rounded(low)
 
-    def filled(self, widths: Ints) -> Ints:
-        """Return ``widths`` (groups,) with granules added until none fits."""
-        more = np.diag(self.steps)
-        while True:
-            units, cells = self.measure(np.vstack([widths, widths + more]))
-            extra = units[1:] - units[0]
-            # A group that is never on arrays would take granules for ever.
-            gains = cells[1:] > cells[0]
-            allowed = (units[1:] <= self.budget.limit) & gains
-            if not allowed.any():
-                return widths
-            worth = cells[1:] - cells[0] if self.worth is None else self.worth
-            # What takes no unit goes first; of equals what is worth most, then the first group.
-            score = np.where(extra > 0, worth / np.maximum(extra, 1), np.inf)
-            order = (-np.arange(len(more)), worth, np.where(allowed, score, -np.inf))
-            widths = widths + more[np.lexsort(order)[-1]]
+    def filled(self, widths: Ints) -> tuple[Ints, Ints]:
+        """Return the widths (n, groups) of networks with granules added until none fits.
 
-    def exchanged(self, widths: Ints) -> Ints:
+        Also their cells (n,).
+        """
+        widths = widths.copy()
+        units, cells = self.growth.totals(widths)
+        unfilled = np.arange(len(widths))
+        while len(unfilled):
+            extra, gains = self.growth.added(widths[unfilled])
+            # A group that is never on arrays would take granules for ever.
+            allowed = (units[unfilled, None] + extra <= self.budget.limit) & (gains > 0)
+            grows = allowed.any(axis=1)
+            unfilled, extra, gains = unfilled[grows], extra[grows], gains[grows]
+            chosen = np.arange(len(unfilled)), self._best(extra, gains, allowed[grows])
+            widths[unfilled, chosen[1]] += self.steps[chosen[1]]
+            units[unfilled] += extra[chosen]
+            cells[unfilled] += gains[chosen]
+        return widths, cells
+
+    def _best(self, extra: Ints, gains: Ints, allowed: NDArray[np.bool_]) -> Ints:
+        """Return the group (n,) that the next granule of each network goes to."""
+        worth = np.broadcast_to(gains if self.worth is None else self.worth, gains.shape)
+        # What takes no unit goes first; of equals what is worth most, then the first group.
+        score = np.where(extra > 0, worth / np.maximum(extra, 1), np.inf)
+        score = np.where(allowed, score, -np.inf)
+        equals = score == score.max(axis=1, keepdims=True)
+        best: Ints = np.where(equals, worth, -np.inf).argmax(axis=1)
+        return best
+
+    def exchanged(self, widths: Ints, cells: int) -> Ints:
         """Return ``widths`` (groups,) with granules exchanged while that uses more cells."""
-        _, cells = self.measure(widths[None])
-        most = int(cells[0])
-        while most < USAGE_GOAL * self.budget.cells:
-            tried = self._exchanges(widths)
-            if not len(tried):
+        while cells < USAGE_GOAL * self.budget.cells:
+            moved = self._exchanges(widths)
+            if not len(moved):
                 break
-            _, cells = self.measure(tried)
-            if cells.max() <= most:
+            filled, used = self.filled(moved)
+            if used.max() <= cells:
                 break
-            most, widths = int(cells.max()), tried[cells.argmax()]
+            cells, widths = int(used.max()), filled[used.argmax()]
         return widths
 
     def _exchanges(self, widths: Ints) -> Ints:
-        """Return the widths (n, groups) after each exchange of a granule that is possible."""
+        """Return the widths (n, groups) after each exchange of a granule that fits."""
         more = np.diag(self.steps)
-        moved = np.array(
-            [
-                widths - more[less] + more[group]
-                for less in np.flatnonzero(widths - self.steps >= self.least)
-                for group in range(len(widths))
-                if group != less
-            ]
-        )
+        less, group = np.nonzero(~np.eye(len(widths), dtype=bool))
+        possible = (widths - self.steps >= self.least)[less]
+        moved: Ints = widths - more[less[possible]] + more[group[possible]]
         if not len(moved):
             return moved
-        units, _ = self.measure(moved)
-        fitting = [self.filled(each) for each in moved[units <= self.budget.limit]]
-        return np.array(fitting)
+        units, _ = self.growth.totals(moved)
+        return moved[units <= self.budget.limit]
 
     def result(self, ratio: float, widths: Ints) -> Filled:
         """Return the network with ``widths`` (groups,)."""
@@ -248,4 +240,5 @@ def _filling(
         if missing := [group for group in shapes.groups if group not in importance]:
             raise SpaceError(f"importance: missing of {', '.join(missing)}")
         worth = np.array([importance[group] for group in shapes.groups]) * steps
-    return _Filling(shapes, budget, steps, -(-grid.least // steps) * steps, worth)
+    least = -(-grid.least // steps) * steps
+    return _Filling(shapes, budget, growth_of(shapes, budget, steps), steps, least, worth)

@@ -232,3 +232,9 @@ def encoded(genes_of: Sequence[Gene], values: Mapping[str, int | float | str]) -
             )
         vector.append(gene.choices.index(values[gene.name]))
     return np.array(vector, dtype=np.int64)
+
+
+def chosen(genes_of: Sequence[Gene], vector: Genes) -> dict[str, int | float | str]:
+    """Return what the active genes of a canonical vector (g,) mean, by gene name."""
+    pairs = zip(genes_of, vector.tolist(), strict=True)
+    return {gene.name: gene.choices[index] for gene, index in pairs if index != INACTIVE}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,11 @@ class Shapes:
     slopes: Mapping[str, Ints]
     fixed: Mapping[str, Ints]
 
+    @cached_property
+    def own(self) -> LayerTable:
+        """The layer table of ``blueprint``, (1, nodes)."""
+        return layer_table([self.blueprint])
+
     def named(self, widths: Ints) -> dict[str, int]:
         """Return ``widths`` (groups,) by prune group."""
         return dict(zip(self.groups, widths.tolist(), strict=True))
@@ -49,14 +55,13 @@ class Shapes:
 
     def table(self, widths: Ints) -> LayerTable:
         """Return the layer table of the networks with ``widths`` (n, groups)."""
-        own = layer_table([self.blueprint])
-        shape = (len(widths), own.shape[1])
+        shape = (len(widths), self.own.shape[1])
 
         def repeated(column: Any) -> Ints:
             return np.broadcast_to(column, shape)
 
         changed = {name: self.fixed[name] + widths @ self.slopes[name] for name in _LINEAR}
-        return replace(own.map(repeated), **changed)
+        return replace(self.own.map(repeated), **changed)
 
 
 def shapes_of(blueprint: Blueprint) -> Shapes:

@@ -22,6 +22,7 @@ from cimsearch.space.genes import (
     active_mask,
     as_indices,
     canonical,
+    chosen,
     distinct,
     encoded,
     most_of,
@@ -167,9 +168,7 @@ class Space:
 
     def choices(self, genes: tuple[int, ...]) -> dict[str, Value]:
         """Return what the active genes of one vector (g,) mean, by gene name."""
-        vector = self.canonical(np.array([genes], dtype=np.int64))[0]
-        chosen = zip(self.genes, vector.tolist(), strict=True)
-        return {gene.name: gene.choices[index] for gene, index in chosen if index >= 0}
+        return chosen(self.genes, self.canonical(np.array([genes], dtype=np.int64))[0])
 
     def encode(self, values: Values) -> Genes:
         """Return the gene vector (g,) with the given choices by gene name.

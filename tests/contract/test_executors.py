@@ -7,7 +7,7 @@ import pytest
 from cimsearch.errors import WorkerError
 from cimsearch.evaluate import Score
 from cimsearch.evaluate.report import Report
-from cimsearch.workers import Executor, InlineExecutor, connect
+from cimsearch.workers import Executor, InlineExecutor, connect, connection
 from tests.golden.test_contracts import a_job
 from tests.unit.workers.driving import all_of, end_of, wait_for_slots
 from tests.unit.workers.jobs import job, run
@@ -112,7 +112,8 @@ def test_cancelling_what_has_ended_does_nothing(executor: Executor) -> None:
     assert executor.events(0.01) == []
 
 
-def test_an_address_without_a_scheduler_is_told() -> None:
+def test_an_address_without_a_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_CONNECT_S", 1)
     with pytest.raises(WorkerError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:9"):
         connect(workers=1, address="tcp://127.0.0.1:9")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from math import ceil
 
 import numpy as np
@@ -76,12 +77,8 @@ class Step:
     @property
     def is_free(self) -> bool:
         """Whether a price falls, none rises, and no layer has less signal."""
-        before, after = self.before.prices, self.after.prices
-        return bool(
-            (after <= before * (1 + NEARLY)).all()
-            and (after < before * (1 - SAVED)).any()
-            and (self.after.decibels >= self.before.decibels - NEARLY_DB).all()
-        )
+        loses = self.after.decibels < self.before.decibels - NEARLY_DB
+        return cheaper(self.before.prices, self.after.prices) and not loses.any()
 
     def __str__(self) -> str:
         ends = ", ".join(
@@ -90,27 +87,65 @@ class Step:
         return f"{self.name} {self.values}: {ends}; {self.before.machine.summary}"
 
 
+def cheaper(before: np.ndarray, after: np.ndarray) -> bool:
+    """Return whether of the prices (3,) one falls and none rises."""
+    none_rises = (after <= before * (1 + NEARLY)).all()
+    return bool(none_rises and (after < before * (1 - SAVED)).any())
+
+
 def steps(field: Field, n: int) -> Iterator[Step]:
     """Yield the steps of one field, up and down, from ``n`` random networks and machines.
 
     Each is yielded in the direction in which it is free, or upwards if it is not.
     """
+    end = cache(partial(_end, field))
+    for name, low, high in _moves(field, n):
+        yield _step(name, end(low), end(high))
+
+
+def free_steps(field: Field, n: int) -> Iterator[Step]:
+    """Yield those of them that are free. All are priced at once; ends are of the cheaper ones."""
+    moves = list(_moves(field, n))
+    lower, higher = (
+        field.prices(np.array([move[place] for move in moves], dtype=np.int64)) for place in (1, 2)
+    )
+    for (name, low, high), before, after in zip(moves, lower, higher, strict=True):
+        if cheaper(before, after) or cheaper(after, before):
+            step = _step(name, _end(field, low), _end(field, high))
+            if step.is_free:
+                yield step
+
+
+Chosen = tuple[int, ...]
+"""The genes of a network and its machine."""
+
+
+def _moves(field: Field, n: int) -> Iterator[tuple[str, Chosen, Chosen]]:
+    """Yield fields of ``n`` random networks' machines, with genes before and after a step up."""
     space = field.space
     assert isinstance(space, StudySpace)
     assert space.machines is not None
     fields = space.machines.fields
-    for genes in space.repair(space.sample_genes(n, stream("steps", 0))):
-        before = _end(field, space.decode(genes))
-        for place, (name, values) in enumerate(fields, len(genes) - len(fields)):
-            moved = genes.copy()
-            moved[place] += 1
-            if moved[place] < len(values) and (space.repair(moved[None])[0] == moved).all():
-                after = _end(field, space.decode(moved))
-                back = Step(name, after, before)
-                yield back if back.is_free else Step(name, before, after)
+    drawn = space.repair(space.sample_genes(n, stream("steps", 0)))
+    first = drawn.shape[1] - len(fields)
+    moved = drawn[:, None] + np.eye(drawn.shape[1], dtype=np.int64)[first:]
+    within = moved[:, range(len(fields)), range(first, drawn.shape[1])] < [
+        len(values) for _, values in fields
+    ]
+    there = np.zeros_like(within)
+    there[within] = (space.repair(moved[within]) == moved[within]).all(axis=1)
+    for network, place in zip(*np.nonzero(there), strict=True):
+        before, after = drawn[network].tolist(), moved[network, place].tolist()
+        yield fields[place][0], tuple(before), tuple(after)
 
 
-def _end(field: Field, network: Candidate) -> End:
+def _step(name: str, low: End, high: End) -> Step:
+    back = Step(name, high, low)
+    return back if back.is_free else Step(name, low, high)
+
+
+def _end(field: Field, genes: Chosen) -> End:
+    network = field.space.decode(genes)
     machine = with_settings(field.hardware, network.settings)
     cost = estimate(network, field.hardware)
     signals = tuple(layer.fidelity for layer in cost.layers if layer.fidelity is not None)

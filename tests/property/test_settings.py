@@ -8,7 +8,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from cimsearch.api import estimate, fidelity
-from cimsearch.cim.numerics import numerics_of
+from cimsearch.cim.node_numerics import numerics_of
 from cimsearch.cost import CostReport
 from cimsearch.errors import HardwareError
 from cimsearch.space import Candidate, Space

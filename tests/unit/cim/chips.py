@@ -10,7 +10,8 @@ from torch import Tensor
 from cimsearch.cim.cells import Cells, chip_cells
 from cimsearch.cim.geometry import Geometry
 from cimsearch.cim.layout import Layout, layout_of
-from cimsearch.cim.numerics import LayerNumerics, numerics_of
+from cimsearch.cim.node_numerics import numerics_of
+from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cim.slicing import weight_slice_values
 from cimsearch.spec import load_hardware
 from cimsearch.spec.condition import AS_STATED, Condition

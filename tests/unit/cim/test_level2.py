@@ -15,8 +15,9 @@ from cimsearch.cim import Mode
 from cimsearch.cim.bitserial import counts
 from cimsearch.cim.converter import Ranges, full_scale_ranges
 from cimsearch.cim.level2 import Chip, ideal_cells, level2, pack_layer
+from cimsearch.cim.node_numerics import numerics_of
 from cimsearch.cim.noise import NoiseStream
-from cimsearch.cim.numerics import LayerNumerics, numerics_of
+from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cost import estimate_table
 from cimsearch.cost.mapping import Mapping
 from cimsearch.layer_table import layer_table

@@ -19,7 +19,7 @@ from cimsearch.store.records import list_studies
 from cimsearch.training.seal import is_whole, metadata_of
 from cimsearch.workers import InlineExecutor
 from tests.commands import cimsearch
-from tests.studies import TINY_STUDY, copy_database
+from tests.studies import copy_database
 from tests.unit.store.archives import counts, forged, members_of
 
 FROZEN = Path(__file__).parents[2] / "data" / "archive_1.cimstudy"
@@ -183,12 +183,14 @@ def test_file_whose_contents_cannot_be_read_is_refused(
 
 
 @pytest.mark.slow
-def test_trained_networks_go_along_while_they_are_kept(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY_STUDY.replace("trials: 4", "trials: 2"))
-    url = f"sqlite:///{tmp_path / 'own.db'}"
-    result = launch(
-        load_study(str(tmp_path / "tiny.yaml")), storage=url, executor=InlineExecutor()
-    )
+def test_trained_networks_go_along_while_they_are_kept(
+    finished_study: Path, tmp_path: Path
+) -> None:
+    copy_database(finished_study, tmp_path)
+    shutil.copytree(finished_study / "cache", tmp_path / "cache")
+    url = f"sqlite:///{tmp_path / 'cimsearch.db'}"
+    study = load_study(str(finished_study / "tiny.yaml"))
+    result = launch(study, storage=url, executor=InlineExecutor())
     path = tmp_path / "a.cimstudy"
     export_study("tiny", str(path), storage=url, weights=True)
     networks = {n: c for n, c in members_of(path).items() if n.startswith("weights/")}

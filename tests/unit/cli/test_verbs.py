@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cimsearch.cli.run import _note_lag
+from cimsearch.workers import connection
 from tests.commands import cimsearch, unwrapped
 from tests.studies import TINY_STUDY, copy_database
 from tests.unit.cli.verbs import ended
@@ -199,10 +200,16 @@ def test_bad_input_is_one_clear_message_and_a_code(
     assert not (tmp_path / "reports").exists()
 
 
-def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, write: Write) -> None:
+def test_a_cluster_that_does_not_answer_is_told(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_CONNECT_S", 1)
     write("tiny.yaml", TINY_STUDY)
     arguments = ["launch", "tiny.yaml", "--cluster", "tcp://127.0.0.1:9"]
-    message = checked(cimsearch(*arguments, cwd=tmp_path, expect=6).stderr)
+    # In this process: it comes to no workers.
+    code, _, told = ended(tmp_path, *arguments)
+    assert code == 6
+    message = checked(told)
     assert "no dask scheduler answers" in message
     assert not (tmp_path / "reports").exists()
 

@@ -12,7 +12,7 @@ from cimsearch.cim import calibrate, converter
 from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.converter import conversion_variance, full_scale_ranges
 from cimsearch.cim.geometry import Geometry
-from cimsearch.cim.numerics import numerics_of
+from cimsearch.cim.node_numerics import numerics_of
 from cimsearch.cost import conversion, fidelity, partial_sums, ranges
 from cimsearch.cost.conversion import Range, clipped_share, noise_power, squared_error
 from cimsearch.cost.partial_sums import Sums

@@ -10,7 +10,7 @@ import pytest
 
 from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cim.geometry import Geometry
-from cimsearch.cim.numerics import numerics_of
+from cimsearch.cim.node_numerics import numerics_of
 from cimsearch.cost import estimate_table
 from cimsearch.cost.layer_integers import tile_rows
 from cimsearch.cost.mapping import Mapping

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cimsearch.cim.numerics import numerics_of
+from cimsearch.cim.node_numerics import numerics_of
 from cimsearch.evaluate import Job, Score
 from cimsearch.evaluate.run import evaluate
 from cimsearch.evaluate.scored import scored_differences, scored_part

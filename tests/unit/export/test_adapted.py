@@ -25,6 +25,7 @@ from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import InlineExecutor
 from tests.commands import cimsearch
+from tests.once import run_once
 from tests.studies import TINY_STUDY
 
 HOW = Adaptation(
@@ -62,17 +63,23 @@ class Adapted:
 
 
 @pytest.fixture(scope="module")
-def adapted(tmp_path_factory: pytest.TempPathFactory) -> Adapted:
+def cache(finished_study: Path) -> Path:
+    """Return where networks are kept: what the finished study has trained is not trained again."""
+    return finished_study / "cache"
+
+
+@pytest.fixture(scope="module")
+def adapted(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Adapted:
     folder = tmp_path_factory.mktemp("adapted")
     (folder / "tiny.yaml").write_text(TINY_STUDY.replace("trials: 4", "trials: 2"))
     study = load_study(str(folder / "tiny.yaml"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
+        patch.setenv("CIMSEARCH_CACHE", str(cache))
         first, last = (
             adapt(
                 replace(study, spec=study.spec.model_copy(update={"adapt": how})),
                 storage=f"sqlite:///{folder / 'cimsearch.db'}",
-                executor=InlineExecutor(),
+                executor=InlineExecutor(run_once),
             )
             for how in (HOW, LAST)
         )
@@ -83,9 +90,11 @@ Deliver = Callable[[str], Path]
 
 
 @pytest.fixture
-def delivered(adapted: Adapted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deliver:
+def delivered(
+    adapted: Adapted, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Deliver:
     """Return a function that delivers a network, and returns where."""
-    monkeypatch.setenv("CIMSEARCH_CACHE", str(adapted.folder / "cache"))
+    monkeypatch.setenv("CIMSEARCH_CACHE", str(cache))
 
     def to(network: str) -> Path:
         deliver("tiny", network, tmp_path / "out", storage=adapted.url)
@@ -205,7 +214,7 @@ def test_pruned_weights_that_are_gone_are_not_made_by_launch(
     # That does help, in the cache that there is now.
     study = adapted.last.plan.study
     own = replace(study, spec=study.spec.model_copy(update={"adapt": LAST}))
-    shutil.copytree(adapted.folder, tmp_path / "again", ignore=shutil.ignore_patterns("cache"))
+    shutil.copytree(adapted.folder, tmp_path / "again")
     url = f"sqlite:///{tmp_path / 'again' / 'cimsearch.db'}"
     adapt(own, storage=url, executor=InlineExecutor())
     written = deliver("tiny", chain.steps[-1].label, tmp_path / "out", storage=url)

@@ -1,13 +1,10 @@
 """Adaptations of a tiny study, the executors that they run on, and what they come to."""
 
-import os
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from cimsearch.evaluate.report import OnReport, unheard
 from cimsearch.orchestrate.adapt.adapt import adapt
 from cimsearch.orchestrate.read.adaptation import Adapting
 from cimsearch.orchestrate.read.adapted_steps import accuracy_of
@@ -15,7 +12,7 @@ from cimsearch.spec import Study, load_study
 from cimsearch.spec.adaptation import Adaptation, FinalScoring, Pruning
 from cimsearch.spec.study import Rung
 from cimsearch.workers import InlineExecutor
-from cimsearch.workers.shim import run_job
+from tests.once import run_once
 from tests.studies import TINY_STUDY
 
 HOW = Adaptation(
@@ -39,23 +36,10 @@ def storage_in(folder: Path) -> str:
     return f"sqlite:///{folder / 'a.db'}"
 
 
-@cache
-def _result_of(payload: bytes, _cache: str) -> bytes:
-    return run_job(payload, unheard)
-
-
-def run_once(payload: bytes, on_report: OnReport) -> bytes:
-    """Return what a job finds. That follows from the job alone, so each is run once.
-
-    Pruned weights are in the cache of the first time: it is run once in each cache.
-    """
-    return _result_of(payload, os.environ["CIMSEARCH_CACHE"])
-
-
-def adapted_in(folder: Path, study: Study) -> Adapting:
-    """Return a study's adaptation, with the folder's database and cache: for shared fixtures."""
+def adapted_in(folder: Path, study: Study, cache: Path) -> Adapting:
+    """Return a study's adaptation, with the folder's database: for shared fixtures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
+        patch.setenv("CIMSEARCH_CACHE", str(cache))
         return adapt(study, storage=storage_in(folder), executor=InlineExecutor(run_once))
 
 

@@ -1,4 +1,4 @@
-"""A folder with a cache of trained networks that the tests of a module share."""
+"""A folder that the tests of a module share, and what the finished study has trained."""
 
 from pathlib import Path
 
@@ -11,7 +11,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shared")
 
 
+@pytest.fixture(scope="session")
+def cache(finished_study: Path) -> Path:
+    """Return the cache of the finished study, to which more may be added.
+
+    Studies that ask for the same networks do not train them again.
+    """
+    return finished_study / "cache"
+
+
 @pytest.fixture
-def one_cache(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Have what is trained kept in the module's folder."""
-    monkeypatch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
+def one_cache(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Have what is trained kept with what the finished study has trained."""
+    monkeypatch.setenv("CIMSEARCH_CACHE", str(cache))

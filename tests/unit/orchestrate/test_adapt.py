@@ -24,12 +24,12 @@ from cimsearch.spec.settings import with_settings
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import InlineExecutor
+from tests.once import run_once
 from tests.unit.orchestrate.adapting import (
     HOW,
     Counting,
     adapted_in,
     plain,
-    run_once,
     storage_in,
     study_in,
 )
@@ -39,8 +39,8 @@ pytestmark = pytest.mark.usefixtures("one_cache")
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> Adapting:
-    return adapted_in(folder, study_in(folder))
+def found(folder: Path, cache: Path) -> Adapting:
+    return adapted_in(folder, study_in(folder), cache)
 
 
 def test_baselines_are_trained_as_the_networks_are(found: Adapting) -> None:

@@ -20,12 +20,12 @@ from cimsearch.store import open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import InlineExecutor
 from tests.commands import cimsearch
+from tests.once import run_once
 from tests.unit.orchestrate.adapting import (
     HOW,
     Counting,
     adapted_in,
     plain,
-    run_once,
     storage_in,
     study_in,
 )
@@ -38,8 +38,8 @@ pytestmark = pytest.mark.usefixtures("one_cache")
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> Adapting:
-    return adapted_in(folder, study_in(folder, SMALL))
+def found(folder: Path, cache: Path) -> Adapting:
+    return adapted_in(folder, study_in(folder, SMALL), cache)
 
 
 def result_in(folder: Path) -> StudyResult:

@@ -2,28 +2,22 @@
 
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cimsearch.orchestrate.adapt.choose import chosen
-from cimsearch.orchestrate.launch import launch
 from cimsearch.orchestrate.read.results import StudyResult, read_result
 from cimsearch.store import open_storage
 from cimsearch.store import records as db
-from cimsearch.workers import InlineExecutor
-from tests.unit.orchestrate.adapting import HOW, run_once, storage_in, study_in
+from tests.unit.orchestrate.adapting import HOW
 
 BASELINE = 0.8
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
-    folder = tmp_path_factory.mktemp("searched")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CIMSEARCH_CACHE", str(folder / "cache"))
-        study = study_in(folder)
-        launch(study, storage=storage_in(folder), executor=InlineExecutor(run_once))
-    with closing(open_storage(storage_in(folder))) as storage:
+def searched(finished_study: Path) -> StudyResult:
+    with closing(open_storage(f"sqlite:///{finished_study / 'cimsearch.db'}")) as storage:
         (row,) = db.list_studies(storage)
         return read_result(storage, row.id)
 

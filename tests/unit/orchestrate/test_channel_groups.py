@@ -113,7 +113,7 @@ def test_other_shares_of_channels_are_changes_too(study: Study, seed: int, pruni
 
 
 @pytest.fixture(scope="module")
-def adapted(folder: Path) -> Adapting:
+def adapted(folder: Path, cache: Path) -> Adapting:
     few: dict[str, Any] = {"networks": 1, "max_accuracy_drop": 1.0, "test": None, "changes": 1}
     how = HOW.model_copy(
         update=few | {"pruning": Pruning(cost_frac=0.85, tune_epochs=0, images=64)}
@@ -122,7 +122,7 @@ def adapted(folder: Path) -> Adapting:
     budget = study.spec.budget.model_copy(update={"trials": 2})
     update = {"adapt": how, "budget": budget}
     study = replace(study, spec=study.spec.model_copy(update=update))
-    return adapted_in(folder, study)
+    return adapted_in(folder, study, cache)
 
 
 def test_a_network_that_is_adapted_keeps_the_shares_that_were_asked(adapted: Adapting) -> None:

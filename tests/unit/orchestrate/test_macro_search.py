@@ -1,6 +1,7 @@
 """Studies over networks and macros together, with real training, and what users see of them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -153,17 +154,31 @@ class MortalExecutor(QuickExecutor):
         return found
 
 
-@pytest.fixture
-def study(write: Write) -> Study:
+@pytest.fixture(scope="module")
+def study(folder: Path) -> Study:
     text = OPENED.replace("{trials: 4}", "{trials: 16}").replace("optuna_nsga2", "auto")
-    return load_study(str(write("tiny.yaml", text)))
+    (folder / "tiny.yaml").write_text(text, encoding="utf-8")
+    return load_study(str(folder / "tiny.yaml"))
 
 
-def test_a_killed_study_goes_on_to_the_same_trials(study: Study, tmp_path: Path) -> None:
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-    whole, cut = url(tmp_path / "whole"), url(tmp_path / "cut")
-    launch(study, storage=whole, executor=QuickExecutor(1, Random(0)))
+@pytest.fixture(scope="module")
+def finished(study: Study, folder: Path) -> Path:
+    """Return a directory with the database of the whole study, only to read or to copy."""
+    launch(study, storage=url(folder), executor=QuickExecutor(1, Random(0)))
+    return folder
+
+
+@pytest.fixture
+def whole(finished: Path, tmp_path: Path) -> str:
+    """Return the URL of a database of the test's own that has the whole study."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return url(tmp_path)
+
+
+def test_a_killed_study_goes_on_to_the_same_trials(
+    study: Study, finished: Path, tmp_path: Path
+) -> None:
+    whole, cut = url(finished), url(tmp_path)
     with pytest.raises(Killed):
         launch(study, storage=cut, executor=MortalExecutor(3, Random(1)))
     resume("tiny", storage=cut, executor=QuickExecutor(2, Random(2)))
@@ -184,15 +199,12 @@ def test_a_search_may_begin_with_the_baselines_on_the_file_s_machine(
 
 
 def test_another_study_of_the_same_machines_takes_scores_over(
-    study: Study, write: Write, tmp_path: Path
+    whole: str, write: Write, tmp_path: Path
 ) -> None:
-    launch(study, storage=url(tmp_path), executor=QuickExecutor(1, Random(0)))
     text = OPENED.replace("name: tiny", "name: cheap").replace("{trials: 4}", "{trials: 2}")
     cheap = load_study(str(write("cheap.yaml", text + "objectives: [accuracy, energy_pj]\n")))
     begun = Start(study="tiny")
-    result = launch(
-        cheap, storage=url(tmp_path), executor=QuickExecutor(1, Random(0)), start=begun
-    )
+    result = launch(cheap, storage=whole, executor=QuickExecutor(1, Random(0)), start=begun)
     first = result_of(tmp_path)
     assert [t.reused for t in result.trials][:16] == [True] * 16
     for own, other in zip(result.trials, first.trials, strict=False):
@@ -219,22 +231,18 @@ def test_a_study_of_one_machine_has_other_candidates(
     ("old", "new"), [("[0.7, 0.9]", "[0.8, 1.0]"), (", supply_v: [0.7, 0.9]", "")]
 )
 def test_settings_that_another_study_does_not_have_are_named(
-    study: Study, write: Write, tmp_path: Path, old: str, new: str
+    whole: str, write: Write, old: str, new: str
 ) -> None:
-    launch(study, storage=url(tmp_path), executor=QuickExecutor(1, Random(0)))
     text = OPENED.replace("name: tiny", "name: other").replace("{trials: 4}", "{trials: 1}")
     other = load_study(str(write("other.yaml", text.replace(old, new))))
     executor = QuickExecutor(1, Random(0))
-    started = launch(
-        other, storage=url(tmp_path), executor=executor, start=Start(study="tiny")
-    ).started
+    started = launch(other, storage=whole, executor=executor, start=Start(study="tiny")).started
     assert started is not None
     assert sorted(started["outside"]) == ["hardware.supply_v 0.7", "hardware.supply_v 0.9"]
 
 
-def test_genes_of_the_hardware_are_parameters_of_a_trial(study: Study, tmp_path: Path) -> None:
-    launch(study, storage=url(tmp_path), executor=QuickExecutor(1, Random(0)))
-    storage = open_storage(url(tmp_path), create=False)
+def test_genes_of_the_hardware_are_parameters_of_a_trial(finished: Path) -> None:
+    storage = open_storage(url(finished), create=False)
     row = db.find_study(storage, "tiny")
     assert row is not None
     for trial in db.trial_rows(storage, row.id):

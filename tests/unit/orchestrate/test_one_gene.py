@@ -24,6 +24,8 @@ from cimsearch.training.prune import inherit
 
 STUDIES = ("quickstart", "cifar10_resnet8", "macro_search")
 SEEDS = st.integers(0, 2**32 - 1)
+EXAMPLES = 5
+"""Networks of each study: each is looked at in all its changes of one gene, dozens of them."""
 
 
 @cache
@@ -46,7 +48,7 @@ def pruned(candidate: Candidate) -> Candidate:
 
 @pytest.mark.parametrize("name", STUDIES)
 @given(seed=SEEDS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_change_is_another_choice_of_one_gene(name: str, seed: int) -> None:
     study, space = study_of(name)
     genes = genes_of(space, seed)
@@ -66,7 +68,7 @@ def test_a_change_is_another_choice_of_one_gene(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", STUDIES)
 @given(seed=SEEDS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_pruned_network_keeps_its_widths_but_for_one_group(name: str, seed: int) -> None:
     study, space = study_of(name)
     genes = genes_of(space, seed)

@@ -33,8 +33,24 @@ noise:
 basis:
   noise: assumed
 """
+SPACE = """
+schema: cimsearch/space/1
+name: small
+summary: networks that are calibrated in a moment
+source: made for a test
+family: vgg
+input_shape: [1, 8, 8]
+classes: 10
+stages:
+  - {width: [8], depth: [1], downsample: true}
+  - {width: [8], depth: [1], downsample: true}
+genes: {weight_bits: [3, 4, 6], activation_bits: [3, 4], prune_ratio: [0.0]}
+first_layer: {placement: digital, bits: 8}
+classifier: {placement: digital, bits: 8}
+"""
 ROBUST = (
     TINY_STUDY.replace("macros/yu_cicc_2020", "mine.yaml")
+    .replace("space: vgg_tiny", "space: ./small.yaml")
     .replace("images: 100}", "images: 100, conditions: [{}, {supply_v: 0.43}]}")
     .replace("trials: 4", "trials: 2")
     .replace("rungs:", "accuracy_statistic: worst\ncalibration: per_chip\nrungs:")
@@ -43,6 +59,7 @@ ROBUST = (
 
 def test_robust_accuracy_is_the_objective_and_is_shown(write: Write, tmp_path: Path) -> None:
     write("mine.yaml", MACRO)
+    write("small.yaml", SPACE)
     study = load_study(str(write("tiny.yaml", ROBUST)))
     url = f"sqlite:///{tmp_path / 'cimsearch.db'}"
     launch(study, storage=url, executor=InlineExecutor())

@@ -1,6 +1,7 @@
 """Studies of several rungs: whoever runs them, however often disturbed, they are the same."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -66,6 +67,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResult, str]:
 @pytest.fixture
 def undisturbed(whole: tuple[StudyResult, str]) -> Table:
     return table(whole[1])
+
+
+def copied(url: str, folder: Path) -> str:
+    """Return the URL of a copy of a database, in a test's own folder."""
+    shutil.copytree(Path(url.removeprefix("sqlite:///")).parent, folder, dirs_exist_ok=True)
+    return url_of(folder)
 
 
 def run(study: Study, url: str, executor: QuickExecutor | None = None) -> StudyResult:
@@ -192,9 +199,10 @@ def test_stopped_anywhere_and_resumed_a_study_gives_the_same_trials(
     assert table(url) == undisturbed
 
 
-def test_a_larger_budget_goes_on_and_trains_nothing_twice(study: Study, tmp_path: Path) -> None:
-    url = url_of(tmp_path)
-    run(study, url)
+def test_a_larger_budget_goes_on_and_trains_nothing_twice(
+    study: Study, whole: tuple[StudyResult, str], tmp_path: Path
+) -> None:
+    url = copied(whole[1], tmp_path)
     more = resume(study.name, storage=url, trials=TRIALS + 5, executor=QuickExecutor(3, Random(1)))
     assert more.by_rung[0] == TRIALS + 5
     keys = [row.key for row in more.evaluations if row.role == "trial"]

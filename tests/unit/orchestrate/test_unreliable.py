@@ -16,19 +16,21 @@ from cimsearch.orchestrate.launch import launch, resume
 from cimsearch.orchestrate.run import loop, waiting
 from cimsearch.orchestrate.run.lease import LEASE_S
 from cimsearch.orchestrate.run.progress import Progress
-from cimsearch.spec import Study
+from cimsearch.spec import Study, load_study
 from cimsearch.store import database, open_storage
 from cimsearch.store import records as db
 from cimsearch.workers import Event
+from tests.studies import TINY_STUDY
 from tests.unit.orchestrate.quick import QuickExecutor, Table, UnreliableExecutor, table
 
 
-@pytest.fixture
-def study(tiny_study: Study) -> Study:
-    limits = tiny_study.spec.limits.model_copy(update={"losses": 20, "drain_s": 5.0})
-    budget = tiny_study.spec.budget.model_copy(update={"trials": 12})
-    spec = tiny_study.spec.model_copy(update={"budget": budget, "limits": limits})
-    return replace(tiny_study, spec=spec)
+@pytest.fixture(scope="module")
+def study(folder: Path) -> Study:
+    (folder / "tiny.yaml").write_text(TINY_STUDY, encoding="utf-8")
+    tiny = load_study(str(folder / "tiny.yaml"))
+    limits = tiny.spec.limits.model_copy(update={"losses": 20, "drain_s": 5.0})
+    budget = tiny.spec.budget.model_copy(update={"trials": 12})
+    return replace(tiny, spec=tiny.spec.model_copy(update={"budget": budget, "limits": limits}))
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +45,10 @@ def url_of(directory: Path) -> str:
     return f"sqlite:///{directory / 'study.db'}"
 
 
-@pytest.fixture
-def undisturbed(study: Study, tmp_path: Path) -> Table:
-    directory = tmp_path / "undisturbed"
-    directory.mkdir()
-    launch(study, storage=url_of(directory), executor=QuickExecutor(1, Random(0)))
-    rows = table(url_of(directory))
+@pytest.fixture(scope="module")
+def undisturbed(study: Study, folder: Path) -> Table:
+    launch(study, storage=url_of(folder), executor=QuickExecutor(1, Random(0)))
+    rows = table(url_of(folder))
     assert len(rows) == 12
     return rows
 

@@ -22,6 +22,7 @@ from tests.workloads import (
     TRIALS,
     JointExecutor,
     UnreliableJointExecutor,
+    copied,
     result_of,
     run,
     text,
@@ -222,10 +223,9 @@ def test_a_study_of_one_workload_gives_it_nothing(
 
 
 def test_candidates_are_enqueued_by_the_names_of_their_workloads(
-    study: Study, tmp_path: Path
+    whole: tuple[StudyResult, str], tmp_path: Path
 ) -> None:
-    url = url_of(tmp_path)
-    first = run(study, url)
+    first, url = whole[0], copied(whole[1], tmp_path)
     wanted = dict(first.trials[0].genes) | {"other/stage0.width": 8, "vgg_tiny/stage0.width": 20}
     added = enqueue("two", [wanted], storage=url)
     assert added.to_train == (TRIALS,)

@@ -26,7 +26,16 @@ from cimsearch.store.check import check_database
 from tests.unit.orchestrate.quick import table
 from tests.unit.orchestrate.repriced import NOISY
 from tests.unit.store.archives import declared, members_of, write_members
-from tests.workloads import TRIALS, JointExecutor, joint_score_of, result_of, run, text, url_of
+from tests.workloads import (
+    TRIALS,
+    JointExecutor,
+    copied,
+    joint_score_of,
+    result_of,
+    run,
+    text,
+    url_of,
+)
 
 Write = Callable[[str, str], Path]
 
@@ -131,10 +140,9 @@ def test_data_of_every_workload_is_checked_and_found_again(
 
 
 def test_it_is_priced_and_scored_anew_on_other_hardware(
-    study: Study, write: Write, tmp_path: Path
+    whole: tuple[StudyResult, str], write: Write, tmp_path: Path
 ) -> None:
-    url, noisy = url_of(tmp_path), write("noisy.yaml", NOISY)
-    before = run(study, url)
+    url, noisy, (before, _) = copied(whole[1], tmp_path), write("noisy.yaml", NOISY), whole
     found = reprice("two", str(noisy), storage=url, new_name="noisy")
     assert found.priced == TRIALS
     assert any("cell_sigma_frac" in line for line in found.differences)

@@ -65,7 +65,11 @@ def refusal(url: str, *, create: bool = True) -> StorageError:
     return caught.value
 
 
-def test_new_database_is_what_the_tables_declare(tmp_path: Path) -> None:
+def test_new_database_is_what_the_tables_declare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By the migrations themselves, which other tests run once.
+    monkeypatch.setattr(database, "migrate", migrations.migrate)
     open_storage(url_of(tmp_path / "a.db")).close()
     engine = create_engine(url_of(tmp_path / "a.db"))
     with engine.connect() as conn:
