@@ -21,7 +21,9 @@ class LayerTable:
 
     ``beside_channels`` and ``beside_bits`` are of the second part of a layer whose groups of
     channels have different bits: the output channels and the weight bits of the first part, which
-    reads the same input; 0 elsewhere. ``row_sparsity_ppm`` is in millionths.
+    reads the same input; 0 elsewhere. ``row_sparsity_ppm`` is in millionths. ``reach`` is how many
+    nodes back the earliest of what a node reads is made; the network's input is there when the
+    first node runs.
     """
 
     op: Ints
@@ -47,6 +49,7 @@ class LayerTable:
     beside_channels: Ints
     beside_bits: Ints
     row_sparsity_ppm: Ints
+    reach: Ints
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -59,10 +62,10 @@ class LayerTable:
         return LayerTable(*(function(getattr(self, column.name)) for column in fields(self)))
 
 
-_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def _row(node: Node, beside: Node | None) -> tuple[int, ...]:
+def _row(node: Node, beside: Node | None, reach: int) -> tuple[int, ...]:
     return (
         OPS.index(node.op),
         *node.in_shape,
@@ -81,6 +84,7 @@ def _row(node: Node, beside: Node | None) -> tuple[int, ...]:
         beside.out_shape[0] if beside else 0,
         beside.w_bits if beside else 0,
         node.row_sparsity_ppm,
+        reach,
     )
 
 
@@ -90,7 +94,18 @@ def layer_table(blueprints: Sequence[Blueprint]) -> LayerTable:
     rows = np.empty((len(blueprints), longest, len(_PADDING)), dtype=np.int64)
     for table, blueprint in zip(rows, blueprints, strict=True):
         table[:] = _PADDING
-        beside = second_parts(blueprint)
+        beside, reaches = second_parts(blueprint), _reaches(blueprint.nodes)
         for index, node in enumerate(blueprint.nodes):
-            table[index] = _row(node, beside.get(node.name))
+            table[index] = _row(node, beside.get(node.name), reaches[index])
     return LayerTable(*np.moveaxis(rows, -1, 0))
+
+
+def _reaches(nodes: Sequence[Node]) -> list[int]:
+    """Return how many nodes back the earliest of what each of ``nodes`` reads is made."""
+    made: dict[str, int] = {}
+    found = []
+    for index, node in enumerate(nodes):
+        # What no node makes is an input of the network, there from its first reader on.
+        found.append(index - min(made.setdefault(name, index) for name in node.inputs))
+        made[node.name] = index
+    return found

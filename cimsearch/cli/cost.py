@@ -42,7 +42,7 @@ def cost(space: str, hardware: str, genes: str | None, snr: bool, as_json: bool)
     layers = [layer.fidelity for layer in report.layers if snr and layer.fidelity]
     if as_json:
         found = {"fidelity": [asdict(layer) for layer in layers]} if snr else {}
-        pipelined = machine.system.execution == "pipelined" and _fits(report, machine)
+        pipelined = machine.system.execution != "layer_by_layer" and _fits(report, machine)
         print_json(report.to_dict() | {"pipelined": pipelined} | found)
         return
     which = "uniform 8 bit" if genes is None else "the given genes"
@@ -78,7 +78,8 @@ def _print_totals(report: "CostReport", machine: "Hardware") -> None:
         click.echo(f"  {quantity(name):12} {value}{notes.get(name, '')}")
     chip = "" if owned == "enough" else f" needed, {owned} on the chip"
     if not fits:
-        chip += ": weights are loaded at every inference"
+        fused = f", in {len(report.groups)} groups" if report.groups else ""
+        chip += f": weights are loaded at every inference{fused}"
     click.echo(f"  {'macros':12} {report.macros}{chip}")
     click.echo(f"  {'utilization':12} {percent(report.utilization)}")
 

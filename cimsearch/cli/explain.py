@@ -176,6 +176,7 @@ def _plain(found: "Explanation", settings: "Settings") -> dict[str, Any]:
         },
         "network": [_term(term) for term in found.network],
         "not_pipelined": found.not_pipelined,
+        "group": found.group,
         "terms": [_term(term) for term in found.terms],
         "constants": [asdict(each) for each in found.constants.values()],
         "validated_frac": found.validated_frac,

@@ -51,7 +51,9 @@ def print_explanation(found: "Explanation", target: str, settings: "Settings") -
     _print_latency(found.latency, found, told)
     if found.network:
         times = ", ".join(f"{term.symbol} {_time(term.value)}" for term in found.network)
-        click.echo(f"\nPipelined: {times}; the chip leaks for the interval")
+        how = f"Fused, {found.group}{_group_times(found)}" if found.group else "Pipelined"
+        click.echo()
+        print_wrapped(f"{how}: {times}; the chip leaks for the interval")
         _print_terms(found.network, told, "  ")
     if found.not_pipelined:
         click.echo(f"\nNot pipelined: {found.not_pipelined}")
@@ -63,6 +65,14 @@ def print_explanation(found: "Explanation", target: str, settings: "Settings") -
         f"have validated; {'calibrated' if found.calibrated else 'not calibrated'}, so these may "
         f"be off by x or / {found.trust.factor:.2g} (80 % band: {found.trust.basis})"
     )
+
+
+def _group_times(found: "Explanation") -> str:
+    """Return the times of the group that a layer is fused in, if groups run one after another."""
+    from cimsearch.cost.explain_network import GROUP_TIMES
+
+    own = [term for term in found.terms if term.symbol in GROUP_TIMES]
+    return "".join(f", {term.symbol} {_time(term.value)}" for term in own)
 
 
 def _print_equation(equation: "Equation", found: "Explanation", told: set[str]) -> None:

@@ -1,5 +1,6 @@
 """Verbs that read a study."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,9 +179,44 @@ def print_layers(cost: Any) -> None:
         header.append("copies")
         for row, c in zip(rows, layers, strict=True):
             row.append(str(c["copies"]) if c["copies"] else "-")
+    groups = cost.get("groups", ())
+    if groups:
+        header.append("group")
+        numbers = [number for number, group in enumerate(groups, 1) for _ in group["layers"]]
+        for row, number in zip(rows, numbers, strict=True):
+            row.append(str(number))
     print_table(header, rows)
+    if groups:
+        click.echo()
+        _print_groups(groups)
     click.echo()
     print_table(
         ["component", "energy [pJ]", "share"],
         [[k, f"{v:.4g}", percent(v / total)] for k, v in cost["components"].items() if v],
     )
+
+
+def _print_groups(groups: Sequence[Any]) -> None:
+    """Print the groups of fused layers, from a cost report as plain data."""
+    times = ("loading", "latency", "interval", "batch")
+    print_table(
+        ["group", "macros", *(f"{name} [ns]" for name in times), "layers"],
+        [
+            [
+                str(number),
+                str(group["macros"]) if group["fits"] else f"{group['macros']}, in rounds",
+                *(f"{group[f'{name}_ns']:.4g}" for name in times),
+                _ends(group["layers"]),
+            ]
+            for number, group in enumerate(groups, 1)
+        ],
+    )
+    click.echo(
+        "loading: of the group's weights, once a batch; latency: of one inference after that; "
+        "batch: loading and all inferences"
+    )
+
+
+def _ends(names: Sequence[str]) -> str:
+    """Return the first of ``names`` and the last."""
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"

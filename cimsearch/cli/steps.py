@@ -50,14 +50,14 @@ def steps(space: str, hardware: str, genes: str | None, top: int, as_json: bool)
     ):
         if rows:
             click.echo(f"\n{title} ({min(top, len(rows))} of {len(rows)}):")
-            _print(rows[:top], pipelined=machine.system.execution == "pipelined")
+            _print(rows[:top], at_once=machine.system.execution != "layer_by_layer")
     if not found.steps and not found.free:
         click.echo("\nno small change crosses a boundary, and no gain is free")
 
 
-def _print(rows: Sequence["Step"], *, pipelined: bool) -> None:
+def _print(rows: Sequence["Step"], *, at_once: bool) -> None:
     header = ["where", "change", "energy saved", "", "latency saved"]
-    header += [*(["interval saved"] * pipelined), "area saved", "arrays saved", "weights lost"]
+    header += [*(["interval saved"] * at_once), "area saved", "arrays saved", "weights lost"]
     lines = [
         [
             step.where,
@@ -65,7 +65,7 @@ def _print(rows: Sequence["Step"], *, pipelined: bool) -> None:
             with_unit("energy_pj", step.energy_saved_pj),
             percent(step.energy_saved_frac),
             with_unit("latency_ns", step.latency_saved_ns),
-            *([with_unit("interval_ns", step.interval_saved_ns)] * pipelined),
+            *([with_unit("interval_ns", step.interval_saved_ns)] * at_once),
             with_unit("area_um2", step.area_saved_um2),
             str(step.arrays_saved),
             percent(step.weights_lost_frac),

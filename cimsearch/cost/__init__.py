@@ -10,6 +10,7 @@ from cimsearch.cost.credibility import (
     validated_components,
 )
 from cimsearch.cost.fidelity import LayerFidelity, fidelity
+from cimsearch.cost.group_costs import GroupCost
 from cimsearch.cost.model import (
     COMPONENTS,
     CostArrays,
@@ -28,6 +29,7 @@ __all__ = [
     "CallCheck",
     "CostArrays",
     "CostReport",
+    "GroupCost",
     "LayerCost",
     "LayerFidelity",
     "NodeCosts",

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from cimsearch.cost.demand import Demand
-from cimsearch.cost.layers import Columns, Layers
+from cimsearch.cost.groups import Groups
+from cimsearch.cost.layers import Layers, Parts
 from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.namespace import Array
 
 
-def joined(parts: list[tuple[Columns, Layers]], quantity: Callable[[Layers], Array]) -> Array:
+def joined(parts: Parts, quantity: Callable[[Layers], Array]) -> Array:
     """Return a quantity of the parts of a table as one array (n, nodes)."""
     xp = parts[0][1].xp
     wide = [xp.broadcast_to(quantity(layers), layers.table.shape) for _, layers in parts]
@@ -35,5 +36,6 @@ def at_node(layers: Layers, node: int) -> Layers:
         "table": layers.table.map(pick),
         "demand": Demand(**picked(layers.demand)),
         "mapping": Mapping(**picked(layers.mapping)),
+        "groups": Groups(**picked(layers.groups)),
     }
     return Layers(**of_node)

@@ -44,10 +44,9 @@ from cimsearch.cost.explain_terms import (
     value_at,
     with_inner,
 )
-from cimsearch.cost.layers import Layers
+from cimsearch.cost.layers import Layers, Parts
 from cimsearch.cost.model import COMPONENTS, estimate_table
 from cimsearch.cost.parts import named_statistics, parts_of
-from cimsearch.cost.schedule import Parts
 from cimsearch.errors import HardwareError
 from cimsearch.layer_table import layer_table
 from cimsearch.spec.hardware import Hardware
@@ -90,8 +89,9 @@ class Explanation:
         copies: How often the layer is on arrays; 0 if it is not on any.
         equations: One for each component of the model, in its order.
         latency: The equation of the latency.
-        network: Latency and interval of the whole network, where its layers are pipelined.
+        network: Latency and interval of the whole network, where layers are pipelined or fused.
         not_pipelined: Why they are not on a chip that could; empty if they are, or it could not.
+        group: Which group of fused layers this one runs in; empty if layers are not fused.
         energies_pj: Energy by component, as the model has it.
         latency_ns: Latency, as the model has it.
         constants: Every constant that the equations read, by path.
@@ -111,6 +111,7 @@ class Explanation:
     latency: LatencyEquation
     network: tuple[Term, ...]
     not_pipelined: str
+    group: str
     energies_pj: Mapping[str, float]
     latency_ns: float
     constants: Mapping[str, Constant] = field(repr=False)
@@ -168,7 +169,7 @@ def explain(
     parts = parts_of(floating, hardware, named, lambda _, node: names[node])
     layers, mapping = _layer(parts, index)
     latency_ns = float(costs.nodes.latency_ns[0, index])
-    times = network_terms(parts, costs, names)
+    times = network_terms(parts, costs, names, layer)
     equations = _equations(layers, latency_ns, times)
     latency = explain_latency(layers)
     calibrated, node = is_calibrated(hardware), network.nodes[index]
@@ -185,6 +186,7 @@ def explain(
         latency=latency,
         network=network_times,
         not_pipelined=times.note,
+        group=times.group,
         energies_pj={name: float(costs.nodes.components[name][0, index]) for name in COMPONENTS},
         latency_ns=latency_ns,
         constants=_constants([*factors, *latency.terms, *network_times], hardware, origins),

@@ -1,15 +1,16 @@
 """What the other layers of a network decide of one: times that overlap, copies, shared arrays."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cimsearch.cost.columns import joined
-from cimsearch.cost.explain_expression import Term, applied
+from cimsearch.cost.explain_expression import Operand, Term, applied, total
 from cimsearch.cost.explain_terms import Count, number
-from cimsearch.cost.layers import Layers
+from cimsearch.cost.group_costs import GroupCost, group_costs
+from cimsearch.cost.layers import Layers, Parts
 from cimsearch.cost.model import CostArrays
 from cimsearch.cost.namespace import Array, node_sum
-from cimsearch.cost.schedule import Parts, stage_ns, through_ns
+from cimsearch.cost.schedule import stage_ns, through_ns
 from cimsearch.cost.sharing import shelves_of
 from cimsearch.cost.timing import SHARED, buffer_ns, bus_ns, digital_ns, off_chip_ns
 
@@ -28,23 +29,35 @@ class NetworkTerms:
 
     Attributes:
         layers_ns: Sum of the times of all layers.
-        latency: From input to output, where layers are pipelined; else None.
-        interval: From one inference to the next, where layers are pipelined; else None.
+        latency: From input to output, where layers are pipelined or fused; else None.
+        interval: From one inference to the next, where layers are pipelined or fused; else None.
         note: Why layers are not pipelined on a chip that could; empty if they are.
+        group: Which group the layer runs in, where layers are fused; else empty.
     """
 
     layers_ns: Term
     latency: Term | None = None
     interval: Term | None = None
     note: str = ""
+    group: str = ""
 
 
-def network_terms(parts: Parts, costs: CostArrays, names: Sequence[str]) -> NetworkTerms:
-    """Return the times of one network, whose nodes are ``parts`` and called ``names``."""
+def network_terms(
+    parts: Parts, costs: CostArrays, names: Sequence[str], layer: str
+) -> NetworkTerms:
+    """Return the times of one network, whose nodes are ``parts`` and called ``names``.
+
+    Of the groups of fused layers, that of ``layer`` is told in full.
+    """
     times, layers = costs.nodes.latency_ns, parts[0][1]
     all_layers = Term("sum of layers", float(node_sum(times)[0]), "ns")
     if layers.hardware.system.execution == "layer_by_layer":
         return NetworkTerms(all_layers)
+    groups = group_costs(costs, names)
+    own = next((at for at, group in enumerate(groups) if layer in group.layers), 0)
+    told = _told(groups, own) if groups else ""
+    if groups and not number(1.0 * layers.resident):
+        return _fused_terms(layers, groups, own, NetworkTerms(all_layers, group=told))
     if not number(1.0 * layers.resident):
         needed, owned = number(layers.needed_macros), number(layers.chip_macros)
         why = f"the network needs {needed:.0f} macros and the chip has {owned:.0f}"
@@ -55,9 +68,57 @@ def network_terms(parts: Parts, costs: CostArrays, names: Sequence[str]) -> Netw
     longest = Term("longest layer", float(stages.max()), "ns", how=slowest)
     busy = [_busy(parts, unit_ns) for unit_ns in SHARED]
     interval = applied("max", longest, *busy).named("interval", "ns")
-    through = Term("last layer's end", float(through_ns(parts, times)[0]), "ns", how=_THROUGH)
+    through = Term("last layer's end", float(through_ns(parts, times)[0, -1]), "ns", how=_THROUGH)
     latency = applied("max", through, interval).named("network latency", "ns")
-    return NetworkTerms(all_layers, latency, interval)
+    return NetworkTerms(all_layers, latency, interval, group=told)
+
+
+def _told(groups: Sequence[GroupCost], own: int) -> str:
+    """Return which of the groups a layer is in, from which node to which."""
+    group = groups[own]
+    ends = " to ".join(dict.fromkeys((group.layers[0], group.layers[-1])))
+    rounds = "" if group.fits else ", loaded in rounds"
+    return f"group {own + 1} of {len(groups)} ({ends}, {group.macros} macros{rounds})"
+
+
+def _fused_terms(
+    layers: Layers, groups: Sequence[GroupCost], own: int, told: NetworkTerms
+) -> NetworkTerms:
+    """Return the times of a network that runs group after group, each for a whole batch."""
+    batch, group = Term("batch", float(layers.batch), how="from the data statistics"), groups[own]
+    how = (_LOADED, _FIRST, _BETWEEN) if group.fits else (_IN_ROUNDS, _IN_TURN, _IN_TURN)
+    loading, first, between = (
+        Term(name, value, "ns", how=text)
+        for name, value, text in zip(
+            GROUP_TIMES,
+            (group.loading_ns, group.latency_ns, group.interval_ns),
+            how,
+            strict=True,
+        )
+    )
+    runs: Operand = first + (batch - 1) * between
+    if layers.hardware.system.off_chip.ping_pong:
+        batched = applied("max", loading, runs)
+    else:
+        batched = loading + runs
+    terms = [
+        batched.named(f"group {at + 1}", "ns", how="the whole batch")
+        if at == own
+        else Term(f"group {at + 1}", each.batch_ns, "ns", how="the whole batch")
+        for at, each in enumerate(groups)
+    ]
+    latency = total(*terms).named("network latency", "ns", how="the whole batch")
+    return replace(told, latency=latency, interval=(latency / batch).named("interval", "ns"))
+
+
+GROUP_TIMES = ("group loading", "group latency", "group interval")
+"""The times of the group that a layer is fused in, by the names of their terms."""
+
+_LOADED = "once a batch: the longer of fetching all weights of the group and of writing most rows"
+_FIRST = "the longer of its last layer's end and of the group interval"
+_BETWEEN = "the longer of its longest layer and of a shared unit's time for all its layers"
+_IN_ROUNDS = "once a batch: its one layer with weights does not fit"
+_IN_TURN = "its layers one after another"
 
 
 def _busy(parts: Parts, unit_ns: Callable[[Layers], Array]) -> Term:
@@ -75,9 +136,10 @@ def _busy(parts: Parts, unit_ns: Callable[[Layers], Array]) -> Term:
 
 
 _THROUGH = (
-    "in order, start = start + min(kernel height / input height, 1) x (end - start) of the layer "
-    "before, end = max(start + latency, end of the layer before); the second part of a layer "
-    "starts with the first, and its latency is that of both"
+    "in order, start = start + min(rows of the window / input height, 1) x (end - start) of the "
+    "layer before, end = max(start + latency, end of the layer before); the rows are those of the "
+    "kernel, with a pooling in the stream behind it all that a window of that needs; the second "
+    "part of a layer starts with the first, and its latency is that of both"
 )
 
 
@@ -89,7 +151,7 @@ def copies_of(layers: Layers) -> tuple[Count, ...]:
     copies, vectors = int(number(layers.copies)), int(number(layers.mapping.vectors))
     needed, owned = (int(number(macros)) for macros in (layers.needed_macros, layers.chip_macros))
     goal = "sum of times"
-    if system.execution == "pipelined":
+    if system.execution != "layer_by_layer":
         goal = f"longest layer, then the shortest {goal}"
     spare = max(owned - needed, 0)
     return (

@@ -130,12 +130,18 @@ def off_chip_bits(layers: Layers) -> tuple[Term, ...]:
 def _spilled(layers: Layers) -> Term:
     """Return the bits of activations that are written off the chip and read again."""
     room = (_buffer(layers) - _kept_weights(layers)).named("room", "bit", how="of activations")
-    stays = bool(number(1.0 * layers.resident))
-    if layers.hardware.system.execution == "pipelined" and stays:
-        windows = Term("windows", number(layers.live_bits), "bit", how="of all layers at once")
+    stays, groups = bool(number(1.0 * layers.resident)), layers.groups
+    if bool(number(1.0 * groups.streamed)):
+        how = "of all layers at once" if stays else "of all layers of the group at once"
+        windows = Term("windows", number(groups.live_bits), "bit", how=how)
         beyond = written_bits(layers) * applied("max", windows - room, 0) / windows
     else:
-        half = room / 2 if stays else room / (2 * Term("batch", float(layers.batch), how=_BATCH))
+        left: Operand = room
+        if number(groups.beside_bits):
+            how = "the larger of the group that makes the tensor and of the one that reads it"
+            windows = Term("windows beside", number(groups.beside_bits), "bit", how=how)
+            left = applied("max", room - windows, 0)
+        half = left / 2 if stays else left / (2 * Term("batch", float(layers.batch), how=_BATCH))
         how = "the other is written" if stays else "the other is written; of one inference"
         half_room = half.named("half the room", "bit", how=how)
         beyond = applied("max", written_bits(layers) - half_room, 0)

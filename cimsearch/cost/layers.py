@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cimsearch.blueprint import OPS, Op
 from cimsearch.cost.demand import Demand
+from cimsearch.cost.groups import Groups
 from cimsearch.cost.logic import sum_bits
 from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.namespace import (
@@ -49,7 +50,9 @@ class Layers:
         chip_macros: Macros (n, 1) that the chip has.
         copies: How often a layer is on arrays: copies share its input vectors.
         digital_bits: Weights (n, 1) of all layers of the digital unit, bits.
-        live_bits: What the windows (n, 1) of all nodes hold at once where nodes are pipelined.
+        groups: Which nodes run at once.
+        pooled_rows: Rows of its output that a node makes at once where nodes run at once: those of
+            a row of windows of a pooling in the stream behind it, else 1.
     """
 
     table: LayerTable
@@ -65,7 +68,8 @@ class Layers:
     chip_macros: Array
     copies: Array
     digital_bits: Array
-    live_bits: Array
+    groups: Groups
+    pooled_rows: Array
 
     @cached_property
     def xp(self) -> Any:
@@ -167,6 +171,16 @@ class Layers:
         return pooling & (beyond_height | beyond_width)
 
     @cached_property
+    def pooled_in_stream(self) -> Mask:
+        """Which poolings store nothing of what they read."""
+        return self.is_op("maxpool", "avgpool") & ~self.pooled_from_buffer
+
+    @cached_property
+    def window_rows(self) -> Array:
+        """Rows of its input that a node needs for the rows of its output that it makes at once."""
+        return self.table.kernel_height + (self.pooled_rows - 1) * self.table.stride_height
+
+    @cached_property
     def patch_values(self) -> Array:
         """Input values read as im2col patches, overlaps read again."""
         positions = self.table.out_height * self.table.out_width
@@ -241,3 +255,7 @@ class Layers:
     def traffic(self) -> Traffic:
         """Bits moved between buffer, bus and logic."""
         return traffic_of(self)
+
+
+Parts = list[tuple[Columns, Layers]]
+"""The nodes of a table in parts: the columns that each part has, and its nodes."""

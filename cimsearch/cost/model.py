@@ -12,7 +12,7 @@ from cimsearch.cost.area import UM2_PER_MM2, array_um2, shared_um2
 from cimsearch.cost.array_call import array_call_fj
 from cimsearch.cost.columns import joined
 from cimsearch.cost.demand import Label
-from cimsearch.cost.layers import FJ_PER_PJ, Columns, Layers
+from cimsearch.cost.layers import FJ_PER_PJ, Layers, Parts
 from cimsearch.cost.logic import leakage_uw_per_mm2
 from cimsearch.cost.macro_energy import adc_fj, adder_tree_fj, cells_fj, drivers_fj, shift_add_fj
 from cimsearch.cost.mapping import COUNTS, Mapping
@@ -25,14 +25,14 @@ from cimsearch.cost.namespace import (
     values_of,
 )
 from cimsearch.cost.parts import NodeStatistics, parts_of
-from cimsearch.cost.schedule import network_times
+from cimsearch.cost.schedule import GroupTimes, NetworkTimes, network_times
 from cimsearch.cost.system_energy import (
     buffers_fj,
     digital_fj,
     interconnect_fj,
     off_chip_fj,
 )
-from cimsearch.cost.timing import call_ns, latency_ns
+from cimsearch.cost.timing import after_loading, call_ns, loading_ns, running_ns
 from cimsearch.errors import HardwareError
 from cimsearch.layer_table import LayerTable
 from cimsearch.spec.hardware import Hardware, Macro
@@ -107,10 +107,14 @@ class Totals:
 
 @dataclass(frozen=True)
 class CostArrays(Totals):
-    """The same with the costs of every node, and the mapping that they come from."""
+    """The same with the costs of every node, and the mapping that they come from.
+
+    ``groups`` has the times of the groups of nodes that run at once, where layers are fused.
+    """
 
     nodes: NodeCosts
     mapping: Mapping
+    groups: GroupTimes | None
 
 
 def estimate_totals(
@@ -190,17 +194,18 @@ def estimate_table(
         components=price.components,
     )
     parts = {field.name: getattr(price.totals, field.name) for field in fields(Totals)}
-    return CostArrays(**parts, nodes=nodes, mapping=mapping)
+    return CostArrays(**parts, nodes=nodes, mapping=mapping, groups=price.times.groups)
 
 
 @dataclass(frozen=True)
 class _Price:
     """The price of all nodes (n, nodes), and the parts of the table it was computed in."""
 
-    parts: list[tuple[Columns, Layers]]
+    parts: Parts
     energy_pj: Array
     latency_ns: Array
     components: dict[str, Array]
+    times: NetworkTimes
     totals: Totals
 
     def of_nodes(self, quantity: Callable[[Layers], Array]) -> Array:
@@ -220,8 +225,9 @@ def _price(
     needed = layers[0].needed_macros[:, 0]
     used_cells = summed(node_sum(part.mapping.used_cells) for part in layers)
     area = layers[0].chip_macros[:, 0] * array_um2(macro) + shared_um2(hardware)
-    latency = joined(parts, latency_ns)
-    times = network_times(parts, latency)
+    running = joined(parts, running_ns)
+    latency = after_loading(running, joined(parts, loading_ns), hardware)
+    times = network_times(parts, latency, running)
     dynamic = {
         name: joined(parts, partial(_real_pj, price)) for name, price in _equations(macro).items()
     }
@@ -245,7 +251,7 @@ def _price(
         macros=needed,
         components={name: node_sum(part) for name, part in components.items()},
     )
-    return _Price(parts, energy, latency, components, totals)
+    return _Price(parts, energy, latency, components, times, totals)
 
 
 def _equations(macro: Macro) -> dict[str, Callable[[Layers], Array]]:

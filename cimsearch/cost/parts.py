@@ -9,16 +9,16 @@ import numpy as np
 
 from cimsearch.blueprint import OPS
 from cimsearch.cost.array_call import check_calls
-from cimsearch.cost.columns import joined
+from cimsearch.cost.at_once import run_at_once
 from cimsearch.cost.demand import Label, demand_of, no_demand
 from cimsearch.cost.given import check_statistics
-from cimsearch.cost.layers import FLOAT_BITS, Columns, Layers
+from cimsearch.cost.groups import Groups
+from cimsearch.cost.layers import FLOAT_BITS, Columns, Layers, Parts
 from cimsearch.cost.map_table import map_table, unmapped
 from cimsearch.cost.mapping import Mapping
 from cimsearch.cost.namespace import Array, Mask, namespace_of, node_sum, values_of
 from cimsearch.cost.schedule import with_copies
 from cimsearch.cost.sharing import shelves_of
-from cimsearch.cost.traffic import window_bits
 from cimsearch.layer_table import LayerTable
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.statistics import SHARES
@@ -67,7 +67,7 @@ def named_statistics(
 
 def parts_of(
     table: LayerTable, hardware: Hardware, data: Statistics | NodeStatistics, label: Label
-) -> list[tuple[Columns, Layers]]:
+) -> Parts:
     """Return the nodes that any network has on arrays, and the others, which map to nothing.
 
     Most nodes of a network are never on arrays: apart, they skip the equations of those that are.
@@ -112,14 +112,14 @@ def parts_of(
                 chip_macros=chip.macros,
                 copies=nothing + 1.0,
                 digital_bits=digital_bits,
-                live_bits=nothing,
+                groups=Groups.one(chip.resident, at_once=False, live_bits=nothing),
+                pooled_rows=nothing + 1.0,
             ),
         )
         for columns, part, demand, mapping in found
     ]
-    if hardware.system.execution == "pipelined":
-        live = node_sum(joined(parts, window_bits))[:, None]
-        parts = [(columns, replace(part, live_bits=live)) for columns, part in parts]
+    if hardware.system.execution != "layer_by_layer":
+        parts = run_at_once(parts)
     if not on_arrays.any():
         return parts
     columns, layers = parts[0]

@@ -28,7 +28,8 @@ class Placement:
         group: Groups of the convolution whose blocks are in this array, along its diagonal;
             (0, 1) for an ordinary layer. ``Mapping.abreast`` of them are driven at once.
         macro: Index of the array among all that the network needs; in a system with fewer macros
-            it is loaded into macro ``macro % macros``.
+            it is loaded into macro ``macro % macros``. Those of layers that are fused in a group
+            which fits are other macros.
         rows: Rows of the array that are used.
         columns: Columns of the array that are used.
         weight_rows: Rows of one group's weight matrix that are stored.

@@ -9,6 +9,7 @@ import numpy as np
 from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cost.credibility import is_calibrated, trust_in, validated_components
 from cimsearch.cost.fidelity import LayerFidelity, layer_fidelities
+from cimsearch.cost.group_costs import GroupCost, group_costs
 from cimsearch.cost.model import CostArrays, estimate_table
 from cimsearch.cost.namespace import Array
 from cimsearch.cost.parts import NodeStatistics, named_statistics
@@ -64,6 +65,7 @@ class CostReport:
             None if that was not measured.
         band_basis: What the band rests on.
         unvalidated_frac: Share of the energy in components that no chip has validated.
+        groups: The groups that run one after another, where layers are fused; else none.
     """
 
     energy_pj: float
@@ -81,6 +83,7 @@ class CostReport:
     band_achieved_frac: float | None
     band_basis: str
     unvalidated_frac: float
+    groups: tuple[GroupCost, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -93,8 +96,11 @@ class CostReport:
         return 2 * self.macs / self.energy_pj
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain data."""
-        return asdict(self)
+        """Return the report as plain data, without groups where there are none."""
+        plain = asdict(self)
+        if not self.groups:
+            del plain["groups"]
+        return plain
 
 
 def estimate(
@@ -153,6 +159,7 @@ def estimate(
             energy for name, energy in components.items() if name not in validated
         )
         / energy_pj,
+        groups=group_costs(costs, [node.name for node in nodes]),
     )
 
 

@@ -44,7 +44,7 @@ class Step:
         crosses: The boundaries it crosses: the counts of ``row tile``, ``column tile``, ``row
             group``, ``input plane``, ``weight slice`` or ``macro`` change; with ``copies`` some
             layer is on arrays more often, or less; with ``chip`` the network now fits the macros
-            there are, or no longer does.
+            there are, or no longer does; with ``group`` layers are fused in other groups.
         energy_saved_pj: Of the network.
         latency_saved_ns: Of the network, from input to output.
         interval_saved_ns: Of the network, from one inference to the next; the latency's saving
@@ -175,6 +175,9 @@ def _crossed(
         crossed[name] = (counts != counts[:1]).any(axis=1)
     copies = np.asarray(costs.nodes.copies)
     crossed["copies"] = (copies != copies[:1]).any(axis=1)
+    if costs.groups is not None:
+        opens = np.asarray(costs.groups.opens)
+        crossed["group"] = (opens != opens[:1]).any(axis=1)
     macros = np.asarray(costs.macros)
     crossed["macro"] = macros != macros[0]
     if owned != "enough":

@@ -9,23 +9,34 @@ from cimsearch.cost.array_call import longest_call_ns
 from cimsearch.cost.layers import Layers
 from cimsearch.cost.logic import CARRY_DELAYS, CORNER_DELAYS, XOR_DELAYS, nand_ns, sum_bits
 from cimsearch.cost.map_table import lines_per_adc, map_table
-from cimsearch.cost.namespace import Array, at_least, at_most, ceil_div, looked_up, values_of
+from cimsearch.cost.namespace import (
+    Array,
+    at_least,
+    at_most,
+    ceil_div,
+    looked_up,
+    namespace_of,
+    values_of,
+)
 from cimsearch.cost.system_energy import hops, lane_operations
+from cimsearch.spec.hardware import Hardware
 
 
-def latency_ns(layers: Layers) -> Array:
-    """Return the time of every node by itself, per inference.
+def after_loading(running_ns: Array, loading_ns: Array, hardware: Hardware) -> Array:
+    """Return the time of what runs after its weights are loaded, or, ping-pong, meanwhile."""
+    if not hardware.system.off_chip.ping_pong:
+        return running_ns + loading_ns
+    longer: Array = namespace_of(running_ns).maximum(running_ns, loading_ns)
+    return longer
+
+
+def running_ns(layers: Layers) -> Array:
+    """Return the time of every node by itself, per inference, but for loading its weights.
 
     It is that of the slowest of macros, digital unit, buffer, bus and off-chip memory, which
-    overlap within a layer, after loading the layer's weights if they do not stay in the macros;
-    with ping-pong macros the loading overlaps too.
+    overlap within a layer.
     """
-    xp = layers.xp
-    slowest = working_ns(layers) + _waiting_ns(layers)
-    loading = _loading_ns(layers)
-    if layers.hardware.system.off_chip.ping_pong:
-        return layers.real * xp.maximum(slowest, loading)
-    return layers.real * (slowest + loading)
+    return layers.real * (working_ns(layers) + _waiting_ns(layers))
 
 
 def working_ns(layers: Layers) -> Array:
@@ -53,7 +64,7 @@ def _both_arrays_ns(layers: Layers, own_ns: Array, first: Layers, first_ns: Arra
     """Return the time of the arrays of both parts of a layer, which take so long alone."""
     first_ns = first_ns + _waited_in_shared_ns(layers, first)
     at_once: Array = layers.xp.maximum(own_ns, first_ns)
-    macros = _macros_at_once(layers)
+    macros = macros_at_once(layers)
     if macros is None:
         return at_once
     fit = layers.mapping.arrays + first.mapping.arrays <= macros
@@ -116,10 +127,16 @@ SHARED = (digital_ns, buffer_ns, bus_ns, off_chip_ns)
 def first_share(layers: Layers) -> Array:
     """Return the share of its input that a node needs before it starts, in a pipeline.
 
-    A window over all of the input's height needs all of it, one over a row of it only that row.
-    The second part of a layer does not wait for the first: it starts with it, on the same input.
+    A window over all of the input's height needs all of it, one over a row of it only that row;
+    with a pooling in the stream behind it a node needs what a window of that does. Such a pooling
+    waits for its first window alone, whose positions are made one after another. The second part
+    of a layer does not wait for the first: it starts with it, on the same input.
     """
-    share = at_most(layers.table.kernel_height / layers.table.in_height, 1.0)
+    share = at_most(layers.window_rows / layers.table.in_height, 1.0)
+    if layers.hardware.system.digital.pooling == "in_stream":
+        positions = layers.table.in_height * layers.table.in_width
+        window = at_most(layers.window / positions, 1.0)
+        share = layers.xp.where(layers.pooled_in_stream, window, share)
     return (layers.real & ~layers.with_first) * share
 
 
@@ -165,13 +182,13 @@ def _tree_delays(layers: Layers) -> Array:
 
 def rounds(layers: Layers) -> Array:
     """Return how often the macros are filled to run a layer: once if it fits into them."""
-    macros = _macros_at_once(layers)
+    macros = macros_at_once(layers)
     if macros is None:
         return 0.0 * layers.mapping.rows + 1.0
     return ceil_div(layers.mapping.arrays, macros)
 
 
-def _macros_at_once(layers: Layers) -> int | None:
+def macros_at_once(layers: Layers) -> int | None:
     """Return how many macros a layer may fill at a time; None where there are enough."""
     system = layers.hardware.system
     if system.macros == "enough":
@@ -218,12 +235,23 @@ def _waiting_ns(layers: Layers) -> Array | float:
     return waits * (way + bus.layer_barrier_ns)
 
 
-def _loading_ns(layers: Layers) -> Array:
-    """Return the time of loading weights: bound by the off-chip memory or by writing rows."""
-    memory, array = layers.hardware.system.off_chip, layers.hardware.macro.array
-    mapping = layers.mapping
+def loading_ns(layers: Layers) -> Array:
+    """Return the time of loading weights by inference: 0 where they stay in the macros.
+
+    It is bound by the memory off the chip or by writing rows.
+    """
+    loading = layers.xp.maximum(fetching_ns(layers), writing_ns(layers))
+    return layers.real * (~layers.resident * (loading / layers.batch))
+
+
+def fetching_ns(layers: Layers) -> Array:
+    """Return the time that the memory off the chip takes for weights."""
     bits = layers.demand.cim * (layers.weights * layers.w_bits)
+    return bits / layers.hardware.system.off_chip.bandwidth_gbps
+
+
+def writing_ns(layers: Layers) -> Array:
+    """Return the time of writing weights: all arrays at once, row after row."""
+    mapping, array = layers.mapping, layers.hardware.macro.array
     rows = at_most(mapping.rows * mapping.diagonal, array.rows)
-    written = rows * rounds(layers) * array.write_ns_per_row
-    loading = layers.xp.maximum(bits / memory.bandwidth_gbps, written)
-    return ~layers.resident * (loading / layers.batch)
+    return rows * rounds(layers) * array.write_ns_per_row

@@ -44,46 +44,58 @@ def traffic_of(layers: "Layers") -> Traffic:
     digital = layers.hardware.system.digital
     word = digital.word_bits
     pooling = layers.pooled_from_buffer
-    waiting = layers.waiting_values * layers.waiting_bits
     positions = table.out_height * table.out_width
     refills = ceil_div(positions, digital.lanes)
     digital_weights = layers.digital_weighted * (layers.weights * refills)
     patches = layers.patch_values * layers.x_bits
-    written = layers.own_inputs * layers.x_bits
-    written = written + pooling * (layers.in_values * word) + waiting
+    written = written_bits(layers)
     read = (layers.weighted & ~layers.second) * patches + digital_weights * layers.w_bits
     window_reads = layers.out_values * layers.window * word
-    read = read + pooling * window_reads + waiting
+    read = read + pooling * window_reads + _waiting_bits(layers)
     sums = mapping.results * mapping.row_tiles * layers.accumulator_bits
     to_macros = layers.demand.cim * (patches * mapping.column_tiles + sums)
     bus = layers.xp.where(layers.demand.cim, to_macros, written + read)
     return Traffic(written, read, bus, to_macros, off_chip=2 * _beyond_buffer(layers, written))
 
 
+def written_bits(layers: "Layers") -> Array:
+    """Return the bits (n, nodes) that are written into the buffer for a node to read."""
+    word = layers.hardware.system.digital.word_bits
+    written = layers.own_inputs * layers.x_bits
+    written = written + layers.pooled_from_buffer * (layers.in_values * word)
+    return written + _waiting_bits(layers)
+
+
+def _waiting_bits(layers: "Layers") -> Array:
+    return layers.waiting_values * layers.waiting_bits
+
+
 def _beyond_buffer(layers: "Layers", written: Array) -> Array:
     """Return the bits of ``written`` that the buffer has no room for, beside digital weights.
 
     Layer by layer, half of the room is read while the other half is written, and a batch whose
-    weights are loaded for all of it is stored whole. Pipelined, all windows share the room.
+    weights are loaded for all of it is stored whole. The windows of nodes that run at once share
+    the room; what they leave of it is for what is stored whole between groups of such nodes.
     """
-    system = layers.hardware.system
+    system, groups = layers.hardware.system, layers.groups
     room = system.buffers.size_kib * BITS_PER_KIB - layers.digital_kept_bits
     stored = layers.xp.where(layers.resident, 1.0, float(layers.batch))
-    beyond = at_least(written - room / (2 * stored), 0.0)
+    left = at_least(room - groups.beside_bits, 0.0)
+    beyond = at_least(written - left / (2 * stored), 0.0)
     if system.execution == "layer_by_layer":
         return beyond
-    share = at_least(layers.live_bits - room, 0.0) / at_least(layers.live_bits, 1.0)
-    return layers.xp.where(layers.resident, written * share, beyond)
+    share = at_least(groups.live_bits - room, 0.0) / at_least(groups.live_bits, 1.0)
+    return layers.xp.where(groups.streamed, written * share, beyond)
 
 
 def window_bits(layers: "Layers") -> Array:
     """Return what a node's input takes in the buffer while all nodes run, bits (n, nodes).
 
-    The rows of its window, and those that are written next. What an addition waits with is kept
-    whole.
+    The rows of its window, and those that are written next; with a pooling in the stream behind
+    it, for all rows of a window of that. What an addition waits with is kept whole.
     """
     table = layers.table
-    written_next = table.in_height / table.out_height
-    rows = at_most((table.kernel_height + written_next) / table.in_height, 1.0)
+    written_next = layers.pooled_rows * (table.in_height / table.out_height)
+    rows = at_most((layers.window_rows + written_next) / table.in_height, 1.0)
     share = layers.xp.where(layers.is_op("add"), 1.0, rows)
-    return layers.real * layers.traffic.written * share
+    return layers.real * written_bits(layers) * share

@@ -5,6 +5,7 @@ Layers carry the kept widths: what is priced is what is built.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,6 +157,8 @@ def table_of(plan: Plan, picks: Picks, n: int) -> LayerTable:
                 np.where(exists[index], own[1], instead[1]),
             )
     order = _order(exists)
+    if order is not None:
+        columns["reach"] = _reaches(plan, exists)
     return LayerTable(
         *(_packed([*columns[name], getattr(template, name)[1, 0]], order, n) for name in names)
     )
@@ -178,6 +181,17 @@ def _existing(plan: Plan, picks: Picks, n: int) -> NDArray[np.bool_]:
         if step.conditions:
             row[:] = picks.hold(step.conditions)
     return exists
+
+
+def _reaches(plan: Plan, exists: NDArray[np.bool_]) -> list[Ints]:
+    """Return for each step how many nodes back (n,) the earliest of what it reads is made."""
+    places = np.cumsum(exists, axis=0, dtype=np.int64) - exists
+    made, found = {NETWORK_INPUT: 0 * places[0]}, []
+    for step, place, there in zip(plan.steps, places, exists, strict=True):
+        read = [made[name] for name in step.node.inputs]
+        found.append(place - reduce(np.minimum, read))
+        made[step.node.name] = np.where(there, place, read[step.bypass])
+    return found
 
 
 def _decided(step: Step, picks: Picks, read: Sequence[_Flows]) -> dict[str, Ints]:

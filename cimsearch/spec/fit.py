@@ -55,11 +55,12 @@ def _side_by_side_faults(
     document: Document, workloads: Sequence[Workload], hardware: Hardware
 ) -> Iterator[SpecError]:
     """Yield why workloads cannot share a chip, or be told apart."""
-    if len(workloads) > 1 and hardware.system.execution == "pipelined":
+    execution = hardware.system.execution
+    if len(workloads) > 1 and execution != "layer_by_layer":
         yield document.error(
             ("also",),
             f"found {len(workloads)} workloads; on {hardware.name}, whose execution is "
-            "pipelined, allowed is one: several run in turn, layer by layer",
+            f"{execution}, allowed is one: several run in turn, layer by layer",
         )
     taken = {workloads[0].name: "that of space"}
     for workload in workloads[1:]:

@@ -181,7 +181,7 @@ class OffChip(Spec):
     ping_pong: bool = False
 
 
-Execution = Literal["layer_by_layer", "pipelined"]
+Execution = Literal["layer_by_layer", "pipelined", "fused"]
 
 
 class System(Spec):
@@ -192,7 +192,7 @@ class System(Spec):
     ``duplicates: fill`` its spare macros hold copies of layers, which share a layer's input
     vectors. With ``layers_per_array: many`` the last columns of several layers share an array;
     they cannot run at once. ``execution`` is one layer after another, or all at once, each at
-    another inference's data.
+    another inference's data, or so in groups of layers that fit the macros, one after another.
     """
 
     macros: Literal["enough"] | Units
@@ -217,11 +217,11 @@ class System(Spec):
                 "off_chip.ping_pong",
                 "found true; allowed is false where macros is 1: none is loaded while it computes",
             )
-        if self.layers_per_array == "many" and self.execution == "pipelined":
+        if self.layers_per_array == "many" and self.execution != "layer_by_layer":
             raise FieldError(
                 "layers_per_array",
-                "found many; allowed is one where execution is pipelined: layers that share an "
-                "array cannot run at once",
+                f"found many; allowed is one where execution is {self.execution}: layers that "
+                "share an array cannot run at once",
             )
         return self
 

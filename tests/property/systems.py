@@ -40,8 +40,8 @@ def systems(draw: st.DrawFn) -> Hardware:
     """Draw a published macro in a system of any options."""
     on = draw(st.sampled_from(MACROS))
     macros = draw(st.one_of(st.just("enough"), st.integers(1, 200), st.integers(200, 20_000)))
-    execution = draw(st.sampled_from(["layer_by_layer", "pipelined"]))
-    per_array = ["one"] if execution == "pipelined" else ["one", "many"]
+    execution = draw(st.sampled_from(["layer_by_layer", "pipelined", "fused"]))
+    per_array = ["one", "many"] if execution == "layer_by_layer" else ["one"]
     buffers = on.system.buffers.model_dump() | {"size_kib": draw(st.sampled_from([2, 8, 64]))}
     bus = on.system.interconnect.model_dump()
     bus |= {"mesh": draw(st.sampled_from([None, MESH]))}

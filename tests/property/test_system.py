@@ -229,8 +229,12 @@ def test_names_do_not_matter(network: Blueprint, on: Hardware) -> None:
         for node in network.nodes
     )
     price, renamed = priced(network, on), priced(replace(network, nodes=nodes), on)
+    groups = tuple(
+        replace(group, layers=tuple(new[name] for name in group.layers)) for group in price.groups
+    )
+    assert renamed.groups == groups
     for field in fields(CostReport):
-        if field.name != "layers":
+        if field.name not in ("layers", "groups"):
             assert getattr(price, field.name) == getattr(renamed, field.name)
     for layer, other in zip(price.layers, renamed.layers, strict=True):
         signal = other.fidelity and replace(other.fidelity, name=layer.name)
@@ -255,6 +259,9 @@ def test_an_identity_layer_is_never_cheaper(
     at = data.draw(st.integers(0, len(network.nodes) - 1))
     node = identities(network.nodes[at].out_shape, 8)[which]
     nodes = (*network.nodes[: at + 1], node, *network.nodes[at + 1 :])
+    if on.system.execution == "fused":
+        # Another layer moves the borders between groups, and so what is stored whole.
+        on = with_system(on, execution="pipelined")
     alone, both = priced(network, on), priced(replace(network, nodes=nodes), on)
     assert both.macros >= alone.macros
     assert both.area_um2 >= alone.area_um2

@@ -125,6 +125,25 @@ def test_explain_tells_why_layers_are_not_pipelined(tmp_path: Path) -> None:
     assert f"Not pipelined: {found['not_pipelined']}" in text
 
 
+def test_explain_tells_the_group_of_a_fused_layer(tmp_path: Path) -> None:
+    small = FILLED.replace("macros: 64", "macros: 8").replace("duplicates: fill\n", "")
+    (tmp_path / "fused.yaml").write_text(small.replace("pipelined", "fused"))
+    name, _ = priced_layer(tmp_path)
+    arguments = ["explain", "vgg_tiny", "--layer", name, "--hardware", "fused.yaml"]
+    found = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    assert found["group"].startswith("group 1 of ")
+    latency, interval = found["network"]
+    assert latency["value"] == interval["value"]
+    terms = {term["symbol"]: term for term in found["terms"]}
+    assert terms["group 1"]["formula"] == (
+        "group loading + group latency + (batch - 1) x group interval"
+    )
+    text = unwrapped(cimsearch(*arguments, cwd=tmp_path).stdout)
+    assert f"Fused, {found['group']}, group " in text
+    for time in ("group loading", "group latency", "group interval"):
+        assert f", {time} {show('latency_ns', terms[time]['value'])}" in text
+
+
 def test_the_busiest_link_of_a_mesh_has_a_name(tmp_path: Path) -> None:
     mesh = FILLED.replace("duplicates: fill", MESH).replace("filled", "meshed")
     mesh = mesh.replace("basis: {", "basis: {interconnect: assumed, ")

@@ -112,6 +112,37 @@ def test_cost_tells_why_layers_are_not_pipelined(tmp_path: Path, write: Write) -
     assert "nobody validated the rest" in unwrapped(text)
 
 
+def test_cost_tells_the_groups_of_fused_layers(tmp_path: Path, write: Write) -> None:
+    write(
+        "fused.yaml",
+        "schema: cimsearch/hardware/1\nkind: system\nextends: systems/edge_soc\n"
+        "name: fused\nsummary: layers that fit run at once\nsource: assumed\n"
+        "macros: 8\nexecution: fused\nbasis: {macros: assumed}\n",
+    )
+    arguments = ["cost", "vgg_tiny", "--hardware", "fused.yaml"]
+    report = json.loads(cimsearch(*arguments, "--json", cwd=tmp_path).stdout)
+    text = cimsearch(*arguments, cwd=tmp_path).stdout
+    groups = report["groups"]
+    assert not report["pipelined"]
+    assert [name for group in groups for name in group["layers"]] == [
+        layer["name"] for layer in report["layers"]
+    ]
+    assert sum(group["batch_ns"] for group in groups) == pytest.approx(report["latency_ns"])
+    assert f"weights are loaded at every inference, in {len(groups)} groups" in text
+    header = next(line for line in text.splitlines() if line.startswith("layer "))
+    assert header.split()[-1] == "group"
+    last = next(line for line in text.splitlines() if line.startswith(groups[-1]["layers"][-1]))
+    assert last.split()[-1] == str(len(groups))
+    at = text.splitlines().index(next(x for x in text.splitlines() if x.startswith("group ")))
+    told = text.splitlines()[at + 1 : at + 1 + len(groups)]
+    for line, group in zip(told, groups, strict=True):
+        assert line.startswith(str(groups.index(group) + 1))
+        assert f"{group['loading_ns']:.4g}" in line
+        assert group["layers"][0] in line
+        assert ("in rounds" in line) != group["fits"]
+    assert max(map(len, text.splitlines())) <= 120
+
+
 def test_cost_tells_where_nothing_is_validated(tmp_path: Path, write: Write) -> None:
     write(
         "flash.yaml",

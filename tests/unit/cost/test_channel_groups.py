@@ -173,6 +173,7 @@ SLOW_WRITING = {"array": {"cols": 16, "write_ns_per_row": 1e4}}
         {"macros": 2},
         {"macros": 3},
         {"execution": "pipelined"},
+        {"execution": "fused", "macros": 6},
         {"duplicates": "fill", "macros": 64},
     ],
 )

@@ -218,6 +218,11 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "pipelined, few lanes": {"execution": "pipelined"},
     "pipelined, loaded": {"execution": "pipelined", "macros": 3},
     "pipelined copies": {"execution": "pipelined", "macros": 64, "duplicates": "fill"},
+    "fused": {"execution": "fused", "digital": {"lanes": 512}},
+    "fused, loaded": {"execution": "fused", "macros": 9},
+    "fused, in rounds": {"execution": "fused", "macros": 3},
+    "fused, ping-pong": {"execution": "fused", "macros": 12, "off_chip": {"ping_pong": True}},
+    "fused, pooled": {"execution": "fused", "macros": 9, "digital": {"pooling": "in_stream"}},
     "many": {"layers_per_array": "many"},
     "many copies": {"layers_per_array": "many", "macros": 64, "duplicates": "fill"},
     "mesh": {"interconnect": {"mesh": MESH, "layer_barrier_ns": 11.0}},
@@ -235,6 +240,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "small buffer": {"buffers": SMALL},
     "small buffer, loaded": {"buffers": SMALL, "macros": 3},
     "small buffer, pipelined": {"buffers": SMALL, "execution": "pipelined"},
+    "small buffer, fused": {"buffers": SMALL, "execution": "fused", "macros": 9},
     "one read": {"buffers": {"reads": [{"size_kib": 8, "pj_per_bit": 0.02}]}},
 }
 
@@ -277,6 +283,17 @@ def test_windows_share_the_buffer_of_a_pipeline() -> None:
     first = check_options(hardware(system=SYSTEMS["small buffer, pipelined"]))["first"]
     spilled = next(term for term in first.terms if term.symbol == "bits off chip")
     assert "max(windows - room, 0) / windows" in spilled.formula
+
+
+def test_what_windows_leave_is_told_of_a_tensor_between_groups() -> None:
+    layers = check_options(hardware(system=SYSTEMS["small buffer, fused"]))
+    assert {found.group[: len("group 1 of 3")] for found in layers.values()} == {
+        f"group {at} of 3" for at in (1, 2, 3)
+    }
+    grouped = next(t for t in layers["grouped"].terms if t.symbol == "half the room")
+    assert grouped.formula.startswith("max(room - windows beside, 0) / (2 x batch)")
+    inside = next(t for t in layers["second"].terms if t.symbol == "windows")
+    assert inside.how == "of all layers of the group at once"
 
 
 def test_why_layers_are_not_pipelined_is_told() -> None:

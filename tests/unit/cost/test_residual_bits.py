@@ -126,7 +126,9 @@ def test_what_waits_in_few_bits_finds_room_in_the_buffer() -> None:
 def test_pipelined_the_window_of_an_addition_is_of_its_bits() -> None:
     on = hardware(system={"macros": 64, "execution": "pipelined"})
     word, six = (
-        parts_of(layer_table([block(bits)]), on, Statistics(), lambda *_: "")[0][1].live_bits
+        parts_of(layer_table([block(bits)]), on, Statistics(), lambda *_: "")[0][
+            1
+        ].groups.live_bits
         for bits in (0, 6)
     )
     assert float(word[0, 0] - six[0, 0]) == VALUES * (on.system.digital.word_bits - 6)

@@ -127,7 +127,7 @@ def test_more_macros_never_lengthen_the_interval(
 @given(
     tables(),
     st.sampled_from(MACROS),
-    st.sampled_from(["layer_by_layer", "pipelined"]),
+    st.sampled_from(["layer_by_layer", "pipelined", "fused"]),
     st.sampled_from(["none", "fill"]),
     st.integers(1, 3000),
 )

@@ -150,11 +150,14 @@ def reads(*sizes: float) -> list[dict[str, float]]:
             {"duplicates": "fill"},
             "found fill; allowed is none where macros is enough: a chip sized to the network has",
         ),
-        (
-            {"layers_per_array": "many", "execution": "pipelined"},
-            "found many; allowed is one where execution is pipelined: layers that share an array",
+        *(
+            (
+                {"layers_per_array": "many", "execution": how},
+                f"found many; allowed is one where execution is {how}: layers that share an array",
+            )
+            for how in ("pipelined", "fused")
         ),
-        ({"execution": "parallel"}, "Input should be 'layer_by_layer' or 'pipelined'"),
+        ({"execution": "parallel"}, "Input should be 'layer_by_layer', 'pipelined' or 'fused'"),
         ({"interconnect": {"mesh": {"macros_per_tile": 0}}}, "greater than or equal to 1"),
         ({"interconnect": {"layer_barrier_ns": -1}}, "greater than or equal to 0"),
     ],

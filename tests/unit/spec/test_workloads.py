@@ -171,10 +171,11 @@ def test_the_worst_of_one_workload_is_refused(write: Write) -> None:
         load_study(str(path))
 
 
-def test_a_pipelined_chip_runs_one_workload(write: Write) -> None:
+@pytest.mark.parametrize("execution", ["pipelined", "fused"])
+def test_a_chip_that_overlaps_layers_runs_one_workload(execution: str, write: Write) -> None:
     write(
         "line.yaml",
-        """
+        f"""
         schema: cimsearch/hardware/1
         kind: system
         extends: systems/enough_macros
@@ -182,14 +183,15 @@ def test_a_pipelined_chip_runs_one_workload(write: Write) -> None:
         summary: layers of one network in a line
         source: made for a test
         macro: macros/yu_cicc_2020
-        execution: pipelined
+        execution: {execution}
         """,
     )
     text = TWO_WORKLOADS.replace("hardware: macros/yu_cicc_2020", "hardware: ./line.yaml")
     with pytest.raises(SpecError) as told:
         load_study(str(write("two.yaml", text)))
     (only,) = told.value.message.splitlines()
-    assert "two.yaml:8:1: also: found 2 workloads; on line, whose execution is pipelined" in only
+    found = f"found 2 workloads; on line, whose execution is {execution}, allowed is one"
+    assert f"two.yaml:8:1: also: {found}" in only
     load_study(str(write("one.yaml", TINY_STUDY.replace("macros/yu_cicc_2020", "./line.yaml"))))
 
 
