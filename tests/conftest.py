@@ -2,17 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import Connection, event, inspect
 
 from cimsearch.spec import Study, catalogue, load_study
 from cimsearch.spec.document import Document, read_document
@@ -48,50 +46,6 @@ def _catalogue_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "read_document", _read)
         yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _migrated_once() -> Iterator[None]:
-    """Run the migrations of empty databases once for each kind: others get what they executed.
-
-    Nearly every test of a study makes a database. Those that have tables are migrated anew.
-    """
-    from cimsearch.store import database, migrations
-
-    executed: dict[str, list[tuple[str, Any]]] = {}
-
-    def migrate(conn: Connection) -> None:
-        if inspect(conn).get_table_names():
-            migrations.migrate(conn)
-            return
-        known = executed.get(conn.dialect.name)
-        if known is None:
-            with _noted(conn) as known:
-                migrations.migrate(conn)
-            executed[conn.dialect.name] = known
-            return
-        for statement, parameters in known:
-            conn.exec_driver_sql(statement, parameters)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "migrate", migrate)
-        yield
-
-
-@contextmanager
-def _noted(conn: Connection) -> Iterator[list[tuple[str, Any]]]:
-    """Give what is executed on a connection, but for what only looks."""
-    found: list[tuple[str, Any]] = []
-
-    def note(_conn: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        if not statement.lstrip().startswith(("SELECT", "PRAGMA")):
-            found.append((statement, parameters))
-
-    event.listen(conn, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(conn, "before_cursor_execute", note)
 
 
 @pytest.fixture(autouse=True)

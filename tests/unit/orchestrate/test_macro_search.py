@@ -1,7 +1,6 @@
 """Studies over networks and macros together, with real training, and what users see of them."""
 
 import json
-import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from cimsearch.evaluate import Job
 from cimsearch.evaluate.run import evaluate
 from cimsearch.orchestrate.launch import launch, resume
 from cimsearch.orchestrate.read.results import StudyResult, read_result
+from cimsearch.orchestrate.run.plan import Plan
 from cimsearch.orchestrate.run.starting import Start
 from cimsearch.search.pricing import price
 from cimsearch.space import Space
@@ -28,7 +28,7 @@ from cimsearch.training.fingerprint import fingerprint
 from cimsearch.workers import Event, InlineExecutor
 from tests.commands import cimsearch as run
 from tests.commands import unwrapped
-from tests.studies import TINY_STUDY
+from tests.studies import TINY_STUDY, copy_database
 from tests.unit.orchestrate.quick import QuickExecutor, table
 
 Write = Callable[[str, str], Path]
@@ -171,14 +171,12 @@ def finished(study: Study, folder: Path) -> Path:
 @pytest.fixture
 def whole(finished: Path, tmp_path: Path) -> str:
     """Return the URL of a database of the test's own that has the whole study."""
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    copy_database(finished, tmp_path)
     return url(tmp_path)
 
 
-def test_a_killed_study_goes_on_to_the_same_trials(
-    study: Study, finished: Path, tmp_path: Path
-) -> None:
-    whole, cut = url(finished), url(tmp_path)
+def test_a_killed_study_goes_on_to_the_same_trials(study: Study, whole: str) -> None:
+    cut = whole.replace("cimsearch.db", "cut.db")
     with pytest.raises(Killed):
         launch(study, storage=cut, executor=MortalExecutor(3, Random(1)))
     resume("tiny", storage=cut, executor=QuickExecutor(2, Random(2)))
@@ -190,8 +188,8 @@ def test_a_killed_study_goes_on_to_the_same_trials(
 def test_a_search_may_begin_with_the_baselines_on_the_file_s_machine(
     study: Study, tmp_path: Path
 ) -> None:
-    begun = Start(baselines=True)
-    launch(study, storage=url(tmp_path), executor=QuickExecutor(1, Random(0)), start=begun)
+    baselines, executor = Start(baselines=True), QuickExecutor(1, Random(0))
+    launch(study, storage=url(tmp_path), executor=executor, start=baselines)
     first, second = result_of(tmp_path).trials[:2]
     assert [first.candidate.hash, second.candidate.hash] == [
         baseline.candidate.hash for baseline in result_of(tmp_path).baselines
@@ -250,8 +248,6 @@ def test_genes_of_the_hardware_are_parameters_of_a_trial(finished: Path) -> None
 
 
 def test_a_job_is_of_its_machine(study: Study) -> None:
-    from cimsearch.orchestrate.run.plan import Plan
-
     plan = Plan(study, None, "digits", 4)
     space = plan.space
     for seed in range(6):

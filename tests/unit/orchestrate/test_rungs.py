@@ -1,7 +1,6 @@
 """Studies of several rungs: whoever runs them, however often disturbed, they are the same."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -23,6 +22,7 @@ from cimsearch.store.check import check_database
 from cimsearch.workers import Event
 from tests.studies import TINY_STUDY
 from tests.unit.orchestrate.quick import QuickExecutor, Table, UnreliableExecutor, table
+from tests.workloads import copied
 
 Write = Callable[[str, str], Path]
 
@@ -67,12 +67,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResult, str]:
 @pytest.fixture
 def undisturbed(whole: tuple[StudyResult, str]) -> Table:
     return table(whole[1])
-
-
-def copied(url: str, folder: Path) -> str:
-    """Return the URL of a copy of a database, in a test's own folder."""
-    shutil.copytree(Path(url.removeprefix("sqlite:///")).parent, folder, dirs_exist_ok=True)
-    return url_of(folder)
 
 
 def run(study: Study, url: str, executor: QuickExecutor | None = None) -> StudyResult:

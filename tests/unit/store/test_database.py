@@ -65,11 +65,7 @@ def refusal(url: str, *, create: bool = True) -> StorageError:
     return caught.value
 
 
-def test_new_database_is_what_the_tables_declare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # By the migrations themselves, which other tests run once.
-    monkeypatch.setattr(database, "migrate", migrations.migrate)
+def test_new_database_is_what_the_tables_declare(tmp_path: Path) -> None:
     open_storage(url_of(tmp_path / "a.db")).close()
     engine = create_engine(url_of(tmp_path / "a.db"))
     with engine.connect() as conn:
