@@ -6,6 +6,7 @@ a 1-D signal has height 1.
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -16,7 +17,16 @@ from cimsearch.units import millionths
 SCHEMA = "cimsearch/blueprint/1"
 
 Op = Literal[
-    "conv", "linear", "batchnorm", "relu", "maxpool", "avgpool", "flatten", "add", "concat"
+    "conv",
+    "linear",
+    "batchnorm",
+    "relu",
+    "maxpool",
+    "avgpool",
+    "flatten",
+    "add",
+    "concat",
+    "hard_sigmoid",
 ]
 Placement = Literal["", "cim", "digital"]
 Shape = tuple[int, int, int]
@@ -36,7 +46,8 @@ class Node:
     """One operation.
 
     A ``concat`` joins the parts of a layer whose groups of channels have different bits: it reads
-    the part of few bits, then that of many, and puts their channels in the layer's own order.
+    the part of few bits, then that of many, and puts their channels in the layer's own order. A
+    ``hard_sigmoid`` is clip(x / 6 + 1 / 2, 0, 1): of an input of 0 it gives 1 / 2.
 
     Attributes:
         name: Unique in the blueprint; equal in a candidate and its parent.
@@ -207,6 +218,33 @@ def _plain(value: Any) -> Any:
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+ACTIVATIONS: tuple[Op, ...] = ("relu", "hard_sigmoid")
+
+
+def behind_layers(blueprint: Blueprint) -> dict[str, tuple[Node, ...]]:
+    """Return what each activation right behind a layer reads, by its name.
+
+    That is the layer, and the batch norm behind it if there is one. The nodes follow each other in
+    the order of execution, and nobody else reads those before the activation.
+    """
+    readers = Counter(name for node in blueprint.nodes for name in node.inputs)
+    found = {}
+    for index, node in enumerate(blueprint.nodes):
+        if node.op not in ACTIVATIONS:
+            continue
+        before = blueprint.nodes[max(0, index - 2) : index]
+        if before and before[-1].has_weights:
+            before = before[-1:]
+        elif [n.op for n in before[1:]] != ["batchnorm"] or not before[0].has_weights:
+            continue
+        after = (*before[1:], node)
+        if all(n.inputs == (b.name,) for b, n in zip(before, after, strict=True)) and all(
+            readers[each.name] == 1 for each in before
+        ):
+            found[node.name] = before
+    return found
 
 
 def second_parts(blueprint: Blueprint) -> dict[str, Node]:

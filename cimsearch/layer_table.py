@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import ENCODINGS, OPS, RANGE_POLICIES, Blueprint, Node, second_parts
+from cimsearch.blueprint import (
+    ENCODINGS,
+    OPS,
+    RANGE_POLICIES,
+    Blueprint,
+    Node,
+    behind_layers,
+    second_parts,
+)
 
 Ints = NDArray[np.int64]
 
@@ -23,7 +31,9 @@ class LayerTable:
     channels have different bits: the output channels and the weight bits of the first part, which
     reads the same input; 0 elsewhere. ``row_sparsity_ppm`` is in millionths. ``reach`` is how many
     nodes back the earliest of what a node reads is made; the network's input is there when the
-    first node runs.
+    first node runs. ``behind`` is of an activation: how many nodes before it the layer is that it
+    is right behind, 1 or with a batch norm between 2; else 0. ``limited`` is 1 for a ReLU with a
+    limit.
     """
 
     op: Ints
@@ -50,6 +60,8 @@ class LayerTable:
     beside_bits: Ints
     row_sparsity_ppm: Ints
     reach: Ints
+    behind: Ints
+    limited: Ints
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,10 +74,10 @@ class LayerTable:
         return LayerTable(*(function(getattr(self, column.name)) for column in fields(self)))
 
 
-_PADDING = (-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+_PADDING = (-1, *[1] * 12, *[0] * 13)
 
 
-def _row(node: Node, beside: Node | None, reach: int) -> tuple[int, ...]:
+def _row(node: Node, beside: Node | None, reach: int, behind: int) -> tuple[int, ...]:
     return (
         OPS.index(node.op),
         *node.in_shape,
@@ -85,6 +97,8 @@ def _row(node: Node, beside: Node | None, reach: int) -> tuple[int, ...]:
         beside.w_bits if beside else 0,
         node.row_sparsity_ppm,
         reach,
+        behind,
+        int(node.limit is not None),
     )
 
 
@@ -95,8 +109,10 @@ def layer_table(blueprints: Sequence[Blueprint]) -> LayerTable:
     for table, blueprint in zip(rows, blueprints, strict=True):
         table[:] = _PADDING
         beside, reaches = second_parts(blueprint), _reaches(blueprint.nodes)
+        behind = behind_layers(blueprint)
         for index, node in enumerate(blueprint.nodes):
-            table[index] = _row(node, beside.get(node.name), reaches[index])
+            layers = len(behind.get(node.name, ()))
+            table[index] = _row(node, beside.get(node.name), reaches[index], layers)
     return LayerTable(*np.moveaxis(rows, -1, 0))
 
 

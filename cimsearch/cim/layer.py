@@ -21,6 +21,7 @@ from cimsearch.cim.mode import Mode
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cim.on_chip import OnChip, Stored
 from cimsearch.cim.quantise import activation_codes, ones_share
+from cimsearch.cim.saturation import Saturation
 from cimsearch.cim.stepped import SteppedLayer
 from cimsearch.cim.straight_through import StraightThrough
 from cimsearch.cim.training_noise import TrainingNoise
@@ -53,6 +54,7 @@ class CimLayer(SteppedLayer):
         self.calibrating = False
         self.training_noise: TrainingNoise | None = None
         self.learned_ranges: LearnedRanges | None = None
+        self.saturation: Saturation | None = None
         self.activity_frac = 0.0
         self._generator = generator
         self._converters = engine.Converters(())
@@ -102,12 +104,12 @@ class CimLayer(SteppedLayer):
     def learn_ranges(self) -> None:
         """Make a factor on the calibrated converter ranges a parameter; they stay as learned.
 
-        Nothing is learned of a layer without converters.
+        Nothing is learned of a layer without converters, nor where they compute an activation.
 
         Raises:
             HardwareError: The range is the full scale.
         """
-        if self._ranges is not None:
+        if self._ranges is not None and self.saturation is None:
             self.learned_ranges = LearnedRanges(self.name, self._ranges, self.numerics)
 
     def learned_parameters(self) -> list[nn.Parameter]:
@@ -124,6 +126,13 @@ class CimLayer(SteppedLayer):
             ranges = self.learned_ranges.ranges()
             if (ranges.lsb != self._ranges.lsb).any():
                 self.set_ranges(ranges)
+        self.follow()
+
+    def follow(self) -> None:
+        """Let ranges that end where an activation does follow the batch norm behind the layer."""
+        if self.saturation is not None and self._ranges is not None:
+            _, _, scale = self.codes_of(self.weight.detach())
+            self.set_ranges(self.saturation.follow(self._ranges, scale * self.x_scale, self.bias))
 
     def _calibrate(self, x: Tensor) -> None:
         """Fit the steps of inputs and weights and the converters' ranges; measure activity."""
@@ -146,17 +155,20 @@ class CimLayer(SteppedLayer):
         numerics, geometry = self.numerics, self.geometry
         codes = activation_codes(x, self.x_scale, numerics.x_limits)
         w, _, scale = self.codes_of(self.weight.detach())
-        if self.learned_ranges is None:
+        product = engine.Product(codes, w, scale * self.x_scale, geometry)
+        if self.saturation is not None:
+            self.set_ranges(self.saturation.fit(product, engine.exact(product), self.bias))
+        elif self.learned_ranges is None:
             self.set_ranges(measure_ranges(codes, w, numerics, geometry))
         else:
-            product = engine.Product(codes, w, scale, geometry)
             self.set_ranges(measured_clip(product, numerics, self.learned_ranges.ranges()))
 
     def _fit_equivalent(self, x: Tensor) -> None:
         """Fit what L0 and L1 make of a product to L2, where no closed form holds."""
         product, _, _ = self.quantised(x, self.weight.detach())
         ranges, numerics = self._ranges, self.numerics
-        if ranges is None or closed_form_holds(product, numerics, ranges):
+        known = self.saturation is not None
+        if ranges is None or known or closed_form_holds(product, numerics, ranges):
             return
         stored = replace(self._stored(product.w), mode=Mode())
         new = OnChip(self.name, self.geometry, self._generator)
@@ -183,6 +195,8 @@ class CimLayer(SteppedLayer):
         Beside it what L1 converted, if it did.
         """
         extra, numerics, mode = self.training_noise, self.numerics, self.mode
+        if self.saturation is not None and self.training:
+            self.saturation.tell(engine.exact(product), self.bias)
         if extra is None or self.calibrating or mode.ideal:
             return self._converted(product)
         noise, noisy, added = self._on_chip.noise(len(product.x)), product, None

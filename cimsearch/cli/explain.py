@@ -154,6 +154,7 @@ def _plain(found: "Explanation", settings: "Settings") -> dict[str, Any]:
         "energy_pj": found.energy_pj,
         "latency_ns": found.latency_ns,
         "mapping": [asdict(each) for each in found.mapping],
+        "converters": found.converters,
         "components": [
             {
                 "component": equation.component,

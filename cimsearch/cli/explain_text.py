@@ -45,6 +45,9 @@ def print_explanation(found: "Explanation", target: str, settings: "Settings") -
             computed = [each.arithmetic] * (each.arithmetic != str(each.value))
             line = " = ".join([each.name, each.symbols, *computed, str(each.value)])
             print_wrapped(line, indent="  ")
+    if found.converters:
+        click.echo()
+        print_wrapped(f"Converters: {found.converters}")
     click.echo("\nEnergy (a term is explained where it first stands)")
     for equation in found.equations:
         _print_equation(equation, found, told)

@@ -54,7 +54,7 @@ def _pools_side_by_side(layers: Layers) -> Array:
 
 def _passes_on(layers: Layers) -> Array:
     """Return which nodes are one pass with the node before them, and change no rows."""
-    return layers.is_op("batchnorm", "relu", "add", "concat") | layers.with_first
+    return layers.is_op("batchnorm", "relu", "hard_sigmoid", "add", "concat") | layers.with_first
 
 
 def _reads_rows(layers: Layers) -> Array:

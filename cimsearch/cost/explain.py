@@ -9,6 +9,7 @@ import numpy as np
 
 from cimsearch.blueprint import Blueprint
 from cimsearch.cost.columns import at_node
+from cimsearch.cost.converting import told
 from cimsearch.cost.credibility import Trust, is_calibrated, trust_in, validated_components
 from cimsearch.cost.explain_area import explain_leakage
 from cimsearch.cost.explain_call import explain_array_call
@@ -86,6 +87,7 @@ class Explanation:
         placement: ``cim`` or ``digital``.
         hardware: Name of the hardware.
         mapping: The integers of the mapping; none off the arrays.
+        converters: Who computes its activation, and why, on a macro whose converters may.
         copies: How often the layer is on arrays; 0 if it is not on any.
         equations: One for each component of the model, in its order.
         latency: The equation of the latency.
@@ -106,6 +108,7 @@ class Explanation:
     placement: str
     hardware: str
     mapping: tuple[Count, ...]
+    converters: str
     copies: int
     equations: tuple[Equation, ...]
     latency: LatencyEquation
@@ -181,6 +184,7 @@ def explain(
         placement=node.placement,
         hardware=hardware.name,
         mapping=mapping,
+        converters=told(network, index, parts[0], hardware.macro),
         copies=int(number(layers.copies)) if is_on_arrays(layers) else 0,
         equations=equations,
         latency=latency,

@@ -9,6 +9,7 @@ from cimsearch.cost.logic import (
     AND_CAPS,
     CORNER_DELAYS,
     FULL_ADDER_CAPS,
+    HARD_SIGMOID_ADDITIONS,
     ONE_SIDED_ADDER_CAPS,
     REGISTER_CAPS,
     SELECT_CAPS,
@@ -22,6 +23,9 @@ REGISTER = Term("register bit", REGISTER_CAPS, "NAND", how="NAND inputs that swi
 AND_GATE = Term("AND gate", AND_CAPS, "NAND", how="NAND inputs that switch")
 _ACTIVE = "macro.array.active_rows"
 SELECTION = Term("selection", SELECT_CAPS, "NAND", how="two-way, of one bit; taken as an XOR")
+HARD_SIGMOID = Term(
+    "additions", HARD_SIGMOID_ADDITIONS, how="one, and a comparison at each end (assumed)"
+)
 
 
 def supply_v2(hardware: Hardware) -> Term:

@@ -11,6 +11,7 @@ from cimsearch.blueprint import OPS
 from cimsearch.cost.explain_area import system_area
 from cimsearch.cost.explain_expression import Expression, Operand, Term, applied, total
 from cimsearch.cost.explain_logic import (
+    HARD_SIGMOID,
     REGISTER,
     SELECTION,
     activation_bits,
@@ -163,12 +164,15 @@ def _per_value(layers: Layers, word: Term) -> Expression:
     per_value: dict[str, Operand] = {
         "batchnorm": multiply + add,
         "relu": word + register,
+        "hard_sigmoid": HARD_SIGMOID * add,
         "maxpool": others * add + pooled,
         "avgpool": others * add + multiply + pooled,
         "add": added * add + register,
         "flatten": register,
         "concat": register,
     }
+    if bool(number(1.0 * layers.by_converters)):
+        return register.expression
     return per_value.get(OPS[int(number(layers.table.op))], add).expression
 
 

@@ -53,6 +53,7 @@ class Layers:
         groups: Which nodes run at once.
         pooled_rows: Rows of its output that a node makes at once where nodes run at once: those of
             a row of windows of a pooling in the stream behind it, else 1.
+        by_converters: Which nodes are activations that converters compute.
     """
 
     table: LayerTable
@@ -70,6 +71,7 @@ class Layers:
     digital_bits: Array
     groups: Groups
     pooled_rows: Array
+    by_converters: Mask
 
     @cached_property
     def xp(self) -> Any:

@@ -19,6 +19,8 @@ REGISTER_AREAS = 6.0
 AND_CAPS = 0.5
 SELECT_CAPS = 1.5
 """A two-way selection of one bit: taken to switch like an XOR (assumed)."""
+HARD_SIGMOID_ADDITIONS = 3
+"""What a hard sigmoid takes: an addition, and a comparison at each end (assumed)."""
 XOR_DELAYS = 2.4
 CARRY_DELAYS = 2.0
 

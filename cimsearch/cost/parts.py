@@ -10,6 +10,7 @@ import numpy as np
 from cimsearch.blueprint import OPS
 from cimsearch.cost.array_call import check_calls
 from cimsearch.cost.at_once import run_at_once
+from cimsearch.cost.converting import by_converters
 from cimsearch.cost.demand import Label, demand_of, no_demand
 from cimsearch.cost.given import check_statistics
 from cimsearch.cost.groups import Groups
@@ -82,7 +83,7 @@ def parts_of(
     on_arrays = (values_of(table.cim) == 1).any(axis=0)
     nothing = 0.0 * table.op[:1, :1]
     chip = _chip(0.0 * table.op[:, :1], hardware)
-    found = []
+    found, converted = [], nothing > 0
     for columns in (np.flatnonzero(on_arrays), np.flatnonzero(~on_arrays)):
         if not columns.size:
             continue
@@ -91,6 +92,9 @@ def parts_of(
             demand = demand_of(part, hardware, partial(_of_column, label, columns))
             mapping = map_table(part, demand, hardware.macro)
             chip = _chip(_needed_macros(mapping, hardware)[:, None], hardware)
+            if hardware.macro.adc is not None and hardware.macro.adc.activation:
+                computed = by_converters(table, columns, (demand, mapping), hardware.macro)
+                converted = namespace_of(table.op).asarray(computed)
         else:
             demand, mapping = no_demand(nothing), unmapped(nothing)
         found.append((columns, part, demand, mapping))
@@ -114,6 +118,7 @@ def parts_of(
                 digital_bits=digital_bits,
                 groups=Groups.one(chip.resident, at_once=False, live_bits=nothing),
                 pooled_rows=nothing + 1.0,
+                by_converters=converted[:, columns] if converted.shape[1] > 1 else converted,
             ),
         )
         for columns, part, demand, mapping in found

@@ -10,6 +10,7 @@ from math import log
 from cimsearch.cost.area import UM2_PER_MM2, array_um2, shared_um2
 from cimsearch.cost.layers import FJ_PER_PJ, Layers
 from cimsearch.cost.logic import (
+    HARD_SIGMOID_ADDITIONS,
     REGISTER_CAPS,
     SELECT_CAPS,
     adder_caps,
@@ -91,12 +92,15 @@ def digital_fj(layers: Layers) -> Array:
 
     Every layer with weights requantises its inputs and adds a bias to its outputs; an addition
     that keeps what waits in few bits requantises that. Batch norm is a multiply-add, an average
-    pooling sums and multiplies, a maximum pooling compares. Values that are only passed on in
-    another order take a register each.
+    pooling sums and multiplies, a maximum pooling compares. A hard sigmoid adds and compares
+    twice; its factor of 1 / 6 is a shift, the rest of it in the step of what reads it. Values
+    that are only passed on, in another order or because converters have computed the activation,
+    take a register each.
     """
     word = layers.hardware.system.digital.word_bits
     register = word * REGISTER_CAPS
     add, multiply = adder_caps(word), multiplier_caps(word, word)
+    passed, clipped = layers.by_converters, HARD_SIGMOID_ADDITIONS * add - register
     others = layers.window - 1
     # In a stream what is pooled so far is kept while other channels have their turn.
     pooled = layers.xp.where(layers.pooled_from_buffer, register, layers.window * register)
@@ -106,7 +110,8 @@ def digital_fj(layers: Layers) -> Array:
     for mask, values, per_value in (
         (layers.weighted, layers.own_inputs + layers.out_values, add),
         (layers.is_op("batchnorm"), layers.out_values, multiply + add),
-        (layers.is_op("relu"), layers.out_values, word + register),
+        (layers.is_op("relu"), layers.out_values, register + ~passed * word),
+        (layers.is_op("hard_sigmoid"), layers.out_values, register + ~passed * clipped),
         (layers.is_op("maxpool"), layers.out_values, others * add + pooled),
         (layers.is_op("avgpool"), layers.out_values, others * add + multiply + pooled),
         (layers.is_op("add"), layers.out_values, added * add + register),

@@ -5,6 +5,7 @@ the chip's own inputs, the range that was learned, or that fits ideal cells, is 
 ``GAINS``; kept is the one whose output, after the best gain and offset of each channel (those are
 the batch norm's to find), is nearest to the exact product. Where every column has a range of its
 own, each keeps its own. Steps of inputs and weights stay: the chip was programmed with them.
+Ranges that end where an activation does follow the batch norms alone.
 """
 
 from copy import deepcopy
@@ -60,7 +61,9 @@ def _fit_ranges(network: Network, chip: int, images: Tensor) -> None:
     fitted = [
         layer
         for layer in network.cim_layers()
-        if layer.numerics.analog and layer.numerics.range_policy != "full_scale"
+        if layer.numerics.analog
+        and layer.numerics.range_policy != "full_scale"
+        and layer.saturation is None
     ]
     hooks = [layer.register_forward_pre_hook(fit) for layer in fitted]
     try:

@@ -9,7 +9,8 @@ and the system around the macro are never read.
 from collections.abc import Iterator
 from typing import Any
 
-from cimsearch.spec.hardware import Hardware, Macro, Noise
+from cimsearch.spec.adc import Adc
+from cimsearch.spec.hardware import ConfigurableField, Hardware, Macro, Noise
 
 
 def scored_part(hardware: Hardware) -> dict[str, Any]:
@@ -34,7 +35,18 @@ def scored_part(hardware: Hardware) -> dict[str, Any]:
         if macro.adc
         else None,
     }
+    if macro.adc is not None and macro.adc.activation:
+        part |= _of_activations(macro, macro.adc)
     return part | (_of_devices(macro) if macro.noise.has_effects else {})
+
+
+def _of_activations(macro: Macro, adc: Adc) -> dict[str, Any]:
+    """Return what decides which activations converters compute: bits are rounded up to these."""
+    fields: tuple[ConfigurableField, ...] = ("weight_bits", "activation_bits")
+    return {
+        "activations": list(adc.activation),
+        "settings": {field: list(macro.choices(field)) for field in fields},
+    }
 
 
 def _of_devices(macro: Macro) -> dict[str, Any]:

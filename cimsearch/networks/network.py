@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Shape
 from cimsearch.cim import CimLayer, FloatLayer, Mode, QuantisedOperand, numerics_of
 from cimsearch.cim.geometry import Geometry
+from cimsearch.cim.saturation import ExactNorm, Saturation, ends_of
 from cimsearch.errors import UsageError
+from cimsearch.networks.converting import by_converters
 from cimsearch.networks.operations import Added, Joined, Operation, plain_operation
 from cimsearch.spec.hardware import AS_STATED, Condition, Macro
 from cimsearch.spec.study import Level
@@ -43,11 +45,21 @@ class Network(nn.Module):
         }
         self.operations = nn.ModuleDict()
         self._plain: dict[str, Operation] = {}
+        computed = by_converters(blueprint, macro)
+        behind = {
+            node.name: blueprint.node(name)
+            for name, before in computed.items()
+            for node in before[1:]
+        }
         for node in blueprint.nodes:
             if node.has_weights:
                 self.operations[_key(node.name)] = self._layer(node, macro, generator)
             elif node.op == "batchnorm":
-                self.operations[_key(node.name)] = nn.BatchNorm2d(node.in_shape[0])
+                self.operations[_key(node.name)] = (
+                    ExactNorm(node.in_shape[0], ends_of(behind[node.name]))
+                    if node.name in behind
+                    else nn.BatchNorm2d(node.in_shape[0])
+                )
             elif node.op == "concat":
                 self.operations[_key(node.name)] = Joined(node.out_shape[0])
                 self._share_inputs(node)
@@ -58,6 +70,15 @@ class Network(nn.Module):
                     name != NETWORK_INPUT and readers.count(name) == 1 for name in node.inputs
                 )
                 self._plain[node.name] = plain_operation(node, may_overwrite=alone)
+        for name, before in computed.items():
+            self._saturate(blueprint.node(name), before)
+
+    def _saturate(self, activation: Node, before: tuple[Node, ...]) -> None:
+        """Let the converters of a layer compute an activation, the last of what is ``before``."""
+        layer, *norms = (self.module(node.name) for node in before)
+        norm = norms[0] if norms else None
+        if isinstance(layer, CimLayer) and (norm is None or isinstance(norm, ExactNorm)):
+            layer.saturation = Saturation(activation, norm, layer.numerics)
 
     def _layer(self, node: Node, macro: Macro | None, generator: torch.Generator) -> FloatLayer:
         numerics = numerics_of(node, macro)

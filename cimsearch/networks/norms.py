@@ -12,7 +12,9 @@ from cimsearch.networks.network import Network
 def recalibrate_norms(network: Network, batches: Iterable[Tensor]) -> None:
     """Replace the running statistics of all batch norms by their mean over ``batches``.
 
-    The network runs at its present mode, so that the statistics include the hardware's noise.
+    Behind converters that compute an activation they are those of exact sums, and the ranges of
+    these follow. The network runs at its present mode, so that the statistics include the
+    hardware's noise.
 
     Args:
         network: Left in evaluation mode.
@@ -28,4 +30,6 @@ def recalibrate_norms(network: Network, batches: Iterable[Tensor]) -> None:
         network(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+    for layer in network.cim_layers():
+        layer.follow()
     network.eval()

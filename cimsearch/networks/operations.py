@@ -69,6 +69,8 @@ def plain_operation(node: Node, *, may_overwrite: bool) -> Operation:
             return partial(functional.hardtanh, min_val=0.0, max_val=node.limit)
         case "relu":
             return functional.relu_ if may_overwrite else functional.relu
+        case "hard_sigmoid":
+            return functional.hardsigmoid
         case "maxpool":
             return lambda x: functional.max_pool2d(x, node.kernel, node.stride, node.pads)
         case "avgpool":

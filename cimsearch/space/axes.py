@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from cimsearch.space.conditions import Conditions, Value
+from cimsearch.spec.activation import ACTIVATION
 
-UNORDERED = ("encoding", "range_policy", "execution")
+UNORDERED = ("encoding", "range_policy", "execution", ACTIVATION)
 """The kinds of axes of whose choices no two are more alike than others."""
 
 

@@ -6,13 +6,17 @@ from math import inf
 
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
 from cimsearch.errors import SpaceError
+from cimsearch.space.resting import hard_sigmoid, relu
 from cimsearch.space.widths import groups_read
 
 Range = tuple[float, float]
 """The least and the greatest value that a node may put out."""
 
 _FOLLOWS = ("batchnorm", "relu", "maxpool", "avgpool")
-"""What may stand between the last layer of a main path and the add."""
+"""What may stand between the last layer of a main path and the add: without the layer it gives 0.
+
+A hard sigmoid gives 1 / 2: what such a path adds does not go with the weights of its last layer.
+"""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ def _range(node: Node, read: Sequence[Range]) -> Range:
     if node.op == "add":
         return sum(least for least, _ in read), sum(most for _, most in read)
     least, most = min(least for least, _ in read), max(most for _, most in read)
+    if node.op == "hard_sigmoid":
+        return hard_sigmoid(least), hard_sigmoid(most)
     if node.op == "relu":
-        return max(least, 0.0), min(most, inf if node.limit is None else node.limit)
+        return relu(least, node.limit), relu(most, node.limit)
     return least, most

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cimsearch.blueprint import NETWORK_INPUT, Node, Op, Shape
-from cimsearch.space.conditions import Conditions
+from cimsearch.space.conditions import Conditions, Unless
 from cimsearch.space.steps import Plan, Step, Width, in_parts
-from cimsearch.spec.space import EndLayers
+from cimsearch.spec.activation import ACTIVATION, UPPER_ENDS, Activation
+from cimsearch.spec.space import EndLayers, SpaceSpec
 
 
 @dataclass
@@ -21,18 +22,25 @@ class Layout:
     Attributes:
         input_shape: Of the network.
         groups: Whether searched layers may have groups of channels with different bits.
+        activations: What activations may be; of one alone there is no axis.
         steps: Those appended.
         last: The node that the next one reads.
     """
 
     input_shape: Shape
     groups: bool = False
+    activations: tuple[Activation, ...] = ("relu",)
     steps: list[Step] = field(default_factory=list)
     last: str = NETWORK_INPUT
 
     def __post_init__(self) -> None:
         self.size = self.input_shape[1:]
         self._conditions: Conditions = ()
+
+    @classmethod
+    def of(cls, spec: SpaceSpec) -> "Layout":
+        """Return an empty plan of a space's networks."""
+        return cls(spec.input_shape, spec.has_groups, spec.activation or ("relu",))
 
     @contextmanager
     def only(self, conditions: Conditions) -> Iterator[None]:
@@ -122,7 +130,7 @@ class Layout:
         self.add(node, **decided)
 
     def same(self, name: str, op: Op, *, other: str | None = None, bypass: int = 0) -> None:
-        """Append an operation that keeps the shape: batch norm, activation, or add.
+        """Append an operation that keeps the shape: batch norm or add.
 
         Args:
             name: Of the node.
@@ -132,6 +140,26 @@ class Layout:
         """
         inputs = (self.last,) if other is None else (self.last, other)
         self.add(Node(name, op, inputs, (1, *self.size), (1, *self.size)), bypass=bypass)
+
+    def activation(self, before: str, needed: Conditions = ()) -> None:
+        """Append an activation: a step for each that it may be, of which a network has one.
+
+        Args:
+            before: What names begin with; the activation's own is behind it.
+            needed: Without these what it would read is an activation's output already.
+        """
+        shape = (1, *self.size)
+        for name in self.activations:
+            others = tuple(other for other in self.activations if other != name)
+            chosen = (Unless(ACTIVATION, others),) if others else ()
+            sigmoid = name == "hard_sigmoid"
+            op: Op = "hard_sigmoid" if sigmoid else "relu"
+            node = Node(
+                f"{before}.{name}", op, (self.last,), shape, shape, limit=UPPER_ENDS.get(name)
+            )
+            # A ReLU of what was one's output does nothing; a hard sigmoid does.
+            with self.only((*chosen, *(() if sigmoid else needed))):
+                self.add(node, follows=True)
 
     def max_pool(self, name: str) -> None:
         """Append a 2 x 2 max pooling; a dimension of size 1 is left alone."""

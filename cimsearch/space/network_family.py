@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from cimsearch.blueprint import Blueprint, Node
+from cimsearch.blueprint import Blueprint, Node, behind_layers
 from cimsearch.space.axes import Axis
 from cimsearch.space.conditions import Conditions, Unless
 from cimsearch.space.families.layers import CONVOLUTION, group_conditions
@@ -79,14 +79,17 @@ def _in_groups(spec: NetworkSpec, node: Node) -> bool:
 def network_plan(spec: NetworkSpec) -> Plan:
     """Return the plan: the nodes as they are, but for widths and bits."""
     template = _template(spec)
-    units, free = multiples_of(template), depthwise(template)
+    units, free, behind = multiples_of(template), depthwise(template), behind_layers(template)
 
     def steps(node: Node) -> tuple[Step, ...]:
         layer, group = node.name if node.placement == "cim" else "", node.prune_group
         if node.name in free or not group:
             alone = node.name in free
             execution = f"{layer}.execution" if alone and layer else ""
-            return (Step(node, layer=layer, depthwise=alone, execution=execution),)
+            follows = node.name in behind
+            return (
+                Step(node, layer=layer, depthwise=alone, execution=execution, follows=follows),
+            )
         width = Width(f"{group}.width", f"{group}.prune_ratio", unit=units[group])
         whole = Step(node, width, layer)
         return in_parts(whole) if _in_groups(spec, node) else (whole,)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Op
+from cimsearch.blueprint import NETWORK_INPUT, OPS, Blueprint, Node, Op
 from cimsearch.layer_table import LayerTable, layer_table
 from cimsearch.space.conditions import Value, hold
 from cimsearch.space.picks import COLUMNS, Picks
@@ -109,7 +109,7 @@ def _signed(op: Op, read: Sequence[Any]) -> Any:
     """Return whether the output of ``op`` may be negative, from whether what it reads may be."""
     if op in ("add", "concat"):
         return read[0] | read[1]
-    if op == "relu":
+    if op in ("relu", "hard_sigmoid"):
         return read[0] & False
     return read[0] | (op in ("conv", "linear", "batchnorm"))
 
@@ -159,9 +159,30 @@ def table_of(plan: Plan, picks: Picks, n: int) -> LayerTable:
     order = _order(exists)
     if order is not None:
         columns["reach"] = _reaches(plan, exists)
-    return LayerTable(
+    columns["behind"] = [np.array(int(step.follows)) for step in plan.steps]
+    packed = LayerTable(
         *(_packed([*columns[name], getattr(template, name)[1, 0]], order, n) for name in names)
     )
+    return replace(packed, behind=_behind(packed.op, packed.behind))
+
+
+def _behind(op: Ints, follows: Ints) -> Ints:
+    """Return how many nodes before each activation its layer is (n, nodes).
+
+    Args:
+        op: What the nodes are.
+        follows: Which of them are activations that follow what they read.
+    """
+    if not follows.any():
+        return follows
+    if op.strides[0] == follows.strides[0] == 0 and len(op) > 1:
+        return np.broadcast_to(_behind(op[:1], follows[:1]), op.shape)
+    before = np.full((len(op), 2 + op.shape[1]), -1)
+    before[:, 2:] = op
+    layer = np.isin(before, [OPS.index("conv"), OPS.index("linear")])
+    behind_norm = (before[:, 1:-1] == OPS.index("batchnorm")) & layer[:, :-2]
+    behind: Ints = follows * (1 * layer[:, 1:-1] + 2 * behind_norm)
+    return behind
 
 
 def places_of(plan: Plan, picks: Picks, n: int) -> NDArray[np.intp]:

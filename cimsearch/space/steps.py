@@ -115,6 +115,8 @@ class Step:
             ``node``.
         conditions: Whether it exists.
         bypass: Where it does not, its readers read its input of this index instead.
+        follows: Whether it is an activation that alone reads what is before it, and that what is
+            before that, if it is a batch norm.
     """
 
     node: Node
@@ -126,6 +128,7 @@ class Step:
     execution: str = ""
     conditions: Conditions = ()
     bypass: int = 0
+    follows: bool = False
 
     @cached_property
     def fields(self) -> dict[str, Any]:

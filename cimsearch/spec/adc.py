@@ -1,13 +1,39 @@
 """The converters of a hardware file: what a conversion takes, and how columns share them."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from cimsearch.spec.base import Bits, Count, NonNegative, Positive, Spec
 from cimsearch.spec.document import FieldError
 
+if TYPE_CHECKING:
+    from cimsearch.spec.macro import ConfigurableField, Macro
+
 RangePolicy = Literal["full_scale", "layer", "column"]
+ConverterActivation = Literal["relu", "clipped", "hard_sigmoid"]
+"""What a converter may compute by where its range ends: ``clipped`` is a ReLU with a limit."""
+
+
+def check_activations(macro: "Macro") -> None:
+    """Check that the ranges of a macro's converters can end where its activations do.
+
+    Raises:
+        FieldError: They cannot, or not all levels would know of it.
+    """
+    if macro.adc is None or not macro.adc.activation:
+        return
+    needed: dict[ConfigurableField, str] = {"range_policy": "column", "encoding": "differential"}
+    for field, setting in needed.items():
+        if setting not in macro.choices(field):
+            found = f"found some; needed is {field} {setting}, which this chip does not have"
+            raise FieldError("adc.activation", found)
+    if macro.noise.has_effects or macro.accumulator is not None:
+        other = ", ".join(macro.noise.effects) or "an accumulator"
+        raise FieldError(
+            "adc.activation",
+            f"found some beside {other}; allowed are noise.cell_sigma_frac and adc_sigma_frac",
+        )
 
 
 class CapacitiveAdc(Spec):
@@ -72,6 +98,10 @@ class Adc(Spec):
     is priced for it. A converter that several
     columns with a range each share switches its reference before every conversion, at
     ``range_switch_fj``, which such a macro must state.
+
+    ``activation`` are the activations that they compute by where their ranges end, which a range a
+    column can: of layers whose sums are made by one conversion each, with the activation right
+    behind them or behind their batch norm.
     """
 
     bits: Bits
@@ -80,7 +110,21 @@ class Adc(Spec):
     sample_cap_ff: NonNegative = 0.0
     range_frac: Annotated[float, Field(gt=0, le=1)] = 0.25
     range_switch_fj: NonNegative | None = None
+    activation: tuple[ConverterActivation, ...] = ()
     model: AdcModel
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out activations where there are none: hashes are those of before there were."""
+        data: dict[str, Any] = handler(self)
+        return {k: v for k, v in data.items() if k != "activation" or v}
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Self:
+        if len(set(self.activation)) != len(self.activation):
+            found = f"found a repeated choice in {list(self.activation)}"
+            raise FieldError("activation", found)
+        return self
 
     @model_validator(mode="after")
     def _bits_are_measured(self) -> Self:

@@ -9,10 +9,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from cimsearch.spec.adc import (
-    Adc,
-    RangePolicy,
-)
+from cimsearch.spec.adc import Adc, RangePolicy, check_activations
 from cimsearch.spec.array import Accumulator, Array, Cell, Input, Technology
 from cimsearch.spec.array_call import ArrayCall
 from cimsearch.spec.base import Bits, Fraction, Positive, Spec, Volts
@@ -134,6 +131,7 @@ class Macro(Spec):
                 f"compute_model is {self.compute_model}",
             )
         check_effects(self)
+        check_activations(self)
         if "twos_complement" in self.choices("encoding") and self.array.cell_bits != 1:
             raise FieldError(
                 "weights.encoding",

@@ -17,7 +17,17 @@ INPUT = "input"
 """What nodes call the network's input; no node is called so."""
 
 NodeShape = tuple[int, int, int]
-NodeOp = Literal["conv", "linear", "batchnorm", "relu", "maxpool", "avgpool", "flatten", "add"]
+NodeOp = Literal[
+    "conv",
+    "linear",
+    "batchnorm",
+    "relu",
+    "hard_sigmoid",
+    "maxpool",
+    "avgpool",
+    "flatten",
+    "add",
+]
 NodeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
 Window = tuple[Count, Count]
 
@@ -48,7 +58,7 @@ class NodeSpec(Spec):
     ``padding``, what is put at each side, are (vertical, horizontal). A convolution pads with
     ``kernel // 2`` zeros and has stride 1 unless it says another; pooling does not pad, but a max
     pooling that says so, and steps by its kernel. A ReLU does not exceed its ``limit``, if it has
-    one: 6 is that of a ReLU6.
+    one: 6 is that of a ReLU6. A hard sigmoid is clip(x / 6 + 1 / 2, 0, 1).
     """
 
     name: NodeName

@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from cimsearch.spec.activation import ACTIVATION, Activation
 from cimsearch.spec.base import Bits, Count, FileSpec, Fraction, Spec, WeightBits
 from cimsearch.spec.blocks import Blocks, Choices
 from cimsearch.spec.channel_groups import HIGH, bits_faults, width_faults
@@ -110,6 +111,9 @@ class SpaceSpec(FileSpec):
     ``kernel`` is the height and width of windows, or a list of choices: a gene of each layer
     (VGG), block (ResNet) or depthwise convolution. ``blocks`` is of the families ``separable``
     (depthwise convolution, then 1 x 1) and ``inverted_residual``.
+
+    ``activation`` are the choices of what a network has for all of its activations; the first is
+    that of the uniform baselines. Without them it is a ReLU.
     """
 
     schema_: Annotated[Literal["cimsearch/space/1"], Field(alias="schema")]
@@ -119,15 +123,16 @@ class SpaceSpec(FileSpec):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=8)]
     kernel: Kernel | Annotated[tuple[Kernel, ...], Field(min_length=1)] = 3
     blocks: Blocks | None = None
+    activation: tuple[Activation, ...] = ()
     genes: LayerGenes
     first_layer: EndLayers
     classifier: EndLayers
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out ``blocks`` where there are none: the hash is that of before there were any."""
+        """Leave out what is not stated: the hash is that of before there was such a field."""
         data: dict[str, Any] = handler(self)
-        return {k: value for k, value in data.items() if k != "blocks" or value is not None}
+        return {k: value for k, value in data.items() if k not in ("blocks", ACTIVATION) or value}
 
     @property
     def separable_blocks(self) -> Blocks:
@@ -146,7 +151,7 @@ class SpaceSpec(FileSpec):
 
     @model_validator(mode="after")
     def _has_the_blocks_of_its_family(self) -> Self:
-        refuse_repeats({"kernel": self.kernels})
+        refuse_repeats({"kernel": self.kernels, ACTIVATION: self.activation})
         needed = self.family in ("separable", "inverted_residual")
         if self.blocks is None:
             if needed:

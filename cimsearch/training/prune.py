@@ -9,6 +9,7 @@ from torch import Tensor
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node
 from cimsearch.errors import UsageError
 from cimsearch.networks import Network
+from cimsearch.space.resting import resting
 from cimsearch.space.widths import depthwise, multiples_of
 from cimsearch.training.channel_groups import (
     channels_of_more_bits,
@@ -120,7 +121,9 @@ def _most_important(node: Node, scores: Scores, parts: Mapping[str, int]) -> Ten
 def inherit(candidate: Network, parent: Network, scores: Scores | None = None) -> None:
     """Copy the kept part of every parameter and statistic of ``parent`` into ``candidate``.
 
-    Row groups of the candidate that are to hold no weights are then those of the least weights.
+    What linear layers read of channels that are gone goes into their biases, as these are at rest
+    (``resting``); batch norms behind convolutions are to be measured again. Row groups of the
+    candidate that are to hold no weights are then those of the least weights.
 
     Args:
         candidate: Gets them.
@@ -150,8 +153,24 @@ def inherit(candidate: Network, parent: Network, scores: Scores | None = None) -
             layer, old = candidate.module(node.name), parent.module(source_of)
             layer.get_parameter("weight").copy_(_kept_weight(parent, source_of, out, read))
             if node.op == "linear":
-                layer.get_parameter("bias").copy_(old.get_parameter("bias")[out])
+                bias = old.get_parameter("bias") + bias_at_rest(parent, source_of, read)
+                layer.get_parameter("bias").copy_(bias[out])
     skip_least_row_groups(candidate)
+
+
+def bias_at_rest(parent: Network, name: str, read: Tensor) -> Tensor:
+    """Return what channels at rest add to a linear layer, all but those that stay: (outputs,).
+
+    Args:
+        parent: The network with all channels.
+        name: The layer.
+        read: The inputs that stay.
+    """
+    node = parent.blueprint.node(name)
+    weight = _weight(parent, node).flatten(1)
+    rest = torch.full(weight.shape[1:], resting(parent.blueprint)[node.inputs[0]])
+    rest[read] = 0.0
+    return weight @ rest
 
 
 def _kept_weight(parent: Network, name: str, out: Tensor, read: Tensor) -> Tensor:

@@ -1,20 +1,23 @@
 """Which row groups of a network's layers hold no weights: those of the least norm."""
 
 import torch
+from torch import Tensor
 
 from cimsearch.cim import CimLayer
 from cimsearch.cim.skipping import least_row_groups
 from cimsearch.networks import Network
+from cimsearch.space.resting import resting
 from cimsearch.training.channel_groups import layers_in_parts
 
 
 def skip_least_row_groups(network: Network) -> None:
     """Choose the row groups without weights by the weights that the network has, and clear them.
 
-    Both parts of a layer whose groups of channels have different bits read the same rows, and so
-    skip the same ones.
+    What a linear layer read there of channels at rest goes into its bias (see ``resting``). Both
+    parts of a layer whose groups of channels have different bits read the same rows, and so skip
+    the same ones.
     """
-    parts = layers_in_parts(network.blueprint)
+    parts, rest = layers_in_parts(network.blueprint), resting(network.blueprint)
     for node in network.blueprint.nodes:
         layer = network.module(node.name) if node.row_sparsity_ppm else None
         if not isinstance(layer, CimLayer):
@@ -29,4 +32,13 @@ def skip_least_row_groups(network: Network) -> None:
         chosen = least_row_groups(weight, layer.geometry, node.row_sparsity_ppm)
         for module in modules:
             if isinstance(module, CimLayer):
-                module.skip(chosen)
+                _skip(module, chosen, rest[node.inputs[0]])
+
+
+@torch.no_grad()
+def _skip(layer: CimLayer, chosen: Tensor, rest: float) -> None:
+    """Let a layer hold no weights in ``chosen`` row groups, whose inputs are ``rest`` at rest."""
+    before = layer.weight.flatten(1).sum(dim=1)
+    layer.skip(chosen)
+    if layer.bias is not None:
+        layer.bias.add_(rest * (before - layer.weight.flatten(1).sum(dim=1)))

@@ -31,6 +31,8 @@ def add_operation(graph: Graph, node: Node, inputs: list[str], output: str) -> N
         ends = (("least", 0.0), ("most", node.limit))
         limits = [graph.number(f"{output}/{end}", value) for end, value in ends]
         graph.add("Clip", [*inputs, *limits], output)
+    elif node.op == "hard_sigmoid":
+        graph.add("HardSigmoid", inputs, output, alpha=1 / 6, beta=0.5)
     elif node.op in _ELEMENTWISE:
         graph.add(_ELEMENTWISE[node.op], inputs, output)
     elif node.op in _POOLING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import isclose, prod
 from typing import Any
 
 from torch import Tensor
@@ -185,6 +185,15 @@ def _relu(_call: Call) -> Outcome:
     return Made("relu")
 
 
+def _hard_sigmoid(call: Call) -> Outcome:
+    alpha = float(call.attributes.get("alpha", 0.2))
+    beta = float(call.attributes.get("beta", 0.5))
+    # Attributes are of float32: the nearest to 1/6 is not it.
+    if not isclose(alpha, 1 / 6, rel_tol=1e-6) or beta != 0.5:
+        return refused(f"alpha {alpha:.6g} and beta {beta:.6g}", "are alpha 1/6 and beta 0.5")
+    return Made("hard_sigmoid")
+
+
 def _clip(call: Call) -> Outcome:
     # They were attributes before they became inputs.
     several = [tuple(values.shape) for values in call.constants.values() if values.numel() != 1]
@@ -204,6 +213,7 @@ OPERATIONS: Mapping[str, Callable[[Call], Outcome]] = {
     "BatchNormalization": _norm,
     "Relu": _relu,
     "Clip": _clip,
+    "HardSigmoid": _hard_sigmoid,
     "MaxPool": _pool,
     "AveragePool": _pool,
     "GlobalAveragePool": _global,

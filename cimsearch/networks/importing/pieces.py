@@ -9,8 +9,8 @@ from cimsearch.errors import UsageError
 from cimsearch.spec.node import INPUT, NodeOp
 
 ALLOWED = (
-    "are convolutions over height and width, batch norms, ReLU and ReLU6, max and average "
-    "pooling, adding, flattening and linear layers"
+    "are convolutions over height and width, batch norms, ReLU, ReLU6 and hard sigmoids, max and "
+    "average pooling, adding, flattening and linear layers"
 )
 
 

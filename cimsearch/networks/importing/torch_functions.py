@@ -86,6 +86,10 @@ def _call_relu(_call: Call) -> Outcome:
     return Made("relu")
 
 
+def _call_hard_sigmoid(_call: Call) -> Outcome:
+    return Made("hard_sigmoid")
+
+
 def _call_add(call: Call) -> Outcome:
     alpha = dict(call.kwargs or {}).get("alpha", 1)
     if alpha != 1:
@@ -157,6 +161,7 @@ CALLS: Mapping[Any, Callable[[Call], Outcome]] = {
     **dict.fromkeys(("relu", "relu_"), _call_relu),
     functional.relu6: _call_relu6,
     functional.hardtanh: _call_hardtanh,
+    functional.hardsigmoid: _call_hard_sigmoid,
     **dict.fromkeys((torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_"), _call_clip),
     **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _call_add),
     functional.max_pool2d: _call_max,

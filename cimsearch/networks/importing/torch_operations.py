@@ -127,6 +127,10 @@ def _relu(_module: nn.Module, _call: Call) -> Outcome:
     return Made("relu")
 
 
+def _hard_sigmoid(_module: nn.Hardsigmoid, _call: Call) -> Outcome:
+    return Made("hard_sigmoid")
+
+
 def _clip(module: nn.Hardtanh, _call: Call) -> Outcome:
     return clipped(module.min_val, module.max_val)
 
@@ -138,6 +142,7 @@ MODULES: Mapping[type[nn.Module], Callable[[Any, Call], Outcome]] = {
     nn.ReLU: _relu,
     nn.ReLU6: _clip,
     nn.Hardtanh: _clip,
+    nn.Hardsigmoid: _hard_sigmoid,
     nn.MaxPool2d: _pool,
     nn.AvgPool2d: _pool,
     nn.AdaptiveAvgPool2d: _adaptive,

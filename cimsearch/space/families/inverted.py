@@ -76,7 +76,7 @@ def _expands(spec: SpaceSpec, s: int) -> Conditions:
 
 def inverted_plan(spec: SpaceSpec) -> Plan:
     """Return the plan."""
-    layout, before = Layout(spec.input_shape, spec.has_groups), "stem"
+    layout, before = Layout.of(spec), "stem"
     append_stem(layout, spec)
     for s, stage in enumerate(spec.stages):
         for b in range(max(stage.depth)):

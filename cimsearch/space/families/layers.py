@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from cimsearch.space.axes import Axis
 from cimsearch.space.conditions import Conditions, Unless, Value
 from cimsearch.space.steps import NUMERIC_FIELDS, OF_ARRAYS
+from cimsearch.spec.activation import ACTIVATION
 from cimsearch.spec.channel_groups import GROUP_FIELDS
 from cimsearch.spec.optional_genes import ROW_SPARSITY
 from cimsearch.spec.space import LayerGenes, SpaceSpec
@@ -35,6 +36,12 @@ class Place:
         """Return an axis of the layer; ``also`` is what else it depends on."""
         neighbour = f"{self.left}.{field}" if self.left else ""
         return Axis(f"{self.name}.{field}", choices, (*self.conditions, *also), neighbour)
+
+
+def activation_axes(spec: SpaceSpec) -> Iterator[Axis]:
+    """Yield the axis of a network's activations, where they are stated."""
+    if spec.activation:
+        yield Axis(ACTIVATION, spec.activation)
 
 
 def deeper(spec: SpaceSpec, stage: int, position: int) -> Conditions:

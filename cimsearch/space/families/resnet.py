@@ -11,6 +11,7 @@ from cimsearch.space.families.layers import (
     CONVOLUTION,
     PRUNED,
     Place,
+    activation_axes,
     deeper,
     layer_axes,
     unremoved,
@@ -22,8 +23,8 @@ from cimsearch.spec.space import SpaceSpec
 
 
 def resnet_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
-    """Return the axes: of each stage width, depth and prune ratio, of each block the rest."""
-    axes: list[Axis] = []
+    """Return the axes: of the network, of each stage its channels and depth, of each block."""
+    axes = [*activation_axes(spec)]
     for s, stage in enumerate(spec.stages):
         axes += [
             Axis(f"stage{s}.width", stage.width),
@@ -61,12 +62,12 @@ def _changes_shape(s: int, b: int) -> bool:
 
 def resnet_plan(spec: SpaceSpec) -> Plan:
     """Return the plan."""
-    layout = Layout(spec.input_shape, spec.has_groups)
+    layout = Layout.of(spec)
     width = Width("stage0.width", "stage0.prune_ratio")
     kernel = (spec.kernels[0],) * 2
     layout.conv("stem", width, spec.first_layer, group="stage0", kernel=kernel)
     layout.same("stem.norm", "batchnorm")
-    layout.same("stem.relu", "relu")
+    layout.activation("stem")
     for s, stage in enumerate(spec.stages):
         for b in range(max(stage.depth)):
             with layout.only(deeper(spec, s, b)):
@@ -86,14 +87,13 @@ def _block(layout: Layout, spec: SpaceSpec, s: int, b: int) -> None:
     with layout.only(main):
         layout.conv(first, inner, first, group=first, kernel=kernel, stride=stride)
         layout.same(f"{first}.norm", "batchnorm")
-        layout.same(f"{first}.relu", "relu")
+        layout.activation(first)
         layout.conv(second, width, second, group=stage, kernel=kernel)
         layout.same(f"{second}.norm", "batchnorm")
     if not _changes_shape(s, b):
         with layout.only(main):
             layout.same(f"{block}.add", "add", other=entry)
-            # Without the block there is nothing to do: its input is that of an activation.
-            layout.same(f"{block}.relu", "relu")
+        layout.activation(block, needed=main)
         return
     end = layout.last
     layout.last, layout.size = entry, entry_size
@@ -102,4 +102,4 @@ def _block(layout: Layout, spec: SpaceSpec, s: int, b: int) -> None:
     shortcut, layout.last = layout.last, end
     with layout.only(main):
         layout.same(f"{block}.add", "add", other=shortcut, bypass=1)
-    layout.same(f"{block}.relu", "relu")
+    layout.activation(block)

@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 
 from cimsearch.space.axes import Axis
-from cimsearch.space.families.layers import PRUNED, Place, deeper, depthwise_axes, layer_axes
+from cimsearch.space.families.layers import (
+    PRUNED,
+    Place,
+    activation_axes,
+    deeper,
+    depthwise_axes,
+    layer_axes,
+)
 from cimsearch.space.layout import Layout
 from cimsearch.space.steps import Plan, Width
 from cimsearch.spec.space import SpaceSpec
@@ -26,7 +33,7 @@ def separable_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
 
 def separable_plan(spec: SpaceSpec) -> Plan:
     """Return the plan."""
-    layout = Layout(spec.input_shape, spec.has_groups)
+    layout = Layout.of(spec)
     append_stem(layout, spec)
     for s, stage in enumerate(spec.stages):
         for b in range(max(stage.depth)):
@@ -43,6 +50,7 @@ def separable_plan(spec: SpaceSpec) -> Plan:
 
 def stem_axes(spec: SpaceSpec) -> Iterator[Axis]:
     """Yield the axes of the whole network and of its first convolution, whose bits are stated."""
+    yield from activation_axes(spec)
     if spec.separable_blocks.width_multiplier:
         yield Axis("width_multiplier", spec.separable_blocks.width_multiplier)
     yield Axis("stem.width", spec.separable_blocks.stem.width)
@@ -61,7 +69,7 @@ def append_stem(layout: Layout, spec: SpaceSpec) -> None:
 def append_activation(layout: Layout, layer: str) -> None:
     """Append batch norm and activation."""
     layout.same(f"{layer}.norm", "batchnorm")
-    layout.same(f"{layer}.relu", "relu")
+    layout.activation(layer)
 
 
 def width_of(spec: SpaceSpec, full: str, ratio: str, expansion: str = "") -> Width:

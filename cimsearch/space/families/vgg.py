@@ -1,15 +1,15 @@
 """VGG: stages of convolutions, each with batch norm and activation, and pooling between them."""
 
 from cimsearch.space.axes import Axis
-from cimsearch.space.families.layers import PRUNED, Place, deeper, layer_axes
+from cimsearch.space.families.layers import PRUNED, Place, activation_axes, deeper, layer_axes
 from cimsearch.space.layout import Layout
 from cimsearch.space.steps import Plan, Width
 from cimsearch.spec.space import SpaceSpec
 
 
 def vgg_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
-    """Return the axes: of each stage its width and depth, of each layer the rest."""
-    axes: list[Axis] = []
+    """Return the axes: of the network, of each stage its width and depth, of each layer."""
+    axes = [*activation_axes(spec)]
     for s, stage in enumerate(spec.stages):
         axes += [Axis(f"stage{s}.width", stage.width), Axis(f"stage{s}.depth", stage.depth)]
         for i in range(max(stage.depth)):
@@ -26,7 +26,7 @@ def vgg_axes(spec: SpaceSpec) -> tuple[Axis, ...]:
 
 def vgg_plan(spec: SpaceSpec) -> Plan:
     """Return the plan."""
-    layout = Layout(spec.input_shape, spec.has_groups)
+    layout = Layout.of(spec)
     for s, stage in enumerate(spec.stages):
         for i in range(max(stage.depth)):
             layer, first = f"stage{s}.layer{i}", s == i == 0
@@ -36,7 +36,7 @@ def vgg_plan(spec: SpaceSpec) -> Plan:
             with layout.only(deeper(spec, s, i)):
                 layout.conv(layer, width, numerics, group=layer, kernel=kernel)
                 layout.same(f"{layer}.norm", "batchnorm")
-                layout.same(f"{layer}.relu", "relu")
+                layout.activation(layer)
         if stage.downsample:
             layout.max_pool(f"stage{s}.pool")
     return layout.finish(spec.classes, spec.classifier)

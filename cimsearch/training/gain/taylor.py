@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint
 from cimsearch.networks import Network
 from cimsearch.space.bypass import Bypass
+from cimsearch.space.resting import resting
 from cimsearch.space.widths import depthwise, widths_of
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -31,6 +32,9 @@ def taylor(network: Network, batches: Batches) -> dict[str, Tensor]:
     loss along a factor of 1 on its output, that over gain and bias the slope along a factor on
     the batch norm's, and that over weights that read a channel the slope along a factor on what
     they read: three factors give the sums of every image in one backward pass.
+
+    What is 1 / 2 at rest, as a hard sigmoid is, goes into biases and batch norms once the channel
+    is gone: there the last factor is on what is read beyond it.
 
     Args:
         network: Float, or quantised and calibrated: then at its mode, on a new chip a batch, with
@@ -147,6 +151,7 @@ def _gated(network: Network, images: int, of_end: Mapping[str, str]) -> Iterator
         return factor
 
     given, free = _groups_given(network.blueprint), depthwise(network.blueprint)
+    rest = resting(network.blueprint)
     for node in network.blueprint.nodes:
         read = given[node.inputs[0]]
         if node.has_weights or node.op == "batchnorm":
@@ -158,7 +163,8 @@ def _gated(network: Network, images: int, of_end: Mapping[str, str]) -> Iterator
             # The weights that a depthwise convolution reads a channel with are its filter.
             if node.has_weights and read and node.name not in free:
                 factor = gate(read, node.in_shape[0])
-                handles.append(module.register_forward_pre_hook(_on_input(factor)))
+                hook = _on_input(factor, rest[node.inputs[0]])
+                handles.append(module.register_forward_pre_hook(hook))
     try:
         yield gates
     finally:
@@ -170,8 +176,12 @@ def _on_output(factor: Tensor) -> Callable[[nn.Module, Any, Tensor], Tensor]:
     return lambda _module, _inputs, output: output * factor
 
 
-def _on_input(factor: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    return lambda _module, inputs: (inputs[0] * factor,)
+def _on_input(
+    factor: Tensor, rest: float
+) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    if not rest:
+        return lambda _module, inputs: (inputs[0] * factor,)
+    return lambda _module, inputs: (rest + (inputs[0] - rest) * factor,)
 
 
 def _groups_given(blueprint: Blueprint) -> dict[str, str]:

@@ -13,7 +13,7 @@ from cimsearch.space.bypass import without
 from cimsearch.space.widths import depthwise, with_widths
 from cimsearch.spec.hardware import Macro
 from cimsearch.training.gain.channels import Channels
-from cimsearch.training.prune import inherit, kept_channels
+from cimsearch.training.prune import bias_at_rest, inherit, kept_channels
 from cimsearch.training.recipe import TrainingData
 
 CALIBRATION_IMAGES = 256
@@ -97,6 +97,10 @@ class Maker:
                     values.copy_(learned[name])
                 elif name == "weight" and node.has_weights and node.name not in free:
                     values[_places(node, out, kept)] = learned[name]
+                elif node.op == "linear":
+                    # Weights of channels that are gone are as they were: no order matters.
+                    rest = bias_at_rest(self.whole, node.name, kept[node.inputs[0]])
+                    values[out] = learned[name] - rest[out]
                 else:
                     values[out] = learned[name]
 

@@ -185,3 +185,29 @@ def test_explain_a_trial(finished_study: Path, tmp_path: Path) -> None:
     assert "it has trials 0 to 3" in missing
     genes = [*arguments, "--genes", "0"]
     assert "--genes" in cimsearch(*genes, cwd=tmp_path, expect=2).stderr
+
+
+HARD = """
+schema: cimsearch/space/1
+name: hard
+summary: two layers with hard sigmoids
+source: tests
+family: vgg
+input_shape: [1, 8, 8]
+classes: 10
+stages: [{width: [8], depth: [2], downsample: true}]
+activation: [hard_sigmoid, relu]
+genes: {weight_bits: [4], activation_bits: [4], prune_ratio: [0.0]}
+first_layer: {placement: digital, bits: 8}
+classifier: {placement: digital, bits: 8}
+"""
+
+
+def test_an_activation_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "hard.yaml").write_text(HARD, encoding="utf-8")
+    layer = "stage0.layer1.hard_sigmoid"
+    arguments = ("explain", "./hard.yaml", "--layer", layer, "--hardware", YU)
+    text = unwrapped(cimsearch(*arguments, cwd=tmp_path).stdout)
+    assert "hard_sigmoid" in text
+    assert "a value = additions x addition = 3 * " in text
+    assert "one, and a comparison at each end (assumed)" in text

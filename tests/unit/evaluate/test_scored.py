@@ -12,6 +12,7 @@ from cimsearch.evaluate import Job, Score
 from cimsearch.evaluate.run import evaluate
 from cimsearch.evaluate.scored import scored_differences, scored_part
 from cimsearch.spec import Hardware, load_hardware, names
+from tests.unit.cim.saturating import machine
 from tests.unit.evaluate.robust import hardware, uniform_job
 
 MACROS = [name for name in names("hardware") if name.startswith("macros/")]
@@ -133,3 +134,17 @@ def test_equal_parts_give_equal_scores_to_the_bit(machine: Hardware) -> None:
 def bits(job: Job) -> Score:
     """Return what a job finds, without what it took."""
     return replace(evaluate(job), seconds=0.0, cpu_seconds=0.0, calibration_cpu_seconds=0.0)
+
+
+def test_what_converters_compute_is_part_of_a_score_with_what_decides_it() -> None:
+    plain, relu = machine(), machine("relu")
+    assert "settings" not in scored_part(plain)
+    assert scored_differences(plain, relu) == (
+        "activations: none -> ['relu']",
+        "settings: none -> stated",
+    )
+    bits = {"weight_bits": {"values": [4, 8], "follows": "columns"}}
+    assert scored_differences(plain, machine(configurable=bits)) == ()
+    assert scored_differences(relu, machine("relu", configurable=bits)) == (
+        "settings.weight_bits: [2, 3, 4, 5, 8] -> [4, 8]",
+    )

@@ -14,6 +14,7 @@ from cimsearch.export.verify import verify_export
 from cimsearch.spec.condition import Condition
 from cimsearch.spec.study import Recipe
 from tests.unit.export.networks import DIGITAL_MACRO, exported, hardware, job, network
+from tests.unit.space.activations import with_hard_sigmoids
 
 PVT = {"cell_sigma_frac": 0.03, "pvt": {"gain_per_supply_frac": 1.0, "process_sigma_frac": 0.3}}
 LEARNED = Recipe(
@@ -50,6 +51,11 @@ CASES: dict[str, Callable[[], Job]] = {
     ),
     "conditions": lambda: job(
         hardware(noise=PVT), rung={"conditions": (Condition(), Condition(supply_v=0.45))}
+    ),
+    "hard sigmoids": lambda: job(
+        hardware(),
+        blueprint=with_hard_sigmoids(network()),
+        recipe=Recipe(batch=32, parent_epochs=6, parent_lr=1.0, qat_lr=0.05),
     ),
     "a calibration each": lambda: job(hardware(noise=PVT), calibration="per_chip", level="L1"),
 }

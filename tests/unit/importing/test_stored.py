@@ -115,6 +115,26 @@ def test_a_clip_from_zero_is_a_relu_with_a_limit(
     assert [n.limit for n in found.spec.nodes if n.op == "relu"] == [limit]
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "inner",
+    [
+        nn.Hardsigmoid(),
+        nn.Hardsigmoid(inplace=True),
+        functional.hardsigmoid,
+        lambda x: functional.hardsigmoid(x, inplace=True),
+    ],
+)
+def test_a_hard_sigmoid_is_one(inner: Callable[[Tensor], Tensor]) -> None:
+    module = randomised(Around(inner))
+    found = assembled(Model("a:b", SHAPE, read_module("a:b", module, SHAPE), module), "mine")
+    images = 5 * torch.randn(8, *SHAPE, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(
+        found.network(images.clone()), module(images.clone()), rtol=1e-5, atol=1e-5
+    )
+    assert [n.op for n in found.spec.nodes] == ["hard_sigmoid", "avgpool", "linear"]
+
+
 @pytest.mark.parametrize(
     ("inner", "text"),
     [
@@ -180,3 +200,40 @@ def test_stored_numbers_of_a_file_are_transposed_added_and_limit(tmp_path: Path)
         *("flatten", "linear"),
     ]
     assert [n.limit for n in found.spec.nodes if n.op == "relu"] == [pytest.approx(0.6), None]
+
+
+@pytest.mark.parametrize("alpha", [1 / 6, float(np.float32(1 / 6))])
+def test_a_hard_sigmoid_of_a_file_is_torch_s(tmp_path: Path, alpha: float) -> None:
+    path = hard_sigmoid(tmp_path / "a.onnx", alpha=alpha)
+    found = assembled(read_onnx(path), "mine")
+    assert furthest(found, path) < 1e-5
+    ops = [n.op for n in found.spec.nodes]
+    assert ops == ["conv", "hard_sigmoid", "flatten", "linear"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "found"),
+    [
+        ({}, "alpha 0.2 and beta 0.5"),
+        ({"alpha": 1 / 6, "beta": 0.4}, "alpha 0.166667 and beta 0.4"),
+        ({"alpha": 0.25, "beta": 0.5}, "alpha 0.25 and beta 0.5"),
+    ],
+)
+def test_other_hard_sigmoids_are_told(
+    tmp_path: Path, attributes: dict[str, float], found: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        read_onnx(hard_sigmoid(tmp_path / "a.onnx", **attributes))
+    assert f"HardSigmoid (HardSigmoid): found {found}; allowed are alpha 1/6" in str(error.value)
+
+
+def hard_sigmoid(path: Path, **attributes: float) -> Path:
+    """Write a convolution, a hard sigmoid of these attributes, and a classifier."""
+    arrays = drawn({"a.weight": (6, 1, 3, 3), "fc": (54, 10)})
+    nodes = [
+        node("Conv", "x a.weight", "c1"),
+        node("HardSigmoid", "c1", "h1", **attributes),
+        node("Flatten", "h1", "f1"),
+        node("MatMul", "f1 fc", "y"),
+    ]
+    return write_onnx(path, nodes, arrays, shape=("n", 1, 5, 5))

@@ -3,7 +3,7 @@
 import pytest
 
 from cimsearch.networks import Network
-from tests.unit.onnx.networks import RESNET, VGG, trained
+from tests.unit.onnx.networks import HARD, RESNET, VGG, trained
 
 
 @pytest.fixture(scope="session")
@@ -12,4 +12,11 @@ def networks() -> dict[str, Network]:
     parent, mixed = trained(VGG, [8, 7, 2, 4, 6, 3, 5])
     _, learned = trained(VGG, [3, 8, 4], learned=True)
     _, residual = trained(RESNET, [8, 8, 5, 2, 4, 3, 6])
-    return {"float": parent, "vgg": mixed, "learned": learned, "resnet": residual}
+    _, hard = trained(HARD, [8, 6, 3, 5, 4, 4, 7])
+    return {
+        "float": parent,
+        "vgg": mixed,
+        "learned": learned,
+        "resnet": residual,
+        "hard sigmoids": hard,
+    }

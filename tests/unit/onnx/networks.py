@@ -18,12 +18,14 @@ from cimsearch.training.data import load_part, normalise
 from cimsearch.training.prune import inherit
 from cimsearch.training.recipe import TrainingData
 from cimsearch.training.tune import fine_tune
+from tests.unit.space.activations import searching
 from tests.unit.space.test_widths import grouped
 
 Values = NDArray[np.float32]
 
 MACRO = load_hardware("macros/yu_cicc_2020").macro
 VGG = Space(load_space_spec("vgg_tiny"))
+HARD = searching(VGG, "hard_sigmoid")
 RESNET = Space(load_space_spec("resnet8").model_copy(update={"input_shape": (1, 8, 8)}))
 _DIGITS = DigitsData(kind="digits", shape=(1, 8, 8), classes=10)
 _RECIPE = Recipe(batch=64, parent_epochs=1, parent_lr=0.1, qat_lr=0.05)

@@ -18,7 +18,7 @@ from cimsearch.networks import Network
 from tests.unit.onnx.networks import Values, grouped_network, logits_of, validation
 from tests.unit.onnx.runtimes import run_onnx, run_qonnx, values_of
 
-ALL = ["float", "vgg", "learned", "resnet"]
+ALL = ["float", "vgg", "learned", "resnet", "hard sigmoids"]
 
 # Largest errors, as shares of the largest logit: of rounding float32, and of another code.
 ROUNDING = 1e-5

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cimsearch.blueprint import Blueprint, Node
 from cimsearch.errors import SpaceError
 from cimsearch.space.bypass import bypasses, without, without_those_of
+from cimsearch.space.resting import resting
 from tests.unit.space.families import SPACES
 
 SHAPE = (4, 8, 8)
@@ -184,3 +185,43 @@ def test_a_waiting_shortcut_keeps_its_sign() -> None:
     )
     after = without(whole, "sum").node("two.sum")
     assert (after.inputs, after.x_bits, after.x_signed) == (("d", "entry"), 8, True)
+
+
+def test_a_hard_sigmoid_behind_the_sum_stays() -> None:
+    first = replace(BLOCK[0], op="hard_sigmoid")
+    left = without(network(first, *BLOCK[1:], plain("end", "hard_sigmoid", "sum")), "sum")
+    assert left.node("end").inputs == ("entry",)
+    assert left.node("last").inputs == ("end",)
+    assert not left.node("last").x_signed
+
+
+@pytest.mark.parametrize(("limit", "idle"), [(None, True), (1.0, True), (0.9, False)])
+def test_a_relu_behind_a_hard_sigmoid_does_nothing_from_a_limit_of_1(
+    limit: float | None, idle: bool
+) -> None:
+    first = replace(BLOCK[0], op="hard_sigmoid")
+    left = without(network(first, *BLOCK[1:], plain("end", "relu", "sum", limit=limit)), "sum")
+    assert left.node("last").inputs == (("entry",) if idle else ("end",))
+
+
+def test_a_path_that_ends_in_a_hard_sigmoid_adds_a_half_without_its_layer() -> None:
+    path = (*BLOCK[:3], plain("a.act", "hard_sigmoid", "a.norm"))
+    assert not bypasses(network(*path, plain("sum", "add", "a.act", "entry")))
+    relu = (*path[:3], plain("a.act", "relu", "a.norm"))
+    assert list(bypasses(network(*relu, plain("sum", "add", "a.act", "entry")))) == ["sum"]
+
+
+def test_what_channels_are_at_rest() -> None:
+    nodes = (
+        plain("a", "hard_sigmoid", "stem"),
+        plain("pool", "maxpool", "a"),
+        plain("b", "hard_sigmoid", "pool"),
+        plain("sum", "add", "a", "b"),
+        plain("c", "relu", "sum", limit=0.75),
+        plain("norm", "batchnorm", "c"),
+        plain("d", "relu", "norm"),
+    )
+    found = resting(network(*nodes))
+    hard = 0.5 / 6 + 0.5
+    wanted = {"stem": 0, "a": 0.5, "pool": 0.5, "b": hard, "sum": 0.5 + hard, "c": 0.75}
+    assert found == pytest.approx(wanted | {"input": 0, "norm": 0, "d": 0, "last": 0})

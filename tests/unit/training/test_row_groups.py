@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cimsearch.blueprint import Blueprint
+from cimsearch.blueprint import Blueprint, Node
 from cimsearch.cim import CimLayer
 from cimsearch.cim.skipping import least_row_groups
 from cimsearch.cost import estimate
@@ -21,6 +21,7 @@ from cimsearch.training.channel_groups import put_together
 from cimsearch.training.checkpoint import State, from_bytes, to_bytes
 from cimsearch.training.prune import inherit
 from tests.unit.export.networks import hardware, job
+from tests.unit.space.activations import with_hard_sigmoids
 from tests.unit.space.grouped import SMALL_RESNET, parts_of, with_share
 from tests.unit.training.gain_networks import residual
 
@@ -139,3 +140,38 @@ def test_networks_with_empty_row_groups_are_pruned_at_their_price(order: Order) 
     assert cost / whole == pytest.approx(found.history[-1].cost_frac)
     assert {n.row_sparsity for n in pruned.nodes if n.placement == "cim"} == {0.5}
     assert pruned.weights < blueprint.weights
+
+
+@torch.no_grad()
+def test_a_linear_layer_keeps_in_its_bias_what_rows_gave_at_rest() -> None:
+    """Behind hard sigmoids, which are 1 / 2 at rest; behind ReLUs nothing is lost."""
+    shape, hidden = (8, 4, 4), (16, 1, 1)
+    nodes = (
+        Node("stem", "conv", ("input",), (1, 4, 4), shape, kernel=(3, 3), placement="digital"),
+        Node("norm", "batchnorm", ("stem",), shape, shape),
+        Node("act", "relu", ("norm",), shape, shape),
+        Node("flat", "flatten", ("act",), shape, (128, 1, 1)),
+        Node(
+            "wide", "linear", ("flat",), (128, 1, 1), hidden, placement="cim", w_bits=4, x_bits=4
+        ),
+        Node("last", "linear", ("wide",), hidden, (10, 1, 1), placement="digital"),
+    )
+    relus = Blueprint((1, 4, 4), 10, nodes)
+    for blueprint, rest in ((relus, 0.0), (with_hard_sigmoids(relus), 0.5)):
+        floating = tuple(
+            replace(node, placement="digital", w_bits=0, x_bits=0) if node.has_weights else node
+            for node in blueprint.nodes
+        )
+        parent = parent_of(replace(blueprint, nodes=floating))
+        network = inherited(sparse(blueprint), parent)
+        whole, left = (n.module("wide").get_parameter("weight") for n in (parent, network))
+        assert 0 < int((left != 0).sum()) < whole.numel()
+        gone = (whole - left).flatten(1).sum(dim=1)
+        bias = parent.module("wide").get_parameter("bias") + rest * gone
+        assert torch.allclose(network.module("wide").get_parameter("bias"), bias, atol=1e-6)
+        # Of a network that has skipped them already nothing goes again.
+        again = inherited(sparse(blueprint), network)
+        assert torch.equal(
+            again.module("wide").get_parameter("bias"),
+            network.module("wide").get_parameter("bias"),
+        )
