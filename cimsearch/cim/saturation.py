@@ -47,8 +47,13 @@ class ExactNorm(nn.BatchNorm2d):
 
     @torch.no_grad()
     def measure(self, y: Tensor) -> None:
-        """Take the statistics of values (n, c, h, w)."""
+        """Take the statistics of values (n, c, h, w).
+
+        Raises:
+            ValueError: There is one value a channel, of which there is no variance.
+        """
         values = y.float().transpose(0, 1).flatten(1)
+        _check_several(values.shape[1])
         self.get_buffer("running_mean").copy_(values.mean(dim=1))
         self.get_buffer("running_var").copy_(values.var(dim=1))
 
@@ -85,10 +90,21 @@ class ExactNorm(nn.BatchNorm2d):
     @torch.no_grad()
     def _learn(self, mean: Tensor, var: Tensor, count: int) -> None:
         """Let the running statistics follow those of a batch, as a batch norm's do."""
+        _check_several(count)
         tracked = self.get_buffer("num_batches_tracked").add_(1)
         share = 1 / float(tracked) if self.momentum is None else self.momentum
         self.get_buffer("running_mean").lerp_(mean, share)
         self.get_buffer("running_var").lerp_(var * count / (count - 1), share)
+
+
+def _check_several(count: int) -> None:
+    """Check that there are values that have a variance, as a batch norm does.
+
+    Raises:
+        ValueError: There are not.
+    """
+    if count < 2:
+        raise ValueError(f"expected more than 1 value per channel when training, got {count}")
 
 
 def ends_of(activation: Node) -> tuple[float, float]:

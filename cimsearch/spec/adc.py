@@ -23,16 +23,23 @@ def check_activations(macro: "Macro") -> None:
     """
     if macro.adc is None or not macro.adc.activation:
         return
+    computed = ", ".join(macro.adc.activation)
     needed: dict[ConfigurableField, str] = {"range_policy": "column", "encoding": "differential"}
     for field, setting in needed.items():
-        if setting not in macro.choices(field):
-            found = f"found some; needed is {field} {setting}, which this chip does not have"
-            raise FieldError("adc.activation", found)
+        choices = macro.choices(field)
+        if setting not in choices:
+            raise FieldError(
+                "adc.activation",
+                f"found {computed} where {field} is {' or '.join(map(str, choices))}; allowed "
+                f"where it may be {setting} (configurable.{field}, if stated, goes before the "
+                "macro's own)",
+            )
     if macro.noise.has_effects or macro.accumulator is not None:
         other = ", ".join(macro.noise.effects) or "an accumulator"
         raise FieldError(
             "adc.activation",
-            f"found some beside {other}; allowed are noise.cell_sigma_frac and adc_sigma_frac",
+            f"found {computed} beside {other}; allowed are noise.cell_sigma_frac and "
+            "adc_sigma_frac",
         )
 
 

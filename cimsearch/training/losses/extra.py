@@ -90,7 +90,12 @@ class ExtraLosses:
             yield from self._of_sums(network, beyond)
 
     def _of_sums(self, network: Network, entry: AdcOverflow) -> Iterator[_Term]:
-        layers = [layer for layer in _named(network, entry) if layer.converters.row_groups]
+        # Converters that compute an activation cut off what it does, and are to.
+        layers = [
+            layer
+            for layer in _named(network, entry)
+            if layer.converters.row_groups and layer.saturation is None
+        ]
         if not layers:
             return
         self._inputs = inputs = Inputs(layers)

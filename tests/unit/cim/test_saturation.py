@@ -16,6 +16,8 @@ from cimsearch.cim.saturation import ExactNorm, ends_of
 from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.networks.converting import by_converters
 from cimsearch.spec.hardware import Hardware
+from cimsearch.spec.losses import AdcOverflow, Losses
+from cimsearch.training.losses.extra import ExtraLosses
 
 from .saturating import EVERY, candidate, machine, with_adc_bits
 
@@ -268,6 +270,32 @@ def test_nothing_is_learned_of_such_ranges() -> None:
         layer.learn_ranges()
         learns = layer.numerics.analog and layer.name not in layers
         assert (layer.learned_ranges is not None) == learns
+
+
+def test_one_value_has_no_statistics() -> None:
+    """As of a batch norm of torch's: it would be divided by none."""
+    one = torch.ones(1, 3, 1, 1)
+    norm = ExactNorm(3, (0.0, np.inf))
+    norm.tell(one)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        norm(one)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        norm.measure(one)
+    assert torch.equal(norm.get_buffer("running_var"), torch.ones(3))
+
+
+def test_what_is_cut_off_on_purpose_is_no_overflow() -> None:
+    """The loss leaves layers out whose converters compute an activation, and only these."""
+    losses = Losses(adc_overflow=AdcOverflow(weight=1.0))
+    loss, classes = functional.cross_entropy, torch.zeros(len(IMAGES), dtype=torch.long)
+    for on, counted in ((machine(*EVERY), False), (machine(), True)):
+        network = made("relu", on).train()
+        extra = ExtraLosses(network, losses)
+        logits = network(IMAGES)
+        own = loss(logits, classes)
+        whole = extra.beside(lambda y, _, c: loss(y, c))(logits, IMAGES, classes)
+        assert (float(whole.detach()) > float(own.detach())) is counted
+        extra.clear()
 
 
 def test_macros_without_it_are_as_they_were() -> None:

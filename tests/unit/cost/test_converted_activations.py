@@ -187,15 +187,15 @@ NONE = "converters compute no activation: none that alone reads the layer is rig
         ({"adc": {"activation": ["gelu"]}}, "Input should be 'relu', 'clipped' or 'hard_sigmoid'"),
         (
             {"noise": {"adc": {"offset_sigma_frac": 0.01}}},
-            "found some beside adc; allowed are noise",
+            "found relu beside adc; allowed are noise",
         ),
         (
             {"configurable": {"range_policy": {"values": ["layer"], "follows": "scales"}}},
-            "needed is range_policy column, which this chip does not have",
+            "found relu where range_policy is layer; allowed where it may be column",
         ),
         (
             {"configurable": {"encoding": {"values": ["offset"], "follows": "columns"}}},
-            "needed is encoding differential, which this chip does not have",
+            "found relu where encoding is offset; allowed where it may be differential",
         ),
     ],
 )

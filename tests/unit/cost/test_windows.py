@@ -48,6 +48,7 @@ def seen(asked: Blueprint, pooling: str = "in_stream", **how: Any) -> tuple[floa
 
 
 STREAM = node("norm", "batchnorm"), node("relu", "relu")
+SIGMOID = node("norm", "batchnorm"), node("sigmoid", "hard_sigmoid")
 POOL = node("pool", "maxpool", window=(2, 2))
 
 
@@ -74,6 +75,7 @@ def test_pooling_from_the_buffer_takes_rows_as_they_come() -> None:
         ((node("mean", "avgpool", window=(1, 2)),), 1),
         # An addition is passed through; what is read from the buffer ends the pass.
         ((node("add", "add"), *STREAM, POOL), 2),
+        ((*SIGMOID, POOL), 2),
         ((node("flat", "flatten"), POOL), 1),
         # Windows of windows.
         ((POOL, node("again", "maxpool", side=4, window=(2, 2))), 4),
