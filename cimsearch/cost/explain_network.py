@@ -138,8 +138,9 @@ def _busy(parts: Parts, unit_ns: Callable[[Layers], Array]) -> Term:
 _THROUGH = (
     "in order, start = start + min(rows of the window / input height, 1) x (end - start) of the "
     "layer before, end = max(start + latency, end of the layer before); the rows are those of the "
-    "kernel, with a pooling in the stream behind it all that a window of that needs; the second "
-    "part of a layer starts with the first, and its latency is that of both"
+    "kernel, with a pooling in the stream behind it all that a window of that needs; such a "
+    "pooling waits for the positions of its first window alone; the second part of a layer starts "
+    "with the first, and its latency is that of both"
 )
 
 

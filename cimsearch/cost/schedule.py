@@ -142,16 +142,16 @@ def group_times(parts: Parts, running_ns: Array) -> GroupTimes:
     """
     layers, xp = parts[0][1], parts[0][1].xp
     opens, fits = (joined(parts, attrgetter(f"groups.{name}")) for name in ("opens", "fits"))
-    of_group = partial(within, opens=opens)
-    interval = of_group(stage_ns(parts, running_ns), together=xp.maximum)
+    so_far = partial(within, opens=opens)
+    interval = so_far(stage_ns(parts, running_ns), together=xp.maximum)
     interval = xp.maximum(interval, shared_ns(parts))
     latency = xp.maximum(through_ns(parts, running_ns), interval)
-    in_turn = of_group(running_ns, together=add)
+    in_turn = so_far(running_ns, together=add)
     latency, interval = (xp.where(fits, each, in_turn) for each in (latency, interval))
 
     fetching, writing = (joined(parts, partial(_real_ns, of)) for of in (fetching_ns, writing_ns))
-    at_once = xp.maximum(of_group(fetching, together=add), of_group(writing, together=xp.maximum))
-    loading = of_group(xp.maximum(fetching, writing), together=add)
+    at_once = xp.maximum(so_far(fetching, together=add), so_far(writing, together=xp.maximum))
+    loading = so_far(xp.maximum(fetching, writing), together=add)
     loading = ~layers.resident * xp.where(fits, at_once, loading)
     batch = latency + interval * float(layers.batch - 1)
     batch = after_loading(batch, loading, layers.hardware)
