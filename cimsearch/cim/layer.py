@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cimsearch.blueprint import Node
 from cimsearch.cim import engine
 from cimsearch.cim.accumulator import Register
+from cimsearch.cim.activation_ranges import ActivationRanges
 from cimsearch.cim.calibrate import measure_ranges
 from cimsearch.cim.converter import Ranges
 from cimsearch.cim.engine import Equivalent
@@ -21,7 +22,6 @@ from cimsearch.cim.mode import Mode
 from cimsearch.cim.numerics import LayerNumerics
 from cimsearch.cim.on_chip import OnChip, Stored
 from cimsearch.cim.quantise import activation_codes, ones_share
-from cimsearch.cim.saturation import Saturation
 from cimsearch.cim.stepped import SteppedLayer
 from cimsearch.cim.straight_through import StraightThrough
 from cimsearch.cim.training_noise import TrainingNoise
@@ -54,7 +54,7 @@ class CimLayer(SteppedLayer):
         self.calibrating = False
         self.training_noise: TrainingNoise | None = None
         self.learned_ranges: LearnedRanges | None = None
-        self.saturation: Saturation | None = None
+        self.activation_ranges: ActivationRanges | None = None
         self.activity_frac = 0.0
         self._generator = generator
         self._converters = engine.Converters(())
@@ -109,7 +109,7 @@ class CimLayer(SteppedLayer):
         Raises:
             HardwareError: The range is the full scale.
         """
-        if self._ranges is not None and self.saturation is None:
+        if self._ranges is not None and self.activation_ranges is None:
             self.learned_ranges = LearnedRanges(self.name, self._ranges, self.numerics)
 
     def learned_parameters(self) -> list[nn.Parameter]:
@@ -130,9 +130,11 @@ class CimLayer(SteppedLayer):
 
     def follow(self) -> None:
         """Let ranges that end where an activation does follow the batch norm behind the layer."""
-        if self.saturation is not None and self._ranges is not None:
+        if self.activation_ranges is not None and self._ranges is not None:
             _, _, scale = self.codes_of(self.weight.detach())
-            self.set_ranges(self.saturation.follow(self._ranges, scale * self.x_scale, self.bias))
+            self.set_ranges(
+                self.activation_ranges.follow(self._ranges, scale * self.x_scale, self.bias)
+            )
 
     def _calibrate(self, x: Tensor) -> None:
         """Fit the steps of inputs and weights and the converters' ranges; measure activity."""
@@ -156,8 +158,8 @@ class CimLayer(SteppedLayer):
         codes = activation_codes(x, self.x_scale, numerics.x_limits)
         w, _, scale = self.codes_of(self.weight.detach())
         product = engine.Product(codes, w, scale * self.x_scale, geometry)
-        if self.saturation is not None:
-            self.set_ranges(self.saturation.fit(product, engine.exact(product), self.bias))
+        if self.activation_ranges is not None:
+            self.set_ranges(self.activation_ranges.fit(product, engine.exact(product), self.bias))
         elif self.learned_ranges is None:
             self.set_ranges(measure_ranges(codes, w, numerics, geometry))
         else:
@@ -167,7 +169,7 @@ class CimLayer(SteppedLayer):
         """Fit what L0 and L1 make of a product to L2, where no closed form holds."""
         product, _, _ = self.quantised(x, self.weight.detach())
         ranges, numerics = self._ranges, self.numerics
-        known = self.saturation is not None
+        known = self.activation_ranges is not None
         if ranges is None or known or closed_form_holds(product, numerics, ranges):
             return
         stored = replace(self._stored(product.w), mode=Mode())
@@ -195,8 +197,8 @@ class CimLayer(SteppedLayer):
         Beside it what L1 converted, if it did.
         """
         extra, numerics, mode = self.training_noise, self.numerics, self.mode
-        if self.saturation is not None and self.training:
-            self.saturation.tell(engine.exact(product), self.bias)
+        if self.activation_ranges is not None and self.training:
+            self.activation_ranges.tell(engine.exact(product), self.bias)
         if extra is None or self.calibrating or mode.ideal:
             return self._converted(product)
         noise, noisy, added = self._on_chip.noise(len(product.x)), product, None

@@ -63,7 +63,7 @@ def _fit_ranges(network: Network, chip: int, images: Tensor) -> None:
         for layer in network.cim_layers()
         if layer.numerics.analog
         and layer.numerics.range_policy != "full_scale"
-        and layer.saturation is None
+        and layer.activation_ranges is None
     ]
     hooks = [layer.register_forward_pre_hook(fit) for layer in fitted]
     try:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from cimsearch.blueprint import NETWORK_INPUT, Blueprint, Node, Shape
 from cimsearch.cim import CimLayer, FloatLayer, Mode, QuantisedOperand, numerics_of
+from cimsearch.cim.activation_ranges import ActivationRanges, ExactNorm, ends_of
 from cimsearch.cim.geometry import Geometry
-from cimsearch.cim.saturation import ExactNorm, Saturation, ends_of
 from cimsearch.errors import UsageError
 from cimsearch.networks.converting import by_converters
 from cimsearch.networks.operations import Added, Joined, Operation, plain_operation
@@ -78,7 +78,7 @@ class Network(nn.Module):
         layer, *norms = (self.module(node.name) for node in before)
         norm = norms[0] if norms else None
         if isinstance(layer, CimLayer) and (norm is None or isinstance(norm, ExactNorm)):
-            layer.saturation = Saturation(activation, norm, layer.numerics)
+            layer.activation_ranges = ActivationRanges(activation, norm, layer.numerics)
 
     def _layer(self, node: Node, macro: Macro | None, generator: torch.Generator) -> FloatLayer:
         numerics = numerics_of(node, macro)

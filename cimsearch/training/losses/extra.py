@@ -94,7 +94,7 @@ class ExtraLosses:
         layers = [
             layer
             for layer in _named(network, entry)
-            if layer.converters.row_groups and layer.saturation is None
+            if layer.converters.row_groups and layer.activation_ranges is None
         ]
         if not layers:
             return

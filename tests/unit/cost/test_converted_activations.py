@@ -19,7 +19,7 @@ from cimsearch.search.pricing import estimate_batch
 from cimsearch.space import Space
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.study import Statistics
-from tests.unit.cim.saturating import EVERY, SPACE, candidate, machine
+from tests.unit.cim.activating import EVERY, SPACE, candidate, machine
 from tests.unit.space.activations import ALL, SEARCHING, searching
 from tests.unit.space.families import SPACES
 

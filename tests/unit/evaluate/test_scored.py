@@ -12,7 +12,7 @@ from cimsearch.evaluate import Job, Score
 from cimsearch.evaluate.run import evaluate
 from cimsearch.evaluate.scored import scored_differences, scored_part
 from cimsearch.spec import Hardware, load_hardware, names
-from tests.unit.cim.saturating import machine
+from tests.unit.cim.activating import machine
 from tests.unit.evaluate.robust import hardware, uniform_job
 
 MACROS = [name for name in names("hardware") if name.startswith("macros/")]

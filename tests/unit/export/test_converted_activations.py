@@ -10,8 +10,8 @@ from cimsearch.export.integers import network_tensors, rebuilt
 from cimsearch.export.verify import verify_export
 from cimsearch.networks.converting import by_converters
 from cimsearch.spec.study import Recipe
-from tests.unit.cim.saturating import EVERY, NOISE, candidate, machine
-from tests.unit.cim.test_saturation import made
+from tests.unit.cim.activating import EVERY, NOISE, candidate, machine
+from tests.unit.cim.test_activation_ranges import made
 from tests.unit.export.networks import exported, job
 
 TRAINED = Recipe(batch=32, parent_epochs=3, parent_lr=0.2, qat_lr=0.05)
@@ -47,7 +47,7 @@ def test_ranges_of_a_file_are_those_of_the_network() -> None:
     again = rebuilt(network.blueprint, on.macro, network_tensors(network))
     for mine, theirs in zip(network.cim_layers(), again.cim_layers(), strict=True):
         assert isinstance(theirs, CimLayer)
-        assert (mine.saturation is None) == (theirs.saturation is None)
+        assert (mine.activation_ranges is None) == (theirs.activation_ranges is None)
         if mine._ranges is not None:
             assert theirs._ranges is not None
             assert (mine._ranges.lo == theirs._ranges.lo).all()

@@ -10,7 +10,7 @@ from cimsearch.training.accuracy import accuracy
 from cimsearch.training.data import load_part
 from cimsearch.training.prune import inherit
 from cimsearch.training.recipe import TrainingData, train_candidate, train_float
-from tests.unit.cim.saturating import EVERY, candidate, machine, with_adc_bits
+from tests.unit.cim.activating import EVERY, candidate, machine, with_adc_bits
 
 DIGITS = DigitsData(kind="digits", shape=(1, 8, 8), classes=10)
 RECIPE = Recipe(batch=64, parent_epochs=3, parent_lr=0.1, qat_lr=0.02)
@@ -36,7 +36,7 @@ def test_a_network_of_2_bit_converters_learns() -> None:
     accuracies.append(accuracy(network, held, DIGITS))
     assert accuracies[1] > max(0.75, accuracies[0] + 0.2)
     moved = [not torch.equal(ranges_of(la), before[la.name]) for la in network.cim_layers()]
-    assert moved == [layer.saturation is not None for layer in network.cim_layers()]
+    assert moved == [layer.activation_ranges is not None for layer in network.cim_layers()]
 
 
 def _stream(seed: int) -> torch.Generator:

@@ -11,15 +11,15 @@ from torch.nn import functional
 
 from cimsearch.blueprint import Node
 from cimsearch.cim import CimLayer
+from cimsearch.cim.activation_ranges import ExactNorm, ends_of
 from cimsearch.cim.engine import exact
-from cimsearch.cim.saturation import ExactNorm, ends_of
 from cimsearch.networks import Network, build, recalibrate_norms
 from cimsearch.networks.converting import by_converters
 from cimsearch.spec.hardware import Hardware
 from cimsearch.spec.losses import AdcOverflow, Losses
 from cimsearch.training.losses.extra import ExtraLosses
 
-from .saturating import EVERY, candidate, machine, with_adc_bits
+from .activating import EVERY, candidate, machine, with_adc_bits
 
 IMAGES = torch.randn(48, 1, 8, 8, generator=torch.Generator().manual_seed(2))
 ENDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0), "hard_sigmoid": (-3.0, 3.0)}
@@ -251,8 +251,8 @@ def test_a_linear_layer_ends_at_its_bias() -> None:
     assert layer.bias is not None
     layer.bias.uniform_(-0.3, 0.3, generator=torch.Generator().manual_seed(1))
     found.calibrate(IMAGES)
-    assert layer.saturation is not None
-    assert layer.saturation.activation == "end"
+    assert layer.activation_ranges is not None
+    assert layer.activation_ranges.activation == "end"
     assert layer._ranges is not None
     _, _, scale = layer.codes_of(layer.weight)
     least = torch.from_numpy(layer._ranges.lo[0, 0]).float() * scale.flatten() * layer.x_scale
@@ -301,4 +301,4 @@ def test_what_is_cut_off_on_purpose_is_no_overflow() -> None:
 def test_macros_without_it_are_as_they_were() -> None:
     network = made("relu", machine())
     assert not any(isinstance(module, ExactNorm) for module in network.modules())
-    assert all(layer.saturation is None for layer in network.cim_layers())
+    assert all(layer.activation_ranges is None for layer in network.cim_layers())

@@ -144,7 +144,7 @@ class _Limits:
     lsb: Floats
 
 
-class Saturation:
+class ActivationRanges:
     """The activation that a layer's converters compute.
 
     Args:
