@@ -5,7 +5,8 @@ the chip's own inputs, the range that was learned, or that fits ideal cells, is 
 ``GAINS``; kept is the one whose output, after the best gain and offset of each channel (those are
 the batch norm's to find), is nearest to the exact product. Where every column has a range of its
 own, each keeps its own. Steps of inputs and weights stay: the chip was programmed with them.
-Ranges that end where an activation does follow the batch norms alone.
+Not fitted are ranges that end where an activation does, nor the batch norms behind them: their
+statistics are those of ideal cells.
 """
 
 from copy import deepcopy

@@ -71,9 +71,9 @@ class Network(nn.Module):
                 )
                 self._plain[node.name] = plain_operation(node, may_overwrite=alone)
         for name, before in computed.items():
-            self._saturate(blueprint.node(name), before)
+            self._compute_by_converters(blueprint.node(name), before)
 
-    def _saturate(self, activation: Node, before: tuple[Node, ...]) -> None:
+    def _compute_by_converters(self, activation: Node, before: tuple[Node, ...]) -> None:
         """Let the converters of a layer compute an activation, the last of what is ``before``."""
         layer, *norms = (self.module(node.name) for node in before)
         norm = norms[0] if norms else None
